@@ -1,0 +1,27 @@
+//! The domain of nuncio: values, decisions and ports.
+//!
+//! Nothing here does I/O, asks a clock or rolls a die: `now` and `jitter` are arguments.
+
+pub mod violation;
+
+pub mod address;
+pub mod class;
+pub mod mail;
+pub mod secret;
+pub mod template;
+
+pub mod reply;
+pub mod trace;
+
+pub mod job;
+pub mod outcome;
+pub mod retry;
+
+pub mod pacing;
+pub mod settings;
+pub mod smtp_test;
+
+pub mod ports;
+
+#[cfg(feature = "conformance")]
+pub mod conformance;

@@ -1,0 +1,100 @@
+//! How fast a mailbox may send.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+/// The period over which a provider counts messages.
+const PERIOD: Duration = Duration::from_secs(60);
+
+/// A sliding window: at most so many messages in any minute.
+///
+/// A message counts from the moment it starts until a minute after it *ended*, because nobody here knows
+/// at which moment between the two the provider counts it. `now` is monotonic, since any fixed moment.
+#[derive(Clone, Debug)]
+pub struct MessageWindow {
+    messages_max: u32,
+    in_flight: u32,
+    ended: VecDeque<Duration>,
+}
+
+impl MessageWindow {
+    pub fn new(messages_max: u32) -> Self {
+        Self { messages_max, in_flight: 0, ended: VecDeque::new() }
+    }
+
+    /// A new limit; what was sent still counts.
+    pub fn set_messages_max(&mut self, messages_max: u32) {
+        self.messages_max = messages_max;
+    }
+
+    /// How many messages may start now.
+    pub fn free(&mut self, now: Duration) -> u32 {
+        while self.ended.front().is_some_and(|ended| *ended + PERIOD <= now) {
+            self.ended.pop_front();
+        }
+        let used = self.in_flight.saturating_add(u32::try_from(self.ended.len()).unwrap_or(u32::MAX));
+        self.messages_max.saturating_sub(used)
+    }
+
+    /// When the next message may start at the latest; nothing if that depends on those in flight.
+    pub fn next_free_at(&self) -> Option<Duration> {
+        self.ended.front().map(|ended| *ended + PERIOD)
+    }
+
+    pub fn start(&mut self) {
+        self.in_flight += 1;
+    }
+
+    /// A started message has ended; `reached_provider` is false if it certainly was not counted there.
+    pub fn end(&mut self, now: Duration, reached_provider: bool) {
+        self.in_flight = self.in_flight.saturating_sub(1);
+        if reached_provider {
+            self.ended.push_back(now);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const fn s(seconds: u64) -> Duration {
+        Duration::from_secs(seconds)
+    }
+
+    #[test]
+    fn a_message_counts_until_a_minute_after_its_end() {
+        let mut window = MessageWindow::new(1);
+        window.start();
+        assert_eq!(window.free(s(0)), 0);
+
+        window.end(s(5), true);
+
+        assert_eq!(window.free(s(64)), 0);
+        assert_eq!(window.next_free_at(), Some(s(65)));
+        assert_eq!(window.free(s(65)), 1);
+    }
+
+    #[test]
+    fn a_message_that_never_reached_the_provider_costs_nothing() {
+        let mut window = MessageWindow::new(1);
+        window.start();
+
+        window.end(s(1), false);
+
+        assert_eq!(window.free(s(1)), 1);
+    }
+
+    #[test]
+    fn a_smaller_limit_counts_what_was_sent_before() {
+        let mut window = MessageWindow::new(3);
+        for _ in 0..2 {
+            window.start();
+            window.end(s(0), true);
+        }
+
+        window.set_messages_max(2);
+
+        assert_eq!(window.free(s(1)), 0);
+    }
+}

@@ -1,0 +1,7 @@
+//! What the domain needs from the world. Adapters implement these traits; roles get them as `Arc<dyn …>`.
+
+pub mod clock;
+pub mod job_store;
+pub mod mail;
+pub mod settings;
+pub mod token;

@@ -1,0 +1,213 @@
+//! The store of mail jobs.
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+use tokio::sync::watch;
+
+use crate::class::MailClass;
+use crate::job::{Attempt, Job, JobState, MailJobId, NewJob};
+use crate::mail::Mail;
+use crate::retry::Decision;
+
+/// Keeps mail jobs from their submit until long after their end.
+///
+/// Every implementation passes the same `conformance` suite; what is promised here is tested there.
+/// When a method returns Ok for a write, the write is durable. The store asks no clock: `now` is an
+/// argument. What it decides by itself (rescue, expiry) it decides with the functions of
+/// [`retry`](crate::retry).
+#[async_trait]
+pub trait JobStore: Send + Sync {
+    /// Stores a job. A second submit with the same request key changes nothing and gives the first
+    /// job, as it stands now; the key is claimed in the job's own transaction.
+    async fn submit(&self, job: NewJob) -> Result<Submitted, SubmitError>;
+
+    async fn get(&self, id: MailJobId) -> Result<Option<Job>, StoreError>;
+
+    /// The last `limit` attempts of a job, oldest first.
+    async fn attempts(&self, id: MailJobId, limit: u32) -> Result<Vec<Attempt>, StoreError>;
+
+    /// Jobs, newest first.
+    async fn list(&self, query: &JobQuery) -> Result<Vec<Job>, StoreError>;
+
+    /// Leases up to `limit` waiting jobs that are due and not expired: by class, then by due time.
+    /// They become `SENDING`; their due time, reason and attempts stay as they were.
+    async fn claim(&self, claim: Claim) -> Result<Vec<Claimed>, StoreError>;
+
+    /// Keeps a lease alive until `until`.
+    async fn extend(&self, lease: &Lease, until: Timestamp) -> Result<(), LeaseError>;
+
+    /// Notes that the body of the mail goes out now. From here on a lost node means an unknown outcome.
+    ///
+    /// It is the last check of the lease before the point of no return.
+    async fn enter_body(&self, lease: &Lease) -> Result<(), LeaseError>;
+
+    /// Records what became of a leased job, adds `attempt` to its record, and ends the lease.
+    async fn settle(&self, lease: Lease, settlement: Settlement) -> Result<Job, LeaseError>;
+
+    /// Cancels a waiting job.
+    async fn cancel(&self, id: MailJobId, now: Timestamp) -> Result<Job, CancelError>;
+
+    /// Ends up to `limit` waiting jobs whose time to live is over as `EXPIRED`, or as `SENT` if some
+    /// recipient has already accepted. Returns how many.
+    async fn expire(&self, now: Timestamp, limit: u32) -> Result<u32, StoreError>;
+
+    /// Takes back jobs whose holder is dead, as [`decide_rescue`](crate::retry::decide_rescue) says.
+    /// Returns how many.
+    async fn rescue(&self, dead: Dead, now: Timestamp) -> Result<u32, StoreError>;
+
+    /// Makes every held job due now. Returns how many.
+    async fn release_held(&self, now: Timestamp) -> Result<u64, StoreError>;
+
+    /// The earliest due time of a waiting job, the past included.
+    async fn next_due(&self) -> Result<Option<Timestamp>, StoreError>;
+
+    /// The changes behind `after`, oldest first, at most `limit`; of one job only if `id` is given.
+    /// Every state that a job went through is there once.
+    async fn changes(
+        &self,
+        after: ChangeSeq,
+        id: Option<MailJobId>,
+        limit: u32,
+    ) -> Result<Vec<Change>, StoreError>;
+
+    /// The last change that was stored.
+    async fn last_change(&self) -> Result<ChangeSeq, StoreError>;
+
+    /// Wakes whoever waits for changes or for due jobs: it is marked changed after each durable change.
+    fn changed(&self) -> watch::Receiver<()>;
+
+    async fn backlog(&self) -> Result<Backlog, StoreError>;
+
+    /// Removes up to `limit` ended jobs, with all that belongs to them, that last changed before
+    /// `before`. Returns how many.
+    async fn prune(&self, before: Timestamp, limit: u32) -> Result<u32, StoreError>;
+}
+
+/// What a submit came to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Submitted {
+    /// The job is stored now.
+    New(Job),
+    /// The same request was stored before.
+    Existing(Job),
+}
+
+/// Which jobs to list.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct JobQuery {
+    /// Only jobs older than this one.
+    pub before: Option<MailJobId>,
+    pub limit: u32,
+    /// Empty means all.
+    pub states: Vec<JobState>,
+    /// Empty means all.
+    pub classes: Vec<MailClass>,
+}
+
+/// Which jobs to lease, to whom and for how long.
+#[derive(Clone, Debug)]
+pub struct Claim {
+    pub holder: Incarnation,
+    pub now: Timestamp,
+    pub until: Timestamp,
+    pub limit: u32,
+}
+
+/// One life of a node: a restart makes a new one. A UUID in its usual form.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Incarnation(pub String);
+
+/// A job that is leased to the caller, with its mail.
+#[derive(Debug)]
+pub struct Claimed {
+    pub lease: Lease,
+    pub job: Job,
+    pub mail: Mail,
+}
+
+/// The right to settle one job once. Not `Clone`: settling consumes it.
+#[derive(Debug)]
+pub struct Lease {
+    pub job: MailJobId,
+    /// Grows with every claim, so that the holder of an older lease is found out.
+    pub fence: i64,
+}
+
+/// What became of a leased job.
+#[derive(Clone, Debug)]
+pub struct Settlement {
+    pub decision: Decision,
+    pub attempt: Attempt,
+    /// The generation of the settings that were used.
+    pub settings_generation: Option<i64>,
+    pub now: Timestamp,
+}
+
+/// Whose leases are to be taken back.
+#[derive(Clone, Debug)]
+pub enum Dead {
+    /// Leases that ran out.
+    LeaseEnded,
+    /// Leases of everybody but this holder, who knows that it is alone with the store.
+    AllBut(Incarnation),
+}
+
+/// The place of a change in the order of all changes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ChangeSeq(pub i64);
+
+/// A job as it stood after a change.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Change {
+    pub seq: ChangeSeq,
+    pub job: Job,
+}
+
+/// The numbers of waiting jobs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Backlog {
+    pub queued: u64,
+    pub sending: u64,
+    pub deferred: u64,
+    pub held: u64,
+}
+
+/// Why the store could not be used.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// Nothing more can be stored until room is made.
+    #[error("the job store is full")]
+    Full(#[source] Box<dyn std::error::Error + Send + Sync>),
+    #[error("the job store could not be used")]
+    Unusable(#[source] Box<dyn std::error::Error + Send + Sync>),
+}
+
+/// Why a job was not stored.
+#[derive(Debug, thiserror::Error)]
+pub enum SubmitError {
+    #[error("request id was used for other content, by job `{existing}`")]
+    RequestIdReused { existing: MailJobId },
+    #[error("the job was not stored")]
+    Store(#[from] StoreError),
+}
+
+/// Why a leased job was not changed.
+#[derive(Debug, thiserror::Error)]
+pub enum LeaseError {
+    /// Somebody else has the job now, or it has ended.
+    #[error("the lease of job `{0}` is lost")]
+    Lost(MailJobId),
+    #[error("the lease could not be used")]
+    Store(#[from] StoreError),
+}
+
+/// Why a job was not cancelled.
+#[derive(Debug, thiserror::Error)]
+pub enum CancelError {
+    #[error("job `{0}` does not exist")]
+    NotFound(MailJobId),
+    #[error("job `{id}` cannot be cancelled while it is {}", state.name())]
+    NotWaiting { id: MailJobId, state: JobState },
+    #[error("the job was not cancelled")]
+    Store(#[from] StoreError),
+}

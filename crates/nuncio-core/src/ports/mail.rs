@@ -1,0 +1,60 @@
+//! The way to the provider.
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+use tokio::sync::mpsc;
+
+use crate::address::EmailAddress;
+use crate::mail::Mail;
+use crate::outcome::SendOutcome;
+use crate::settings::{SavedSmtpSettings, SmtpSettings};
+use crate::smtp_test::{NodeTest, StageResult};
+
+/// Hands mails over to the provider.
+#[async_trait]
+pub trait MailTransport: Send + Sync {
+    /// Hands one mail over, on a kept connection where there is one.
+    ///
+    /// Awaits `gate` right before the first byte of the body; if the gate is shut, nothing is sent and
+    /// the outcome is [`Abandoned`](SendOutcome::Abandoned). Every wait inside has a dead line.
+    async fn send(
+        &self,
+        settings: &SavedSmtpSettings,
+        mail: &OutgoingMail,
+        gate: &dyn BodyGate,
+    ) -> SendOutcome;
+
+    /// How many connections are open.
+    fn connections(&self) -> usize;
+
+    /// Closes all connections that are not in use, with QUIT.
+    async fn close_idle(&self);
+}
+
+/// Opens for the body of a mail, or stays shut.
+#[async_trait]
+pub trait BodyGate: Send + Sync {
+    /// Whether the body may go out.
+    async fn open(&self) -> bool;
+}
+
+/// A mail on its way.
+#[derive(Clone, Debug)]
+pub struct OutgoingMail {
+    pub mail: Mail,
+    /// With angle brackets.
+    pub message_id: String,
+    /// The moment for the `Date` header: when the job was accepted.
+    pub date: Timestamp,
+    /// The recipients of this attempt, in the order in which the outcome answers for them.
+    pub recipients: Vec<EmailAddress>,
+}
+
+/// Tests settings from where this node stands.
+#[async_trait]
+pub trait SmtpTester: Send + Sync {
+    /// Walks through the stages; sends each result to `stages` as soon as it is known.
+    ///
+    /// Nothing is cached, kept or sent to anybody: it ends with RSET and QUIT.
+    async fn test(&self, settings: &SmtpSettings, stages: mpsc::Sender<StageResult>) -> NodeTest;
+}

@@ -1,0 +1,62 @@
+//! Tokens of the OAuth provider.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+
+use crate::job::Reason;
+use crate::secret::AccessToken;
+use crate::settings::OauthClient;
+use crate::smtp_test::PresentedCertificate;
+
+/// Gives access tokens.
+#[async_trait]
+pub trait TokenSource: Send + Sync {
+    /// A token that is good for a new connection: from the cache, or fetched once for all who wait.
+    async fn token(&self, request: TokenRequest<'_>) -> Result<Token, TokenError>;
+
+    /// Forgets a token that the provider has refused, unless a newer one has taken its place.
+    async fn invalidate(&self, request: TokenRequest<'_>, refused: &AccessToken);
+
+    /// Asks the token endpoint, whatever is cached, and caches nothing.
+    async fn fetch(&self, request: TokenRequest<'_>) -> Result<Token, TokenError>;
+
+    /// When the cached token of this client ends, if there is one.
+    async fn cached_until(&self, request: TokenRequest<'_>) -> Option<Timestamp>;
+}
+
+/// For whom a token is wanted, and how the token endpoint is reached.
+#[derive(Clone, Copy, Debug)]
+pub struct TokenRequest<'a> {
+    pub client: &'a OauthClient,
+    /// Trusted beside the system's certificate authorities.
+    pub ca_certificates_pem: &'a str,
+    /// For the whole request.
+    pub timeout: Duration,
+}
+
+#[derive(Clone, Debug)]
+pub struct Token {
+    pub access_token: AccessToken,
+    pub expires_at: Timestamp,
+}
+
+/// Why there is no token.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("no token: {}", reason.message)]
+pub struct TokenError {
+    pub kind: TokenErrorKind,
+    /// Its code is one of those that a settings test shows, for example `INVALID_CLIENT_SECRET`.
+    pub reason: Reason,
+    /// The certificates that the token endpoint presented, if their chain could not be checked.
+    pub presented_chain: Vec<PresentedCertificate>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TokenErrorKind {
+    /// The settings or the provider's side are wrong; a person must act.
+    Fatal,
+    /// The endpoint is in trouble, cannot be reached or asks to wait.
+    Temporary { retry_after: Option<Duration> },
+}

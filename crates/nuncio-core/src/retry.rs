@@ -1,0 +1,232 @@
+//! What follows from an outcome: when to try again, when to give up, and what to say.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use crate::class::UnknownPolicy;
+use crate::job::{Job, JobState, Reason, RecipientResult, RecipientState};
+use crate::outcome::{SendOutcome, Verdict};
+use crate::reply::SmtpReply;
+
+/// How long a job of a troubled channel waits at least. The channel itself decides when sending goes on.
+const CHANNEL_WAIT: Duration = Duration::from_secs(1);
+/// How long a held job waits for its channel. It is released earlier when the channel opens.
+const HELD_WAIT: Duration = Duration::from_secs(60);
+/// How often a job may be found in the hands of a dead node before it is given up.
+pub const RESCUES_MAX: u32 = 5;
+
+/// When to try again after the provider deferred a mail.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RetryPolicy {
+    /// The wait after the first deferral; it doubles with each further one.
+    pub backoff_min: Duration,
+    /// The longest wait.
+    pub backoff_max: Duration,
+    /// After so many judged attempts the job fails.
+    pub attempts_max: u32,
+}
+
+/// What becomes of a job after an attempt.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Decision {
+    pub state: JobState,
+    pub reason: Option<Reason>,
+    pub due_at: Timestamp,
+    pub recipients: Vec<RecipientResult>,
+    /// Whether the provider judged the mail.
+    pub counted: bool,
+}
+
+impl RetryPolicy {
+    /// The wait before the next attempt: doubled each time, up to the maximum, plus up to half as jitter.
+    ///
+    /// `attempt` counts from 1; `jitter` lies in 0..1.
+    pub fn backoff(&self, attempt: u32, jitter: f64) -> Duration {
+        let factor = 2_u32.saturating_pow(attempt.saturating_sub(1));
+        let wait = self.backoff_min.saturating_mul(factor).min(self.backoff_max);
+        wait.mul_f64(1.0 + jitter / 2.0)
+    }
+}
+
+/// Decides what becomes of a job. `Abandoned` changes nothing, so there is no decision.
+pub fn decide(job: &Job, outcome: SendOutcome, now: Timestamp, jitter: f64) -> Option<Decision> {
+    let decision = match outcome {
+        SendOutcome::Judged(verdicts) => {
+            let verdicts = verdicts.into_iter().map(Some).collect();
+            let recipients = apply(job, verdicts, RecipientState::Pending);
+            after_verdicts(job, recipients, now, jitter)
+        }
+        SendOutcome::Unknown { verdicts, reason } => {
+            after_unknown(job, verdicts, reason, now, jitter)
+        }
+        SendOutcome::Throttled { reason, retry_after }
+        | SendOutcome::Unavailable { reason, retry_after } => {
+            let due_at = now + retry_after.unwrap_or_default().max(CHANNEL_WAIT);
+            uncounted(job, JobState::Deferred, reason, due_at)
+        }
+        SendOutcome::Closed { reason } => {
+            uncounted(job, JobState::Held, reason, now + HELD_WAIT)
+        }
+        SendOutcome::Abandoned => return None,
+    };
+    Some(expire_early(job, decision))
+}
+
+/// Decides what becomes of a job whose node died while sending it.
+///
+/// `body_entered` tells whether the body may have gone out; if not, the mail is certainly not sent.
+pub fn decide_rescue(job: &Job, body_entered: bool, rescues: u32, now: Timestamp) -> Decision {
+    if RESCUES_MAX <= rescues {
+        let message = format!("the node died {rescues} times while sending this mail");
+        let reason = Reason::new("NODE_DIED_REPEATEDLY", message)
+            .remedy("look into the logs of the nodes, then submit the mail again");
+        let state = if body_entered { JobState::Unknown } else { JobState::Failed };
+        return Decision { counted: body_entered, ..uncounted(job, state, reason, now) };
+    }
+    if body_entered {
+        let message = "the node died while the mail was being handed over";
+        let reason = Reason::new("OUTCOME_UNKNOWN", message);
+        let verdicts = vec![None; job.pending().len()];
+        return expire_early(job, after_unknown(job, verdicts, reason, now, 0.0));
+    }
+    let reason = Reason::new("NODE_DIED", "the node died before it handed the mail over");
+    expire_early(job, uncounted(job, JobState::Deferred, reason, now))
+}
+
+/// The decision for a job whose time to live is over.
+pub fn expired(reason: Option<&Reason>) -> Reason {
+    let before = reason.map(|reason| format!("; before: {}", reason.message)).unwrap_or_default();
+    Reason::new("EXPIRED", format!("the time to live ended before the mail could be sent{before}"))
+}
+
+fn apply(
+    job: &Job,
+    verdicts: Vec<Option<Verdict>>,
+    otherwise: RecipientState,
+) -> Vec<RecipientResult> {
+    let mut recipients = job.recipients.clone();
+    for (place, verdict) in job.pending().into_iter().zip(verdicts) {
+        let (state, reply) = match verdict {
+            Some(Verdict::Accepted(reply)) => (RecipientState::Accepted, Some(reply)),
+            Some(Verdict::Deferred(reply)) => (RecipientState::Pending, Some(reply)),
+            Some(Verdict::Refused(reply)) => (RecipientState::Refused, Some(reply)),
+            None => (otherwise, None),
+        };
+        recipients[place] = RecipientResult { state, reply, ..recipients[place].clone() };
+    }
+    recipients
+}
+
+fn after_verdicts(
+    job: &Job,
+    mut recipients: Vec<RecipientResult>,
+    now: Timestamp,
+    jitter: f64,
+) -> Decision {
+    let policy = job.class.retry_policy();
+    let attempt = job.attempts + 1;
+    let deferral = last_reply(&recipients, RecipientState::Pending);
+    if let Some(reply) = deferral.clone().filter(|_| attempt < policy.attempts_max) {
+        let reason = Reason::new("PROVIDER_DEFERRED", "the provider asked to try again later")
+            .reply(reply);
+        let due_at = now + policy.backoff(attempt, jitter);
+        let (state, reason) = (JobState::Deferred, Some(reason));
+        return Decision { state, reason, due_at, recipients, counted: true };
+    }
+    for one in &mut recipients {
+        if one.state == RecipientState::Pending {
+            one.state = RecipientState::Refused;
+        }
+    }
+    let (state, reason) = final_state(&recipients, deferral.is_some().then_some(attempt));
+    Decision { state, reason, due_at: now, recipients, counted: true }
+}
+
+fn final_state(
+    recipients: &[RecipientResult],
+    attempts_used_up: Option<u32>,
+) -> (JobState, Option<Reason>) {
+    let any = |state| recipients.iter().any(|one| one.state == state);
+    let refused = last_reply(recipients, RecipientState::Refused);
+    let (accepted, unknown) = (any(RecipientState::Accepted), any(RecipientState::Unknown));
+    let reason = match (refused, attempts_used_up) {
+        (None, _) => None,
+        (Some(reply), Some(attempts)) => {
+            let message = format!("still deferred by the provider after {attempts} attempts");
+            Some(Reason::new("ATTEMPTS_USED_UP", message).reply(reply))
+        }
+        (Some(reply), None) if accepted || unknown => {
+            let message = "the provider refused some of the recipients";
+            Some(Reason::new("SOME_RECIPIENTS_REFUSED", message).reply(reply))
+        }
+        (Some(reply), None) => {
+            Some(Reason::new("PROVIDER_REFUSED", "the provider refused the mail").reply(reply))
+        }
+    };
+    let state = if unknown {
+        JobState::Unknown
+    } else if accepted {
+        JobState::Sent
+    } else {
+        JobState::Failed
+    };
+    (state, reason)
+}
+
+fn after_unknown(
+    job: &Job,
+    verdicts: Vec<Option<Verdict>>,
+    reason: Reason,
+    now: Timestamp,
+    jitter: f64,
+) -> Decision {
+    let policy = job.class.retry_policy();
+    let attempt = job.attempts + 1;
+    match job.class.unknown_policy() {
+        UnknownPolicy::Resend if attempt < policy.attempts_max => {
+            let recipients = apply(job, verdicts, RecipientState::Pending);
+            let due_at = now + policy.backoff(attempt, jitter);
+            let reason = reason.remedy("it is sent again: a second copy may arrive");
+            let (state, reason) = (JobState::Deferred, Some(reason));
+            Decision { state, reason, due_at, recipients, counted: true }
+        }
+        UnknownPolicy::Resend | UnknownPolicy::Stop => {
+            let mut recipients = apply(job, verdicts, RecipientState::Unknown);
+            for one in &mut recipients {
+                if one.state == RecipientState::Pending {
+                    one.state = RecipientState::Refused;
+                }
+            }
+            let reason = reason.remedy(
+                "ask a recipient or look into the mailbox's sent items; if it did not arrive, \
+                 submit it again",
+            );
+            let state = JobState::Unknown;
+            Decision { state, reason: Some(reason), due_at: now, recipients, counted: true }
+        }
+    }
+}
+
+fn uncounted(job: &Job, state: JobState, reason: Reason, due_at: Timestamp) -> Decision {
+    let recipients = job.recipients.clone();
+    Decision { state, reason: Some(reason), due_at, recipients, counted: false }
+}
+
+/// A job that could only be tried again after its end expires now, so that its sender learns it early.
+fn expire_early(job: &Job, decision: Decision) -> Decision {
+    if decision.state != JobState::Deferred || decision.due_at < job.expires_at {
+        return decision;
+    }
+    let accepted = decision.recipients.iter().any(|one| one.state == RecipientState::Accepted);
+    let state = if accepted { JobState::Sent } else { JobState::Expired };
+    let reason = Some(expired(decision.reason.as_ref()));
+    Decision { state, reason, ..decision }
+}
+
+fn last_reply(recipients: &[RecipientResult], state: RecipientState) -> Option<SmtpReply> {
+    recipients.iter().rev().find(|one| one.state == state).and_then(|one| one.reply.clone())
+}
+
+#[cfg(test)]
+mod tests;

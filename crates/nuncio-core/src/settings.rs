@@ -1,0 +1,110 @@
+//! The SMTP settings: how nuncio reaches the mail provider.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use jiff::civil::Date;
+
+use crate::address::EmailAddress;
+use crate::secret::{ClientSecret, Password, PrivateKeyPem};
+
+pub mod draft;
+pub mod preset;
+
+/// How long a connection may take until it is ready to send, where the operator says nothing (as in ISE).
+pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(60);
+/// Connections at once, where neither provider nor operator says anything.
+pub const CONNECTIONS: u32 = 3;
+/// The most connections that an operator may allow.
+pub const CONNECTIONS_MAX: u32 = 100;
+/// The most messages per minute that an operator may allow.
+pub const MESSAGES_PER_MINUTE_MAX: u32 = 100_000;
+
+/// The SMTP settings. Every value of this type is complete and valid in itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SmtpSettings {
+    pub provider: Provider,
+    pub host: String,
+    pub port: u16,
+    pub connect_timeout: Duration,
+    pub encryption: Encryption,
+    /// The mailbox that sends: the user name of XOAUTH2 and the default sender.
+    pub email_address: EmailAddress,
+    pub authentication: Authentication,
+    /// Certificate authorities in PEM that are trusted beside the system's, for both servers.
+    pub ca_certificates_pem: String,
+    pub limits: MailboxLimits,
+}
+
+/// A provider whose values are known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Provider {
+    Generic,
+    ExchangeOnline,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Encryption {
+    /// Not at all. Only without authentication.
+    None,
+    /// By STARTTLS, which is then required (RFC 3207).
+    StartTls,
+    /// From the first byte (RFC 8314).
+    Tls,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Authentication {
+    None,
+    Password { username: String, password: Password },
+    Oauth(OauthClient),
+}
+
+/// OAuth 2.0 client credentials (RFC 6749, section 4.4).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OauthClient {
+    pub client_id: String,
+    pub tenant_id: Option<String>,
+    pub credential: ClientCredential,
+    /// The last day of the client secret, as typed by the operator.
+    pub client_secret_expire_date: Option<Date>,
+    /// An absolute URL with the scheme `https`.
+    pub token_endpoint: String,
+    pub scope: String,
+}
+
+/// How the client proves itself at the token endpoint (OpenID Connect Core, section 9).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ClientCredential {
+    /// `client_secret_post`
+    SecretPost(ClientSecret),
+    /// `client_secret_basic`
+    SecretBasic(ClientSecret),
+    /// `private_key_jwt` with PS256 and `x5t#S256`
+    Certificate { certificate_pem: String, private_key: PrivateKeyPem },
+}
+
+/// The limits of the sending mailbox.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MailboxLimits {
+    /// Connections at once.
+    pub connections_max: u32,
+    /// Messages in any minute; none means no limit.
+    pub messages_per_minute_max: Option<u32>,
+}
+
+/// Settings as they were saved.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SavedSmtpSettings {
+    pub settings: SmtpSettings,
+    /// Counts the saves, from 1.
+    pub generation: i64,
+    pub saved_at: Timestamp,
+}
+
+impl SavedSmtpSettings {
+    /// Changes with each save (AIP-154).
+    pub fn etag(&self) -> String {
+        format!("g{}", self.generation)
+    }
+}

@@ -1,0 +1,336 @@
+//! From what an operator types to settings that are valid.
+
+use std::time::Duration;
+
+use jiff::civil::Date;
+
+use crate::address::EmailAddress;
+use crate::secret::{ClientSecret, Password, PrivateKeyPem};
+use crate::settings::{
+    Authentication, CONNECT_TIMEOUT, CONNECTIONS, CONNECTIONS_MAX, ClientCredential, Encryption,
+    MESSAGES_PER_MINUTE_MAX, MailboxLimits, OauthClient, Provider, SmtpSettings,
+};
+use crate::violation::Violations;
+
+/// The shortest and the longest connection time-out that an operator may set.
+const CONNECT_TIMEOUT_MIN: Duration = Duration::from_secs(1);
+const CONNECT_TIMEOUT_MAX: Duration = Duration::from_secs(300);
+/// The longest text in a field, in characters.
+const TEXT_CHARS_MAX: usize = 2048;
+/// The most PEM text in a field, in bytes.
+const PEM_BYTES_MAX: usize = 256 * 1024;
+
+/// Settings as an operator gives them; empty texts and zeros are left out.
+#[derive(Clone, Debug, Default)]
+pub struct SmtpSettingsDraft {
+    pub provider: Option<Provider>,
+    pub host: String,
+    pub port: i64,
+    pub connect_timeout: Option<Duration>,
+    pub encryption: Option<Encryption>,
+    pub email_address: String,
+    pub authentication: AuthenticationDraft,
+    pub ca_certificates_pem: String,
+    pub connections_max: i64,
+    pub messages_per_minute_max: i64,
+}
+
+#[derive(Clone, Debug, Default)]
+pub enum AuthenticationDraft {
+    #[default]
+    None,
+    Password {
+        username: String,
+        password: Option<Password>,
+    },
+    Oauth(Box<OauthDraft>),
+}
+
+#[derive(Clone, Debug, Default)]
+pub struct OauthDraft {
+    pub client_id: String,
+    pub tenant_id: String,
+    pub client_secret: Option<ClientSecret>,
+    pub client_secret_basic: bool,
+    pub client_secret_expire_date: String,
+    pub token_endpoint: String,
+    pub scope: String,
+    pub certificate_pem: String,
+    pub private_key: Option<PrivateKeyPem>,
+}
+
+impl SmtpSettingsDraft {
+    /// Fills in the provider's values and the `saved` secrets where they are left out, and makes the
+    /// settings, or tells everything that is wrong. Fields are named as in the API.
+    pub fn check(self, saved: Option<&SmtpSettings>) -> Result<SmtpSettings, Violations> {
+        let mut violations = Violations::default();
+        let provider = self.provider.unwrap_or(Provider::Generic);
+        let preset = provider.preset();
+        let host = filled(&self.host, preset.map(|preset| preset.host));
+        check_host(&mut violations, &host);
+        let encryption = self
+            .encryption
+            .or(preset.map(|preset| preset.encryption))
+            .unwrap_or(Encryption::StartTls);
+        let port = self.check_port(&mut violations, preset.map(|preset| preset.port));
+        let connect_timeout = self.connect_timeout.unwrap_or(CONNECT_TIMEOUT);
+        if !(CONNECT_TIMEOUT_MIN..=CONNECT_TIMEOUT_MAX).contains(&connect_timeout) {
+            violations.add("connect_timeout", "must be 1 to 300 seconds");
+        }
+        let email_address: Option<EmailAddress> =
+            violations.check("email_address", self.email_address.parse());
+        let limits = self.check_limits(&mut violations, preset.map(|preset| preset.limits));
+        check_pem(&mut violations, "ca_certificates_pem", &self.ca_certificates_pem, "CERTIFICATE");
+        let saved = saved.map(|saved| &saved.authentication);
+        let authentication =
+            check_authentication(&mut violations, self.authentication, provider, saved);
+        if encryption == Encryption::None
+            && authentication.as_ref().is_some_and(|one| *one != Authentication::None)
+        {
+            let problem = "credentials must not cross the network in clear text; use STARTTLS or TLS";
+            violations.add("encryption", problem);
+        }
+        let (Some(port), Some(email_address), Some(authentication), true) =
+            (port, email_address, authentication, violations.is_empty())
+        else {
+            return Err(violations);
+        };
+        Ok(SmtpSettings {
+            provider,
+            host,
+            port,
+            connect_timeout,
+            encryption,
+            email_address,
+            authentication,
+            ca_certificates_pem: self.ca_certificates_pem,
+            limits,
+        })
+    }
+
+    fn check_port(&self, violations: &mut Violations, preset: Option<u16>) -> Option<u16> {
+        if self.port == 0 && preset.is_none() {
+            violations.add("port", "is missing; give 587 for STARTTLS or 465 for TLS");
+            return None;
+        }
+        match u16::try_from(self.port) {
+            Ok(0) => preset,
+            Ok(port) => Some(port),
+            Err(_) => {
+                violations.add("port", format!("`{}` is no port; give 1 to 65535", self.port));
+                None
+            }
+        }
+    }
+
+    fn check_limits(
+        &self,
+        violations: &mut Violations,
+        preset: Option<MailboxLimits>,
+    ) -> MailboxLimits {
+        let mut limit = |field: &str, value: i64, max: u32| match u32::try_from(value) {
+            Ok(0) => None,
+            Ok(value) if value <= max => Some(value),
+            Ok(_) | Err(_) => {
+                violations.add(format!("limits.{field}"), format!("must be 0 to {max}"));
+                None
+            }
+        };
+        let connections = limit("max_connections", self.connections_max, CONNECTIONS_MAX);
+        let messages = limit(
+            "max_messages_per_minute",
+            self.messages_per_minute_max,
+            MESSAGES_PER_MINUTE_MAX,
+        );
+        MailboxLimits {
+            connections_max: connections
+                .or(preset.map(|preset| preset.connections_max))
+                .unwrap_or(CONNECTIONS),
+            messages_per_minute_max: messages
+                .or(preset.and_then(|preset| preset.messages_per_minute_max)),
+        }
+    }
+}
+
+fn filled(given: &str, preset: Option<&str>) -> String {
+    if given.is_empty() { preset.unwrap_or_default().to_owned() } else { given.to_owned() }
+}
+
+fn check_host(violations: &mut Violations, host: &str) {
+    let allowed = |b: u8| b.is_ascii_alphanumeric() || b"-._:".contains(&b);
+    if host.is_empty() {
+        violations.add("host", "is missing; give the SMTP server's name, such as `smtp.example.com`");
+    } else if 253 < host.len() || !host.bytes().all(allowed) {
+        violations.add("host", format!("`{host}` is no host name; give it without scheme and port"));
+    }
+}
+
+fn check_pem(violations: &mut Violations, field: &str, pem: &str, label: &str) {
+    if PEM_BYTES_MAX < pem.len() {
+        violations.add(field, format!("has more than {PEM_BYTES_MAX} bytes"));
+    }
+    if !pem.trim().is_empty() && !pem.contains(&format!("-----BEGIN {label}-----")) {
+        let problem = format!("is no PEM text; it begins with `-----BEGIN {label}-----`");
+        violations.add(field, problem);
+    }
+}
+
+fn check_authentication(
+    violations: &mut Violations,
+    draft: AuthenticationDraft,
+    provider: Provider,
+    saved: Option<&Authentication>,
+) -> Option<Authentication> {
+    match draft {
+        AuthenticationDraft::None => Some(Authentication::None),
+        AuthenticationDraft::Password { username, password } => {
+            check_text(violations, "password.username", &username);
+            let saved = match saved {
+                Some(Authentication::Password { password, .. }) => Some(password.clone()),
+                Some(Authentication::None | Authentication::Oauth(_)) | None => None,
+            };
+            let Some(password) = password.or(saved) else {
+                violations.add("password.password", "is missing, and none is saved");
+                return None;
+            };
+            Some(Authentication::Password { username, password })
+        }
+        AuthenticationDraft::Oauth(draft) => {
+            let saved = match saved {
+                Some(Authentication::Oauth(client)) => Some(&client.credential),
+                Some(Authentication::None | Authentication::Password { .. }) | None => None,
+            };
+            check_oauth(violations, *draft, provider, saved).map(Authentication::Oauth)
+        }
+    }
+}
+
+fn check_oauth(
+    violations: &mut Violations,
+    draft: OauthDraft,
+    provider: Provider,
+    saved: Option<&ClientCredential>,
+) -> Option<OauthClient> {
+    if draft.client_id.is_empty() {
+        violations.add("oauth.client_id", "is missing; give the application (client) id");
+    }
+    for (field, text) in [
+        ("oauth.client_id", &draft.client_id),
+        ("oauth.tenant_id", &draft.tenant_id),
+        ("oauth.scope", &draft.scope),
+        ("oauth.token_endpoint", &draft.token_endpoint),
+    ] {
+        check_text(violations, field, text);
+    }
+    let token_endpoint = check_token_endpoint(violations, &draft, provider);
+    let scope = filled(&draft.scope, provider.preset().map(|preset| preset.scope));
+    let client_secret_expire_date = check_date(violations, &draft.client_secret_expire_date);
+    let credential = check_credential(violations, &draft, saved);
+    Some(OauthClient {
+        client_id: draft.client_id,
+        tenant_id: Some(draft.tenant_id).filter(|tenant| !tenant.is_empty()),
+        credential: credential?,
+        client_secret_expire_date,
+        token_endpoint,
+        scope,
+    })
+}
+
+fn check_text(violations: &mut Violations, field: &str, text: &str) {
+    if text.chars().any(|c| c.is_control() || c.is_whitespace()) && field != "oauth.scope" {
+        violations.add(field, "has a blank or line break; was it pasted with one?");
+    } else if text.chars().any(char::is_control) {
+        violations.add(field, "has a line break; was it pasted with one?");
+    }
+    if TEXT_CHARS_MAX < text.chars().count() {
+        violations.add(field, format!("is longer than {TEXT_CHARS_MAX} characters"));
+    }
+}
+
+fn check_token_endpoint(
+    violations: &mut Violations,
+    draft: &OauthDraft,
+    provider: Provider,
+) -> String {
+    if !draft.token_endpoint.is_empty() {
+        let host = draft.token_endpoint.strip_prefix("https://").unwrap_or_default();
+        if host.is_empty() || host.starts_with('/') || host.contains('@') {
+            let problem = "is no https URL; give one such as `https://login.example.com/oauth2/token`";
+            violations.add("oauth.token_endpoint", problem);
+        }
+        return draft.token_endpoint.clone();
+    }
+    if provider.preset().is_none() {
+        violations.add("oauth.token_endpoint", "is missing; a generic provider needs its https URL");
+        return String::new();
+    }
+    let tenant = &draft.tenant_id;
+    let allowed = |b: u8| b.is_ascii_alphanumeric() || b"-.".contains(&b);
+    if tenant.is_empty() {
+        violations.add("oauth.tenant_id", "is missing; give the directory (tenant) id or its domain");
+    } else if ["common", "organizations", "consumers"].contains(&tenant.as_str()) {
+        let problem = format!("`{tenant}` names no single tenant; give the directory (tenant) id");
+        violations.add("oauth.tenant_id", problem);
+    } else if !tenant.bytes().all(allowed) {
+        let problem = "is neither a GUID nor a domain; copy the directory (tenant) id";
+        violations.add("oauth.tenant_id", problem);
+    }
+    provider.token_endpoint(tenant).unwrap_or_default()
+}
+
+fn check_date(violations: &mut Violations, text: &str) -> Option<Date> {
+    if text.is_empty() {
+        return None;
+    }
+    let date = text.parse::<Date>().map_err(|_| "is no date; give it as `2027-03-15`");
+    violations.check("oauth.client_secret_expire_date", date)
+}
+
+fn check_credential(
+    violations: &mut Violations,
+    draft: &OauthDraft,
+    saved: Option<&ClientCredential>,
+) -> Option<ClientCredential> {
+    check_pem(violations, "oauth.certificate_pem", &draft.certificate_pem, "CERTIFICATE");
+    if !draft.certificate_pem.is_empty() {
+        if draft.client_secret.is_some() {
+            let problem = "a certificate is given too; use one of the two";
+            violations.add("oauth.client_secret", problem);
+        }
+        let saved = match saved {
+            Some(ClientCredential::Certificate { private_key, .. }) => Some(private_key.clone()),
+            Some(ClientCredential::SecretPost(_) | ClientCredential::SecretBasic(_)) | None => None,
+        };
+        let Some(private_key) = draft.private_key.clone().or(saved) else {
+            let problem = "is missing, and none is saved; give the certificate's key in PEM";
+            violations.add("oauth.private_key_pem", problem);
+            return None;
+        };
+        check_pem(violations, "oauth.private_key_pem", private_key.expose(), "PRIVATE KEY");
+        let certificate_pem = draft.certificate_pem.clone();
+        return Some(ClientCredential::Certificate { certificate_pem, private_key });
+    }
+    let saved = match saved {
+        Some(ClientCredential::SecretPost(secret) | ClientCredential::SecretBasic(secret)) => {
+            Some(secret.clone())
+        }
+        Some(ClientCredential::Certificate { .. }) | None => None,
+    };
+    let Some(secret) = draft.client_secret.clone().or(saved) else {
+        let problem = "is missing, and none is saved; give the secret's value, or a certificate";
+        violations.add("oauth.client_secret", problem);
+        return None;
+    };
+    if secret.expose().chars().any(|c| c.is_control() || c.is_whitespace()) {
+        let problem = "has a blank or line break; was it pasted with one?";
+        violations.add("oauth.client_secret", problem);
+    }
+    Some(if draft.client_secret_basic {
+        ClientCredential::SecretBasic(secret)
+    } else {
+        ClientCredential::SecretPost(secret)
+    })
+}
+
+#[cfg(test)]
+mod tests;

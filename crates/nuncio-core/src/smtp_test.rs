@@ -1,0 +1,75 @@
+//! What a test of SMTP settings tells.
+
+use std::time::Duration;
+
+/// The stages of a test, in their order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum StageKind {
+    Dns,
+    Tcp,
+    Tls,
+    Token,
+    Ehlo,
+    Auth,
+    Mail,
+}
+
+impl StageKind {
+    pub const ALL: [Self; 7] =
+        [Self::Dns, Self::Tcp, Self::Tls, Self::Token, Self::Ehlo, Self::Auth, Self::Mail];
+}
+
+/// One stage of a test and how it ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StageResult {
+    pub kind: StageKind,
+    pub outcome: StageOutcome,
+    pub elapsed: Duration,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum StageOutcome {
+    /// It went well; what was seen, for example the address or the server's reply.
+    Passed { detail: String },
+    Failed(StageError),
+    /// Not tried, because an earlier stage failed or the settings do not need it.
+    Skipped { why: String },
+}
+
+/// What is wrong and what to do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StageError {
+    /// A stable name in upper case, for example `INVALID_CLIENT_SECRET`.
+    pub code: String,
+    pub cause: String,
+    pub remedy: String,
+    /// The certificates that the server presented, if the chain could not be checked.
+    pub presented_chain: Vec<PresentedCertificate>,
+}
+
+/// A certificate of a server.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PresentedCertificate {
+    pub subject: String,
+    pub issuer: String,
+    /// RFC 3339.
+    pub not_before: String,
+    /// RFC 3339.
+    pub not_after: String,
+    /// Of the DER form, in hexadecimal.
+    pub sha256_fingerprint: String,
+}
+
+/// The test of one node.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NodeTest {
+    pub node: String,
+    pub stages: Vec<StageResult>,
+}
+
+impl NodeTest {
+    /// Whether no stage failed.
+    pub fn passed(&self) -> bool {
+        !self.stages.iter().any(|stage| matches!(stage.outcome, StageOutcome::Failed(_)))
+    }
+}
