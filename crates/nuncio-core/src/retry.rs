@@ -12,7 +12,7 @@ use crate::reply::SmtpReply;
 /// How long a job of a troubled channel waits at least. The channel itself decides when sending goes on.
 const CHANNEL_WAIT: Duration = Duration::from_secs(1);
 /// How long a held job waits for its channel. It is released earlier when the channel opens.
-const HELD_WAIT: Duration = Duration::from_secs(60);
+const HELD_WAIT: Duration = Duration::from_mins(1);
 /// How often a job may be found in the hands of a dead node before it is given up.
 pub const RESCUES_MAX: u32 = 5;
 

@@ -12,7 +12,7 @@ pub mod draft;
 pub mod preset;
 
 /// How long a connection may take until it is ready to send, where the operator says nothing (as in ISE).
-pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(60);
+pub const CONNECT_TIMEOUT: Duration = Duration::from_mins(1);
 /// Connections at once, where neither provider nor operator says anything.
 pub const CONNECTIONS: u32 = 3;
 /// The most connections that an operator may allow.

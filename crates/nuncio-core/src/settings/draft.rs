@@ -14,7 +14,7 @@ use crate::violation::Violations;
 
 /// The shortest and the longest connection time-out that an operator may set.
 const CONNECT_TIMEOUT_MIN: Duration = Duration::from_secs(1);
-const CONNECT_TIMEOUT_MAX: Duration = Duration::from_secs(300);
+const CONNECT_TIMEOUT_MAX: Duration = Duration::from_mins(5);
 /// The longest text in a field, in characters.
 const TEXT_CHARS_MAX: usize = 2048;
 /// The most PEM text in a field, in bytes.
