@@ -1,1 +1,5 @@
-//! nuncio-store
+//! Stores of mail jobs: adapters of the port `JobStore`.
+
+mod life;
+
+pub mod memory;

@@ -1,0 +1,320 @@
+//! A store in memory, for tests.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Mutex, MutexGuard};
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+use nuncio_core::job::{Attempt, CallerId, Job, JobState, MailJobId, NewJob};
+use nuncio_core::mail::Mail;
+use nuncio_core::ports::job_store::*;
+use tokio::sync::watch;
+
+use crate::life;
+
+/// A [`JobStore`] that forgets everything when it is dropped.
+///
+/// It does no I/O and never waits, so it fits tests with paused time. It searches by looking at every
+/// job, so it fits some thousand of them.
+#[derive(Debug)]
+pub struct MemoryJobStore {
+    tables: Mutex<Tables>,
+    changed: watch::Sender<()>,
+}
+
+#[derive(Debug, Default)]
+struct Tables {
+    jobs: BTreeMap<MailJobId, Row>,
+    requests: HashMap<(CallerId, String), Request>,
+    changes: BTreeMap<ChangeSeq, Job>,
+    last_change: ChangeSeq,
+}
+
+#[derive(Debug)]
+struct Row {
+    job: Job,
+    /// Gone when the job has ended: nobody needs it then, and it may hold a guest's password.
+    mail: Option<Mail>,
+    attempts: Vec<Attempt>,
+    fence: i64,
+    holder: Option<Holder>,
+    rescues: u32,
+}
+
+/// Who has a job now.
+#[derive(Debug)]
+struct Holder {
+    incarnation: Incarnation,
+    until: Timestamp,
+    body_entered: bool,
+}
+
+#[derive(Debug)]
+struct Request {
+    fingerprint: [u8; 32],
+    job: MailJobId,
+}
+
+impl Default for MemoryJobStore {
+    fn default() -> Self {
+        Self { tables: Mutex::default(), changed: watch::Sender::new(()) }
+    }
+}
+
+#[async_trait]
+impl JobStore for MemoryJobStore {
+    async fn submit(&self, new: NewJob) -> Result<Submitted, SubmitError> {
+        let mut tables = self.tables();
+        if let Some(request) = &new.request {
+            let key = (request.caller.clone(), request.request_id.clone());
+            if let Some(known) = tables.requests.get(&key) {
+                if known.fingerprint != request.fingerprint {
+                    return Err(SubmitError::RequestIdReused { existing: known.job });
+                }
+                let row = &tables.jobs[&known.job];
+                return Ok(Submitted::Existing(row.job.clone()));
+            }
+            let known = Request { fingerprint: request.fingerprint, job: new.id };
+            tables.requests.insert(key, known);
+        }
+        let job = Job::submitted(&new);
+        let row = Row {
+            job: job.clone(),
+            mail: Some(new.mail),
+            attempts: Vec::new(),
+            fence: 0,
+            holder: None,
+            rescues: 0,
+        };
+        tables.jobs.insert(job.id, row);
+        tables.note(job.clone());
+        self.changed.send_replace(());
+        Ok(Submitted::New(job))
+    }
+
+    async fn get(&self, id: MailJobId) -> Result<Option<Job>, StoreError> {
+        Ok(self.tables().jobs.get(&id).map(|row| row.job.clone()))
+    }
+
+    async fn attempts(&self, id: MailJobId, limit: u32) -> Result<Vec<Attempt>, StoreError> {
+        let tables = self.tables();
+        let attempts = tables.jobs.get(&id).map_or(&[][..], |row| &row.attempts);
+        Ok(attempts[attempts.len().saturating_sub(count(limit))..].to_vec())
+    }
+
+    async fn list(&self, query: &JobQuery) -> Result<Vec<Job>, StoreError> {
+        let tables = self.tables();
+        let jobs = tables.jobs.values().rev().map(|row| &row.job);
+        let wanted = jobs
+            .filter(|job| query.before.is_none_or(|before| job.id < before))
+            .filter(|job| query.states.is_empty() || query.states.contains(&job.state))
+            .filter(|job| query.classes.is_empty() || query.classes.contains(&job.class));
+        Ok(wanted.take(count(query.limit)).cloned().collect())
+    }
+
+    async fn claim(&self, claim: Claim) -> Result<Vec<Claimed>, StoreError> {
+        let mut tables = self.tables();
+        let mut found = tables.ids(|row| {
+            let job = &row.job;
+            job.state.is_waiting() && job.due_at <= claim.now && claim.now < job.expires_at
+        });
+        found.sort_by_key(|id| {
+            let job = &tables.jobs[id].job;
+            (job.class, job.due_at, *id)
+        });
+        found.truncate(count(claim.limit));
+        let claimed = found.into_iter().map(|id| {
+            let row = tables.row(id);
+            row.fence += 1;
+            row.holder = Some(Holder {
+                incarnation: claim.holder.clone(),
+                until: claim.until,
+                body_entered: false,
+            });
+            let lease = Lease { job: id, fence: row.fence };
+            let mail = row.mail.clone().expect("a job that waits has its mail");
+            let job = tables.change(id, |job| life::claimed(job, claim.now));
+            Claimed { lease, job, mail }
+        });
+        let claimed: Vec<_> = claimed.collect();
+        self.wake(!claimed.is_empty());
+        Ok(claimed)
+    }
+
+    async fn extend(&self, lease: &Lease, until: Timestamp) -> Result<(), LeaseError> {
+        self.tables().held(lease)?.until = until;
+        Ok(())
+    }
+
+    async fn enter_body(&self, lease: &Lease) -> Result<(), LeaseError> {
+        self.tables().held(lease)?.body_entered = true;
+        Ok(())
+    }
+
+    async fn settle(&self, lease: Lease, settlement: Settlement) -> Result<Job, LeaseError> {
+        let mut tables = self.tables();
+        tables.held(&lease)?;
+        let job = tables.change(lease.job, |job| life::settled(job, &settlement));
+        tables.row(lease.job).attempts.push(settlement.attempt);
+        self.wake(true);
+        Ok(job)
+    }
+
+    async fn cancel(&self, id: MailJobId, now: Timestamp) -> Result<Job, CancelError> {
+        let mut tables = self.tables();
+        let row = tables.jobs.get(&id).ok_or(CancelError::NotFound(id))?;
+        let cancelled = life::cancelled(row.job.clone(), now)?;
+        let job = tables.change(id, |_| cancelled);
+        self.wake(true);
+        Ok(job)
+    }
+
+    async fn expire(&self, now: Timestamp, limit: u32) -> Result<u32, StoreError> {
+        let mut tables = self.tables();
+        let mut found = tables.ids(|row| row.job.state.is_waiting() && row.job.expires_at <= now);
+        found.sort_by_key(|id| tables.jobs[id].job.expires_at);
+        found.truncate(count(limit));
+        for id in &found {
+            tables.change(*id, |job| life::expired(job, now));
+        }
+        self.wake(!found.is_empty());
+        Ok(u32::try_from(found.len()).expect("the limit is a u32"))
+    }
+
+    async fn rescue(&self, dead: Dead, now: Timestamp) -> Result<u32, StoreError> {
+        let mut tables = self.tables();
+        let found = tables.ids(|row| {
+            row.holder.as_ref().is_some_and(|holder| match &dead {
+                Dead::LeaseEnded => holder.until <= now,
+                Dead::AllBut(alive) => holder.incarnation != *alive,
+            })
+        });
+        for id in &found {
+            let row = tables.row(*id);
+            row.rescues += 1;
+            let body_entered = row.holder.as_ref().is_some_and(|holder| holder.body_entered);
+            let (job, attempt) = life::rescued(row.job.clone(), body_entered, row.rescues, now);
+            row.attempts.push(attempt);
+            tables.change(*id, |_| job);
+        }
+        self.wake(!found.is_empty());
+        Ok(u32::try_from(found.len()).unwrap_or(u32::MAX))
+    }
+
+    async fn release_held(&self, now: Timestamp) -> Result<u64, StoreError> {
+        let mut tables = self.tables();
+        let found = tables.ids(|row| row.job.state == JobState::Held && now < row.job.due_at);
+        for id in &found {
+            tables.row(*id).job.due_at = now;
+        }
+        self.wake(!found.is_empty());
+        Ok(found.len() as u64)
+    }
+
+    async fn next_due(&self) -> Result<Option<Timestamp>, StoreError> {
+        let tables = self.tables();
+        let waiting = tables.jobs.values().filter(|row| row.job.state.is_waiting());
+        Ok(waiting.map(|row| row.job.due_at).min())
+    }
+
+    async fn changes(
+        &self,
+        after: ChangeSeq,
+        id: Option<MailJobId>,
+        limit: u32,
+    ) -> Result<Vec<Change>, StoreError> {
+        let tables = self.tables();
+        let behind = tables.changes.range(ChangeSeq(after.0.saturating_add(1))..);
+        let wanted = behind.filter(|(_, job)| id.is_none_or(|id| job.id == id));
+        let changes = wanted.map(|(seq, job)| Change { seq: *seq, job: job.clone() });
+        Ok(changes.take(count(limit)).collect())
+    }
+
+    async fn last_change(&self) -> Result<ChangeSeq, StoreError> {
+        Ok(self.tables().last_change)
+    }
+
+    fn changed(&self) -> watch::Receiver<()> {
+        self.changed.subscribe()
+    }
+
+    async fn backlog(&self) -> Result<Backlog, StoreError> {
+        let tables = self.tables();
+        let number = |state| {
+            let there = tables.jobs.values().filter(|row| row.job.state == state);
+            there.count() as u64
+        };
+        Ok(Backlog {
+            queued: number(JobState::Queued),
+            sending: number(JobState::Sending),
+            deferred: number(JobState::Deferred),
+            held: number(JobState::Held),
+        })
+    }
+
+    async fn prune(&self, before: Timestamp, limit: u32) -> Result<u32, StoreError> {
+        let mut tables = self.tables();
+        let mut found = tables.ids(|row| row.job.state.is_final() && row.job.updated_at < before);
+        found.sort_by_key(|id| tables.jobs[id].job.updated_at);
+        found.truncate(count(limit));
+        for id in &found {
+            tables.jobs.remove(id);
+        }
+        let Tables { jobs, requests, changes, .. } = &mut *tables;
+        requests.retain(|_, request| jobs.contains_key(&request.job));
+        changes.retain(|_, job| jobs.contains_key(&job.id));
+        Ok(u32::try_from(found.len()).expect("the limit is a u32"))
+    }
+}
+
+impl MemoryJobStore {
+    fn tables(&self) -> MutexGuard<'_, Tables> {
+        self.tables.lock().expect("no method panics half way")
+    }
+
+    /// Call it with the tables still locked: who is woken then finds the change.
+    fn wake(&self, something_changed: bool) {
+        if something_changed {
+            self.changed.send_replace(());
+        }
+    }
+}
+
+impl Tables {
+    fn ids(&self, wanted: impl Fn(&Row) -> bool) -> Vec<MailJobId> {
+        self.jobs.iter().filter(|(_, row)| wanted(row)).map(|(id, _)| *id).collect()
+    }
+
+    fn row(&mut self, id: MailJobId) -> &mut Row {
+        self.jobs.get_mut(&id).expect("the id was just found")
+    }
+
+    /// The holder of a job, if this lease is the last one and has not been settled.
+    fn held(&mut self, lease: &Lease) -> Result<&mut Holder, LeaseError> {
+        let row = self.jobs.get_mut(&lease.job).filter(|row| row.fence == lease.fence);
+        row.and_then(|row| row.holder.as_mut()).ok_or(LeaseError::Lost(lease.job))
+    }
+
+    fn change(&mut self, id: MailJobId, change: impl FnOnce(Job) -> Job) -> Job {
+        let row = self.row(id);
+        row.job = change(row.job.clone());
+        if row.job.state != JobState::Sending {
+            row.holder = None;
+        }
+        if row.job.state.is_final() {
+            row.mail = None;
+        }
+        let job = row.job.clone();
+        self.note(job.clone());
+        job
+    }
+
+    fn note(&mut self, job: Job) {
+        self.last_change.0 += 1;
+        self.changes.insert(self.last_change, job);
+    }
+}
+
+fn count(limit: u32) -> usize {
+    usize::try_from(limit).expect("a usize has at least 32 bits")
+}
