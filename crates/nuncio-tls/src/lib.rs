@@ -1,1 +1,7 @@
-//! TLS of a client.
+//! TLS of nuncio as a client: whom it trusts, and what it says when a server is not trusted.
+
+pub mod trust;
+
+pub mod chain;
+
+pub mod diagnosis;

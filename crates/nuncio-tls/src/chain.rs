@@ -1,0 +1,123 @@
+//! The certificates that a server presented.
+
+use std::fmt;
+use std::fmt::Write as _;
+
+use aws_lc_rs::digest::{SHA256, digest};
+use jiff::Timestamp;
+use nuncio_core::smtp_test::PresentedCertificate;
+use rustls::CertificateError;
+use rustls::pki_types::CertificateDer;
+use x509_parser::certificate::X509Certificate;
+use x509_parser::prelude::FromDer as _;
+use x509_parser::time::ASN1Time;
+use x509_parser::x509::X509Name;
+
+/// The most certificates that are kept of a chain; real ones have two to four.
+pub const PRESENTED_MAX: usize = 10;
+
+/// The longest name that is shown, in characters.
+const NAME_CHARS_MAX: usize = 200;
+
+/// A chain that was not trusted, and why.
+#[derive(Debug)]
+pub struct RefusedChain {
+    pub problem: CertificateError,
+    /// The server's own certificate first.
+    pub chain: Vec<CertificateDer<'static>>,
+    /// Whether an authority of the missing issuer's name is trusted, though with another key.
+    pub same_name_trusted: bool,
+}
+
+impl fmt::Display for RefusedChain {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "certificate refused: {}", self.problem)
+    }
+}
+
+impl std::error::Error for RefusedChain {}
+
+/// The name of a certificate authority.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Issuer {
+    pub name: String,
+    /// The DER form, as in the certificate.
+    pub der: Vec<u8>,
+}
+
+/// What the certificates say of themselves. One that cannot be read shows as such.
+pub fn presented(chain: &[CertificateDer<'_>]) -> Vec<PresentedCertificate> {
+    chain.iter().map(present).collect()
+}
+
+/// The authority that would have to be trusted for this chain: the issuer where the chain ends.
+pub fn missing_issuer(chain: &[CertificateDer<'_>]) -> Option<Issuer> {
+    let parsed: Vec<_> = chain.iter().filter_map(|certificate| parse(certificate)).collect();
+    let mut last = parsed.first()?;
+    for _ in 1..parsed.len() {
+        let next = parsed.iter().find(|next| {
+            next.subject().as_raw() == last.issuer().as_raw()
+                && next.subject().as_raw() != last.subject().as_raw()
+        });
+        let Some(next) = next else { break };
+        last = next;
+    }
+    Some(Issuer { name: show_name(last.issuer()), der: last.issuer().as_raw().to_vec() })
+}
+
+/// Whether `der` is the name whose content, without its tag and length, is `content`.
+pub fn is_name(der: &[u8], content: &[u8]) -> bool {
+    // Tag and length take at least two bytes, and five at most for a length below 16 MiB.
+    der.ends_with(content) && (2..=5).contains(&(der.len() - content.len()))
+}
+
+/// Text of a stranger, made fit for a message.
+pub(crate) fn harmless(text: &str) -> String {
+    text.chars().filter(|c| !c.is_control()).take(NAME_CHARS_MAX).collect()
+}
+
+pub(crate) fn show_seconds(seconds: i64) -> String {
+    Timestamp::from_second(seconds)
+        .map_or_else(|_out_of_range| format!("second {seconds} of Unix time"), |at| at.to_string())
+}
+
+fn present(certificate: &CertificateDer<'_>) -> PresentedCertificate {
+    let sha256_fingerprint = fingerprint(certificate);
+    let unreadable = || "unreadable".to_owned();
+    match parse(certificate) {
+        Some(parsed) => PresentedCertificate {
+            subject: show_name(parsed.subject()),
+            issuer: show_name(parsed.issuer()),
+            not_before: show_time(parsed.validity().not_before),
+            not_after: show_time(parsed.validity().not_after),
+            sha256_fingerprint,
+        },
+        None => PresentedCertificate {
+            subject: unreadable(),
+            issuer: unreadable(),
+            not_before: unreadable(),
+            not_after: unreadable(),
+            sha256_fingerprint,
+        },
+    }
+}
+
+fn parse<'a>(certificate: &'a CertificateDer<'_>) -> Option<X509Certificate<'a>> {
+    X509Certificate::from_der(certificate).ok().map(|(_rest, parsed)| parsed)
+}
+
+fn show_name(name: &X509Name<'_>) -> String {
+    harmless(&name.to_string())
+}
+
+fn show_time(time: ASN1Time) -> String {
+    show_seconds(time.timestamp())
+}
+
+fn fingerprint(certificate: &CertificateDer<'_>) -> String {
+    let digest = digest(&SHA256, certificate);
+    digest.as_ref().iter().fold(String::new(), |mut hex, byte| {
+        write!(hex, "{byte:02x}").expect("a String takes everything");
+        hex
+    })
+}
