@@ -57,10 +57,8 @@ impl FromStr for EmailAddress {
         if ADDRESS_OCTETS_MAX < text.len() {
             return Err(AddressError::TooLong);
         }
-        let options = email_address::Options::default()
-            .without_display_text()
-            .without_domain_literal()
-            ;
+        let options =
+            email_address::Options::default().without_display_text().without_domain_literal();
         email_address::EmailAddress::parse_with_options(text, options)
             .map_err(|error| AddressError::Malformed(error.to_string().to_lowercase()))?;
         Ok(Self(text.to_owned()))

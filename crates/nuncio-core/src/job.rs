@@ -105,8 +105,9 @@ impl JobOptionsDraft {
         if REQUEST_ID_CHARS_MAX < self.request_id.len()
             || !self.request_id.bytes().all(|b| b.is_ascii_graphic())
         {
-            let problem =
-                format!("must be 1 to {REQUEST_ID_CHARS_MAX} visible ASCII characters, such as a UUID");
+            let problem = format!(
+                "must be 1 to {REQUEST_ID_CHARS_MAX} visible ASCII characters, such as a UUID"
+            );
             violations.add("request_id", problem);
         }
         if self.not_before.is_some_and(|at| now + NOT_BEFORE_MAX < at) {

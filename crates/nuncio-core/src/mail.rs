@@ -241,7 +241,8 @@ fn check_subject(violations: &mut Violations, field: &str, subject: &str) {
         violations.add(field, "is empty; a mail needs a subject");
     }
     if subject.chars().any(char::is_control) {
-        let problem = "the subject has a line break or control character, which could smuggle in a header";
+        let problem =
+            "the subject has a line break or control character, which could smuggle in a header";
         violations.add(field, problem);
     }
     if SUBJECT_CHARS_MAX < subject.chars().count() {

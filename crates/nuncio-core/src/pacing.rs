@@ -32,7 +32,8 @@ impl MessageWindow {
         while self.ended.front().is_some_and(|ended| *ended + PERIOD <= now) {
             self.ended.pop_front();
         }
-        let used = self.in_flight.saturating_add(u32::try_from(self.ended.len()).unwrap_or(u32::MAX));
+        let used =
+            self.in_flight.saturating_add(u32::try_from(self.ended.len()).unwrap_or(u32::MAX));
         self.messages_max.saturating_sub(used)
     }
 

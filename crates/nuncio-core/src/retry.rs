@@ -12,7 +12,7 @@ use crate::reply::SmtpReply;
 /// How long a job of a troubled channel waits at least. The channel itself decides when sending goes on.
 const CHANNEL_WAIT: Duration = Duration::from_secs(1);
 /// How long a held job waits for its channel. It is released earlier when the channel opens.
-const HELD_WAIT: Duration = Duration::from_mins(1);
+const HELD_WAIT: Duration = Duration::from_secs(30);
 /// How often a job may be found in the hands of a dead node before it is given up.
 pub const RESCUES_MAX: u32 = 5;
 
@@ -65,9 +65,7 @@ pub fn decide(job: &Job, outcome: SendOutcome, now: Timestamp, jitter: f64) -> O
             let due_at = now + retry_after.unwrap_or_default().max(CHANNEL_WAIT);
             uncounted(job, JobState::Deferred, reason, due_at)
         }
-        SendOutcome::Closed { reason } => {
-            uncounted(job, JobState::Held, reason, now + HELD_WAIT)
-        }
+        SendOutcome::Closed { reason } => uncounted(job, JobState::Held, reason, now + HELD_WAIT),
         SendOutcome::Abandoned => return None,
     };
     Some(expire_early(job, decision))
@@ -128,8 +126,8 @@ fn after_verdicts(
     let attempt = job.attempts + 1;
     let deferral = last_reply(&recipients, RecipientState::Pending);
     if let Some(reply) = deferral.clone().filter(|_| attempt < policy.attempts_max) {
-        let reason = Reason::new("PROVIDER_DEFERRED", "the provider asked to try again later")
-            .reply(reply);
+        let reason =
+            Reason::new("PROVIDER_DEFERRED", "the provider asked to try again later").reply(reply);
         let due_at = now + policy.backoff(attempt, jitter);
         let (state, reason) = (JobState::Deferred, Some(reason));
         return Decision { state, reason, due_at, recipients, counted: true };

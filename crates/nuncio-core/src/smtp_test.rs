@@ -30,10 +30,14 @@ pub struct StageResult {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum StageOutcome {
     /// It went well; what was seen, for example the address or the server's reply.
-    Passed { detail: String },
+    Passed {
+        detail: String,
+    },
     Failed(StageError),
     /// Not tried, because an earlier stage failed or the settings do not need it.
-    Skipped { why: String },
+    Skipped {
+        why: String,
+    },
 }
 
 /// What is wrong and what to do.

@@ -113,8 +113,8 @@ impl Templates {
 impl Template {
     /// The texts for a language: the exact tag, its language alone, or the template's first.
     fn texts_for(&self, locale: &str) -> Result<&'static Texts, TemplateError> {
-        let well_formed = locale.len() <= 35
-            && locale.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
+        let well_formed =
+            locale.len() <= 35 && locale.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
         if !well_formed {
             let problem = "is no language tag; give one such as `en` or `de-CH` (BCP 47)";
             return Err(TemplateError::Locale(problem.to_owned()));
@@ -136,21 +136,19 @@ fn check_variables(template: &Template, given: &Variables) -> Result<(), Templat
     for (name, value) in given {
         if !template.variables.iter().any(|variable| variable.name == name) {
             let known: Vec<_> = template.variables.iter().map(|one| one.name).collect();
-            let problem = format!("is not a variable of this template; known: {}", known.join(", "));
+            let problem =
+                format!("is not a variable of this template; known: {}", known.join(", "));
             problems.push((name.clone(), problem));
         }
         if VARIABLE_CHARS_MAX < value.expose().chars().count() {
-            problems.push((name.clone(), format!("is longer than {VARIABLE_CHARS_MAX} characters")));
+            problems
+                .push((name.clone(), format!("is longer than {VARIABLE_CHARS_MAX} characters")));
         }
     }
     if problems.is_empty() { Ok(()) } else { Err(TemplateError::Variables(problems)) }
 }
 
-fn render(
-    source: &str,
-    escape: AutoEscape,
-    values: &Value,
-) -> Result<String, minijinja::Error> {
+fn render(source: &str, escape: AutoEscape, values: &Value) -> Result<String, minijinja::Error> {
     let mut environment = Environment::empty();
     environment.set_undefined_behavior(UndefinedBehavior::Strict);
     environment.set_fuel(Some(FUEL));

@@ -37,6 +37,13 @@ impl Violations {
         result.map_err(|problem| self.add(field, problem)).ok()
     }
 
+    /// Notes what others found.
+    pub fn append(&mut self, others: Self) {
+        for Violation { field, problem } in others {
+            self.add(field, problem);
+        }
+    }
+
     /// Gives `value` if nothing is wrong.
     pub fn none_or<T>(self, value: impl FnOnce() -> T) -> Result<T, Self> {
         if self.0.is_empty() { Ok(value()) } else { Err(self) }

@@ -1,1 +1,15 @@
-//! nuncio-delivery
+//! The path of a mail: accept, store, dispatch, send, settle. All roles use it; none owns it.
+
+pub mod intake;
+
+pub mod channel;
+pub mod observer;
+
+pub mod delivery;
+
+mod attempt;
+mod dispatcher;
+mod housekeeping;
+
+#[cfg(test)]
+mod tests;

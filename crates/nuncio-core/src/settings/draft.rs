@@ -87,7 +87,8 @@ impl SmtpSettingsDraft {
         if encryption == Encryption::None
             && authentication.as_ref().is_some_and(|one| *one != Authentication::None)
         {
-            let problem = "credentials must not cross the network in clear text; use STARTTLS or TLS";
+            let problem =
+                "credentials must not cross the network in clear text; use STARTTLS or TLS";
             violations.add("encryption", problem);
         }
         let (Some(port), Some(email_address), Some(authentication), true) =
@@ -137,11 +138,8 @@ impl SmtpSettingsDraft {
             }
         };
         let connections = limit("max_connections", self.connections_max, CONNECTIONS_MAX);
-        let messages = limit(
-            "max_messages_per_minute",
-            self.messages_per_minute_max,
-            MESSAGES_PER_MINUTE_MAX,
-        );
+        let messages =
+            limit("max_messages_per_minute", self.messages_per_minute_max, MESSAGES_PER_MINUTE_MAX);
         MailboxLimits {
             connections_max: connections
                 .or(preset.map(|preset| preset.connections_max))
@@ -159,9 +157,11 @@ fn filled(given: &str, preset: Option<&str>) -> String {
 fn check_host(violations: &mut Violations, host: &str) {
     let allowed = |b: u8| b.is_ascii_alphanumeric() || b"-._:".contains(&b);
     if host.is_empty() {
-        violations.add("host", "is missing; give the SMTP server's name, such as `smtp.example.com`");
+        violations
+            .add("host", "is missing; give the SMTP server's name, such as `smtp.example.com`");
     } else if 253 < host.len() || !host.bytes().all(allowed) {
-        violations.add("host", format!("`{host}` is no host name; give it without scheme and port"));
+        violations
+            .add("host", format!("`{host}` is no host name; give it without scheme and port"));
     }
 }
 
@@ -255,19 +255,22 @@ fn check_token_endpoint(
     if !draft.token_endpoint.is_empty() {
         let host = draft.token_endpoint.strip_prefix("https://").unwrap_or_default();
         if host.is_empty() || host.starts_with('/') || host.contains('@') {
-            let problem = "is no https URL; give one such as `https://login.example.com/oauth2/token`";
+            let problem =
+                "is no https URL; give one such as `https://login.example.com/oauth2/token`";
             violations.add("oauth.token_endpoint", problem);
         }
         return draft.token_endpoint.clone();
     }
     if provider.preset().is_none() {
-        violations.add("oauth.token_endpoint", "is missing; a generic provider needs its https URL");
+        violations
+            .add("oauth.token_endpoint", "is missing; a generic provider needs its https URL");
         return String::new();
     }
     let tenant = &draft.tenant_id;
     let allowed = |b: u8| b.is_ascii_alphanumeric() || b"-.".contains(&b);
     if tenant.is_empty() {
-        violations.add("oauth.tenant_id", "is missing; give the directory (tenant) id or its domain");
+        violations
+            .add("oauth.tenant_id", "is missing; give the directory (tenant) id or its domain");
     } else if ["common", "organizations", "consumers"].contains(&tenant.as_str()) {
         let problem = format!("`{tenant}` names no single tenant; give the directory (tenant) id");
         violations.add("oauth.tenant_id", problem);

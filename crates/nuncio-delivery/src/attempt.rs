@@ -1,0 +1,229 @@
+//! One attempt to send one mail, from its lease to its settlement.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+use nuncio_core::job::{Attempt, Job, Reason};
+use nuncio_core::outcome::{SendOutcome, Verdict};
+use nuncio_core::ports::clock::{Clock, Entropy};
+use nuncio_core::ports::job_store::{Claimed, JobStore, Lease, LeaseError, Settlement, StoreError};
+use nuncio_core::ports::mail::{BodyGate, MailTransport, OutgoingMail};
+use nuncio_core::retry::decide;
+use nuncio_core::settings::SavedSmtpSettings;
+use nuncio_runtime::chain::Chain;
+use tokio::time::{Instant, interval_at, sleep};
+use tracing::{info, warn};
+
+use crate::channel::Effect;
+use crate::observer::DeliveryObserver;
+
+/// How long a lease lasts. It is extended while the attempt goes on.
+pub(crate) const LEASE: Duration = Duration::from_mins(1);
+/// How often a lease is extended.
+const HEART_BEAT: Duration = Duration::from_secs(15);
+/// The pause between two tries to settle while the store is down.
+const SETTLE_PAUSE: Duration = Duration::from_secs(1);
+/// How often settling is tried: then the lease has ended, and the rescue decides.
+const SETTLE_TRIES_MAX: u32 = 60;
+
+/// What all attempts share.
+pub(crate) struct Context {
+    pub(crate) store: Arc<dyn JobStore>,
+    pub(crate) transport: Arc<dyn MailTransport>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) entropy: Arc<dyn Entropy>,
+    pub(crate) observer: Arc<dyn DeliveryObserver>,
+}
+
+/// What an attempt taught about the channel.
+pub(crate) struct Finished {
+    pub(crate) effect: Effect,
+    /// Whether the provider may have counted the message.
+    pub(crate) reached_provider: bool,
+    /// The generation of the settings that were used.
+    pub(crate) generation: i64,
+}
+
+impl Context {
+    /// Sends a leased job and settles it.
+    pub(crate) async fn attempt(
+        &self,
+        settings: Arc<SavedSmtpSettings>,
+        claimed: Claimed,
+    ) -> Finished {
+        let Claimed { lease, job, mail } = claimed;
+        let (started, started_at) = (Instant::now(), self.clock.now());
+        let addresses = job.pending().into_iter().map(|at| job.recipients[at].address.clone());
+        let outgoing = OutgoingMail {
+            recipients: addresses.collect(),
+            message_id: job.message_id.clone(),
+            date: job.created_at,
+            mail,
+        };
+        let outcome = self.send(&settings, &outgoing, &lease).await;
+        drop(outgoing);
+
+        let finished = Finished {
+            effect: Effect::of(&outcome),
+            reached_provider: match outcome {
+                SendOutcome::Judged(_)
+                | SendOutcome::Unknown { .. }
+                | SendOutcome::Throttled { .. }
+                | SendOutcome::Closed { .. } => true,
+                SendOutcome::Unavailable { .. } | SendOutcome::Abandoned => false,
+            },
+            generation: settings.generation,
+        };
+        self.settle(lease, &job, outcome, started_at, settings.generation, started).await;
+        finished
+    }
+
+    /// Sends, and keeps the lease alive meanwhile.
+    async fn send(
+        &self,
+        settings: &SavedSmtpSettings,
+        outgoing: &OutgoingMail,
+        lease: &Lease,
+    ) -> SendOutcome {
+        let gate = LeaseGate { store: &*self.store, lease };
+        let sending = self.transport.send(settings, outgoing, &gate);
+        tokio::pin!(sending);
+        let mut beats = interval_at(Instant::now() + HEART_BEAT, HEART_BEAT);
+        loop {
+            tokio::select! {
+                biased;
+                outcome = &mut sending => return outcome,
+                _ = beats.tick() => {
+                    // A lost lease is no reason to cut a mail in the middle: the gate stops what has
+                    // not gone out, and the settlement of what has gone out will be refused.
+                    if let Err(error) = self.store.extend(lease, self.clock.now() + LEASE).await {
+                        warn!(job.name = %lease.job, "lease not extended: {}", Chain(&error));
+                    }
+                }
+            }
+        }
+    }
+
+    async fn settle(
+        &self,
+        lease: Lease,
+        job: &Job,
+        outcome: SendOutcome,
+        started_at: Timestamp,
+        generation: i64,
+        started: Instant,
+    ) {
+        let (code, detail) = describe(&outcome);
+        self.observer.attempt_ended(job.class, &code, started.elapsed());
+        let now = self.clock.now();
+        let Some(decision) = decide(job, outcome, now, self.entropy.jitter()) else {
+            warn!(job.name = %job.id, "lease was lost before the mail went out; left to its new holder");
+            return;
+        };
+        let counted = decision.counted;
+        let settlement = Settlement {
+            decision,
+            attempt: Attempt { started_at, ended_at: now, outcome: code, detail, counted },
+            settings_generation: Some(generation),
+            now,
+        };
+        match self.settle_until_stored(lease, settlement).await {
+            Ok(job) => {
+                let state = job.state;
+                let reason = job.reason.as_ref().map_or("", |reason| reason.code.as_str());
+                info!(
+                    job.name = %job.id,
+                    job.class = job.class.name(),
+                    job.state = state.name(),
+                    job.reason = reason,
+                    job.attempts = job.attempts,
+                    elapsed_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
+                    "mail job is {}",
+                    state.name(),
+                );
+                if state.is_final() {
+                    self.observer.job_ended(job.class, state);
+                }
+            }
+            Err(error) => warn!(job.name = %job.id, "mail job not settled: {}", Chain(&error)),
+        }
+    }
+
+    /// The outcome of a mail that went out must not be lost because the store is down for a moment.
+    async fn settle_until_stored(
+        &self,
+        lease: Lease,
+        settlement: Settlement,
+    ) -> Result<Job, LeaseError> {
+        let mut lease = lease;
+        let mut tries = 1;
+        loop {
+            let again = Lease { job: lease.job, fence: lease.fence };
+            let error = match self.store.settle(lease, settlement.clone()).await {
+                Ok(job) => return Ok(job),
+                Err(error) => error,
+            };
+            match &error {
+                LeaseError::Store(StoreError::Full(_) | StoreError::Unusable(_))
+                    if tries < SETTLE_TRIES_MAX =>
+                {
+                    warn!(job.name = %again.job, tries, "settling again: {}", Chain(&error));
+                    sleep(SETTLE_PAUSE).await;
+                    tries += 1;
+                    lease = again;
+                }
+                LeaseError::Store(_) | LeaseError::Lost(_) => return Err(error),
+            }
+        }
+    }
+}
+
+/// Lets a body out only while the job is ours, and has that noted first.
+struct LeaseGate<'a> {
+    store: &'a dyn JobStore,
+    lease: &'a Lease,
+}
+
+#[async_trait]
+impl BodyGate for LeaseGate<'_> {
+    async fn open(&self) -> bool {
+        match self.store.enter_body(self.lease).await {
+            Ok(()) => true,
+            Err(error) => {
+                warn!(job.name = %self.lease.job, "mail stays here: {}", Chain(&error));
+                false
+            }
+        }
+    }
+}
+
+/// The code and the words for the record of an attempt.
+fn describe(outcome: &SendOutcome) -> (String, String) {
+    let of = |reason: &Reason| {
+        let reply = reason.reply.as_ref().map(|reply| format!(": {reply}")).unwrap_or_default();
+        (reason.code.clone(), format!("{}{reply}", reason.message))
+    };
+    match outcome {
+        SendOutcome::Judged(verdicts) => describe_verdicts(verdicts),
+        SendOutcome::Unknown { reason, .. }
+        | SendOutcome::Throttled { reason, .. }
+        | SendOutcome::Unavailable { reason, .. }
+        | SendOutcome::Closed { reason } => of(reason),
+        SendOutcome::Abandoned => ("LEASE_LOST".to_owned(), String::new()),
+    }
+}
+
+fn describe_verdicts(verdicts: &[Verdict]) -> (String, String) {
+    let mut best = ("PROVIDER_REFUSED", String::new());
+    for verdict in verdicts {
+        match verdict {
+            Verdict::Accepted(reply) => return ("SENT".to_owned(), reply.to_string()),
+            Verdict::Deferred(reply) => best = ("PROVIDER_DEFERRED", reply.to_string()),
+            Verdict::Refused(reply) if best.1.is_empty() => best.1 = reply.to_string(),
+            Verdict::Refused(_) => {}
+        }
+    }
+    (best.0.to_owned(), best.1)
+}

@@ -1,0 +1,52 @@
+//! Delivery as a part of a role.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use nuncio_core::ports::clock::{Clock, Entropy};
+use nuncio_core::ports::job_store::{Incarnation, JobStore};
+use nuncio_core::ports::mail::MailTransport;
+use nuncio_core::settings::SavedSmtpSettings;
+use nuncio_runtime::tasks::{TaskError, Tasks};
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use crate::channel::ChannelStatus;
+use crate::dispatcher::Dispatcher;
+use crate::housekeeping::Housekeeping;
+use crate::observer::DeliveryObserver;
+
+/// Everything that delivery needs. It builds none of it, so a test can bring its own.
+#[derive(Clone)]
+pub struct Delivery {
+    pub store: Arc<dyn JobStore>,
+    pub transport: Arc<dyn MailTransport>,
+    pub clock: Arc<dyn Clock>,
+    pub entropy: Arc<dyn Entropy>,
+    pub observer: Arc<dyn DeliveryObserver>,
+    pub settings: watch::Receiver<Option<Arc<SavedSmtpSettings>>>,
+    /// Told at each change of the channel.
+    pub channel: watch::Sender<ChannelStatus>,
+    /// The life of this node.
+    pub incarnation: Incarnation,
+    /// How long an ended job is kept.
+    pub retention: Duration,
+    /// How long mails that are under way at a shutdown may take to end.
+    pub drain_timeout: Duration,
+}
+
+impl Delivery {
+    /// Sends what is due until `shutdown` is cancelled; then lets the mails under way end, bounded.
+    pub async fn run(self, shutdown: CancellationToken) -> Result<(), TaskError> {
+        let mut tasks = Tasks::new(&shutdown);
+        let housekeeping = Housekeeping {
+            store: Arc::clone(&self.store),
+            clock: Arc::clone(&self.clock),
+            retention: self.retention,
+        };
+        tasks.spawn("housekeeping", |stop| housekeeping.run(stop));
+        let drain_timeout = self.drain_timeout;
+        tasks.spawn("dispatcher", |stop| Dispatcher::new(self).run(stop));
+        tasks.join(drain_timeout).await
+    }
+}
