@@ -1,0 +1,95 @@
+//! A client of the API.
+
+use std::time::Duration;
+
+use tonic::transport::{Channel, Endpoint};
+
+use crate::limits::MESSAGE_BYTES_MAX;
+use crate::v1::mail_job_service_client::MailJobServiceClient;
+use crate::v1::node_service_client::NodeServiceClient;
+use crate::v1::smtp_settings_service_client::SmtpSettingsServiceClient;
+
+/// How often an open connection is probed, so that a watch notices a dead server.
+const KEEP_ALIVE_INTERVAL: Duration = Duration::from_secs(10);
+/// How long the answer to a probe may take.
+const KEEP_ALIVE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// The clients of all services, over one connection.
+#[derive(Clone, Debug)]
+pub struct Clients {
+    pub mail_jobs: MailJobServiceClient<Channel>,
+    pub smtp_settings: SmtpSettingsServiceClient<Channel>,
+    pub nodes: NodeServiceClient<Channel>,
+    /// For services that are not nuncio's own, such as `grpc.health.v1`.
+    pub channel: Channel,
+}
+
+/// Why there is no connection.
+#[derive(Debug, thiserror::Error)]
+pub enum ConnectError {
+    #[error("`{address}` is no address; give one such as `http://127.0.0.1:7587`")]
+    InvalidAddress { address: String },
+    #[error("`{address}` asks for TLS, which this version cannot do; give `http://…`")]
+    TlsNotSupported { address: String },
+    #[error("no nuncio answers at {address}")]
+    Unreachable { address: String, source: tonic::transport::Error },
+}
+
+/// Connects to a node.
+///
+/// `deadline` bounds the connecting, and each call until its answer begins; a stream may last longer.
+pub async fn connect(address: &str, deadline: Duration) -> Result<Clients, ConnectError> {
+    let unreachable = |source| ConnectError::Unreachable { address: address.to_owned(), source };
+    let endpoint = endpoint(address, deadline)?;
+    Ok(Clients::new(endpoint.connect().await.map_err(unreachable)?))
+}
+
+/// As [`connect`], but the connection is made with the first call, and again whenever it was lost.
+///
+/// It needs a Tokio runtime around it.
+pub fn connect_lazy(address: &str, deadline: Duration) -> Result<Clients, ConnectError> {
+    Ok(Clients::new(endpoint(address, deadline)?.connect_lazy()))
+}
+
+fn endpoint(address: &str, deadline: Duration) -> Result<Endpoint, ConnectError> {
+    let address = address.to_owned();
+    if address.starts_with("https://") {
+        return Err(ConnectError::TlsNotSupported { address });
+    }
+    if !address.starts_with("http://") {
+        return Err(ConnectError::InvalidAddress { address });
+    }
+    let Ok(endpoint) = Endpoint::from_shared(address.clone()) else {
+        return Err(ConnectError::InvalidAddress { address });
+    };
+    Ok(endpoint
+        .connect_timeout(deadline)
+        .timeout(deadline)
+        .tcp_nodelay(true)
+        .http2_keep_alive_interval(KEEP_ALIVE_INTERVAL)
+        .keep_alive_timeout(KEEP_ALIVE_TIMEOUT)
+        .keep_alive_while_idle(true))
+}
+
+impl Clients {
+    /// Uses a connection that is there already.
+    pub fn new(channel: Channel) -> Self {
+        /// Sets the same limits on every client; the generated types share no trait.
+        macro_rules! client {
+            ($client:ident) => {
+                $client::new(channel.clone())
+                    .max_decoding_message_size(MESSAGE_BYTES_MAX)
+                    .max_encoding_message_size(MESSAGE_BYTES_MAX)
+            };
+        }
+        Self {
+            mail_jobs: client!(MailJobServiceClient),
+            smtp_settings: client!(SmtpSettingsServiceClient),
+            nodes: client!(NodeServiceClient),
+            channel,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

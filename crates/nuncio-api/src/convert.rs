@@ -1,0 +1,13 @@
+//! Conversions between the messages of the API and the domain.
+//!
+//! What comes in may be wrong: such conversions note everything that is wrong as violations, with the
+//! fields named as in the API, and go on. What goes out is always right, so it is plain `From`.
+
+pub mod enums;
+pub mod time;
+
+pub mod job;
+pub mod mail;
+pub mod node;
+pub mod settings;
+pub mod smtp_test;

@@ -1,0 +1,118 @@
+//! Enumerations, both ways. Every pair is told once, without wildcard.
+
+use nuncio_core::class::MailClass;
+use nuncio_core::job::{JobState, RecipientState};
+use nuncio_core::mail::RecipientKind;
+use nuncio_core::settings::{Encryption, Provider};
+use nuncio_core::smtp_test::StageKind;
+use nuncio_core::violation::Violations;
+
+use crate::v1;
+
+/// The value of an enumeration that a caller gave; `UNSPECIFIED` is none.
+///
+/// A number that this version does not know becomes a violation: to take it for `UNSPECIFIED` would
+/// silently do something else than the caller asked for.
+pub fn known<Wire, Core>(violations: &mut Violations, field: &str, number: i32) -> Option<Core>
+where
+    Wire: TryFrom<i32>,
+    Option<Core>: From<Wire>,
+{
+    let problem = || format!("{number} is no value that this version knows");
+    violations.check(field, Wire::try_from(number).map_err(|_| problem()))?.into()
+}
+
+/// The values of a filter that a caller gave. `UNSPECIFIED` is no value to look for.
+pub fn known_all<Wire, Core>(violations: &mut Violations, field: &str, numbers: &[i32]) -> Vec<Core>
+where
+    Wire: TryFrom<i32>,
+    Option<Core>: From<Wire>,
+{
+    let mut values = Vec::with_capacity(numbers.len());
+    for (index, number) in numbers.iter().enumerate() {
+        let value = Wire::try_from(*number).ok().and_then(Option::<Core>::from);
+        let problem = || format!("{number} is no value to look for");
+        values.extend(violations.check(format!("{field}[{index}]"), value.ok_or_else(problem)));
+    }
+    values
+}
+
+/// Pairs the values of an enumeration of the API with those of the domain.
+macro_rules! pairs {
+    ($wire:ident, $core:ident: $($wire_value:ident = $core_value:ident),+ $(,)?) => {
+        impl From<$core> for v1::$wire {
+            fn from(value: $core) -> Self {
+                match value {
+                    $($core::$core_value => Self::$wire_value,)+
+                }
+            }
+        }
+
+        impl From<v1::$wire> for Option<$core> {
+            fn from(value: v1::$wire) -> Self {
+                match value {
+                    v1::$wire::Unspecified => None,
+                    $(v1::$wire::$wire_value => Some($core::$core_value),)+
+                }
+            }
+        }
+    };
+}
+
+pairs!(MailClass, MailClass:
+    AlarmCritical = AlarmCritical,
+    Credentials = Credentials,
+    Approval = Approval,
+    Alarm = Alarm,
+    Reminder = Reminder,
+    Bulk = Bulk,
+);
+
+pairs!(MailJobState, JobState:
+    Queued = Queued,
+    Sending = Sending,
+    Deferred = Deferred,
+    Held = Held,
+    Sent = Sent,
+    Failed = Failed,
+    Expired = Expired,
+    Cancelled = Cancelled,
+    Unknown = Unknown,
+);
+
+pairs!(RecipientState, RecipientState:
+    Pending = Pending,
+    Accepted = Accepted,
+    Refused = Refused,
+    Unknown = Unknown,
+);
+
+pairs!(RecipientKind, RecipientKind:
+    To = To,
+    Cc = Cc,
+    Bcc = Bcc,
+);
+
+pairs!(SmtpProvider, Provider:
+    Generic = Generic,
+    ExchangeOnline = ExchangeOnline,
+);
+
+pairs!(SmtpEncryption, Encryption:
+    None = None,
+    Starttls = StartTls,
+    Tls = Tls,
+);
+
+pairs!(SmtpTestStageKind, StageKind:
+    Dns = Dns,
+    Tcp = Tcp,
+    Tls = Tls,
+    Token = Token,
+    Ehlo = Ehlo,
+    Auth = Auth,
+    Mail = Mail,
+);
+
+#[cfg(test)]
+mod tests;

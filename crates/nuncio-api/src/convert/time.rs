@@ -1,0 +1,54 @@
+//! Moments and spans of time.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use nuncio_core::violation::Violations;
+
+/// Nanoseconds in a second.
+const NANOS: i128 = 1_000_000_000;
+
+/// A moment, as the API tells it.
+pub fn timestamp(moment: Timestamp) -> prost_types::Timestamp {
+    let nanos = moment.as_nanosecond();
+    prost_types::Timestamp {
+        seconds: i64::try_from(nanos.div_euclid(NANOS)).expect("jiff's range fits in 64 bits"),
+        nanos: i32::try_from(nanos.rem_euclid(NANOS)).expect("it is less than a second"),
+    }
+}
+
+/// A span of time, as the API tells it. Spans longer than the API knows are shortened to its longest.
+pub fn duration(span: Duration) -> prost_types::Duration {
+    prost_types::Duration {
+        seconds: i64::try_from(span.as_secs()).unwrap_or(i64::MAX),
+        nanos: i32::try_from(span.subsec_nanos()).expect("it is less than a second"),
+    }
+}
+
+/// A moment that a caller gave, if it gave one.
+pub fn timestamp_from(
+    violations: &mut Violations,
+    field: &str,
+    moment: Option<prost_types::Timestamp>,
+) -> Option<Timestamp> {
+    let prost_types::Timestamp { seconds, nanos } = moment?;
+    let valid = (0..=999_999_999).contains(&nanos).then(|| Timestamp::new(seconds, nanos).ok());
+    let problem = "is no moment between the years 1 and 9999 with 0 to 999999999 nanoseconds";
+    violations.check(field, valid.flatten().ok_or(problem))
+}
+
+/// A span of time that a caller gave, if it gave one. Nothing that nuncio asks for is negative.
+pub fn duration_from(
+    violations: &mut Violations,
+    field: &str,
+    span: Option<prost_types::Duration>,
+) -> Option<Duration> {
+    let prost_types::Duration { seconds, nanos } = span?;
+    let seconds = u64::try_from(seconds).ok();
+    let nanos = u32::try_from(nanos).ok().filter(|nanos| *nanos <= 999_999_999);
+    let valid = seconds.zip(nanos).map(|(seconds, nanos)| Duration::new(seconds, nanos));
+    violations.check(field, valid.ok_or("must be 0 or more, with 0 to 999999999 nanoseconds"))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,72 @@
+//! `Debug` of the messages that hold secrets.
+
+use std::fmt;
+
+use super::{Attachment, OauthAuthentication, PasswordAuthentication, RawContent, TemplateContent};
+
+/// Stands for a secret that is there.
+const HIDDEN: &str = "(hidden)";
+
+impl fmt::Debug for PasswordAuthentication {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PasswordAuthentication")
+            .field("username", &self.username)
+            .field("password", &shown(&self.password))
+            .field("password_set", &self.password_set)
+            .finish()
+    }
+}
+
+impl fmt::Debug for OauthAuthentication {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("OauthAuthentication")
+            .field("client_id", &self.client_id)
+            .field("tenant_id", &self.tenant_id)
+            .field("client_secret", &shown(&self.client_secret))
+            .field("client_secret_set", &self.client_secret_set)
+            .field("client_secret_expire_date", &self.client_secret_expire_date)
+            .field("token_endpoint", &self.token_endpoint)
+            .field("scope", &self.scope)
+            .field("certificate_pem", &self.certificate_pem)
+            .field("private_key_pem", &shown(&self.private_key_pem))
+            .field("private_key_set", &self.private_key_set)
+            .field("client_secret_basic", &self.client_secret_basic)
+            .finish()
+    }
+}
+
+// Bodies, files and variables may hold guests' passwords.
+
+impl fmt::Debug for RawContent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RawContent")
+            .field("subject", &self.subject)
+            .field("text", &shown(&self.text))
+            .field("html", &shown(&self.html))
+            .finish()
+    }
+}
+
+impl fmt::Debug for TemplateContent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TemplateContent")
+            .field("template", &self.template)
+            .field("variables", &self.variables.keys())
+            .field("locale", &self.locale)
+            .finish()
+    }
+}
+
+impl fmt::Debug for Attachment {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Attachment")
+            .field("file_name", &self.file_name)
+            .field("content_type", &self.content_type)
+            .field("bytes", &self.content.len())
+            .finish_non_exhaustive()
+    }
+}
+
+fn shown(secret: &str) -> &'static str {
+    if secret.is_empty() { "" } else { HIDDEN }
+}
