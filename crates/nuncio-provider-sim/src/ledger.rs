@@ -1,0 +1,316 @@
+//! The ground truth: what was accepted, and what was counted.
+
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use serde::Serialize;
+use tokio::sync::watch;
+
+/// A mail that the submission server has taken responsibility for.
+#[derive(Clone, Debug, Serialize)]
+pub struct AcceptedMail {
+    pub at: Timestamp,
+    /// Who had logged in; with `auth_not_required` the address of MAIL FROM.
+    pub mailbox: String,
+    pub mail_from: String,
+    pub recipients: Vec<String>,
+    /// Without the angle brackets.
+    pub message_id: Option<String>,
+    /// Header and body as sent, dots unstuffed.
+    #[serde(skip)]
+    pub data: Vec<u8>,
+    /// Number of the connection, counted from 1.
+    pub connection: u64,
+    /// Times the server had to send replies and wait for the client, from MAIL to the reply to the end of data.
+    pub round_trips: u64,
+}
+
+/// A Message-ID that was accepted more than once.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
+pub struct Duplicate {
+    pub message_id: String,
+    pub times: u64,
+}
+
+/// Fewer mails came than were waited for.
+#[derive(Debug, thiserror::Error)]
+#[error("only {accepted} of {wanted} mails were accepted within {timeout:?}")]
+pub struct TooFewAccepted {
+    pub wanted: u64,
+    pub accepted: u64,
+    pub timeout: Duration,
+}
+
+/// What a simulator has counted since its start.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Stats {
+    pub connections: Gauge,
+    pub auths_accepted: u64,
+    pub auths_refused: u64,
+    pub token_requests: u64,
+    pub tokens_issued: u64,
+    pub mails_accepted: u64,
+    pub recipients_accepted: u64,
+    /// Mails accepted under a Message-ID that was accepted before.
+    pub mails_repeated: u64,
+    /// (Message-ID, recipient) pairs accepted more than once: what a person sees twice.
+    pub deliveries_repeated: u64,
+    pub refused: Refusals,
+    /// Sum over the accepted mails, see [`AcceptedMail::round_trips`].
+    pub round_trips: u64,
+    /// Commands that no correct client sends: unknown, malformed, out of order, or pipelined where it is forbidden.
+    pub protocol_errors: u64,
+    pub mailboxes: BTreeMap<String, MailboxStats>,
+}
+
+/// Something that goes up and down.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq, Serialize)]
+pub struct Gauge {
+    pub now: u64,
+    pub max: u64,
+    pub total: u64,
+}
+
+impl Gauge {
+    fn up(&mut self) {
+        self.now += 1;
+        self.total += 1;
+        self.max = self.max.max(self.now);
+    }
+
+    fn down(&mut self) {
+        self.now -= 1;
+    }
+}
+
+/// What was counted for one mailbox.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct MailboxStats {
+    /// Connections that have logged in.
+    pub authenticated: Gauge,
+    /// Connections between MAIL and the reply to the end of data.
+    pub submitting: Gauge,
+    pub mails_accepted: u64,
+    pub recipients_accepted: u64,
+}
+
+/// Refusals, by what was exceeded or broken.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq, Serialize)]
+pub struct Refusals {
+    pub connections: u64,
+    pub rate: u64,
+    pub recipients_per_day: u64,
+    pub recipients_per_message: u64,
+    pub size: u64,
+    pub send_as: u64,
+    pub permission: u64,
+    /// Bare line feeds, long lines, a missing From.
+    pub content: u64,
+    /// By a rule about the recipient, on RCPT or at the end of data.
+    pub recipient: u64,
+}
+
+/// Why a mail or a recipient was refused; each has its counter in [`Refusals`].
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Refusal {
+    Connections,
+    Rate,
+    RecipientsPerDay,
+    RecipientsPerMessage,
+    Size,
+    SendAs,
+    Permission,
+    Content,
+    Recipient,
+}
+
+/// What a connection of a mailbox is doing.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Presence {
+    Authenticated,
+    Submitting,
+}
+
+/// The books of one simulator.
+pub(crate) struct Ledger {
+    state: Mutex<State>,
+    accepted: watch::Sender<u64>,
+}
+
+struct State {
+    stats: Stats,
+    kept: VecDeque<Arc<AcceptedMail>>,
+    kept_max: usize,
+    message_ids: HashMap<Box<str>, u64>,
+    /// Hashes of (Message-ID, recipient).
+    deliveries: HashSet<u64>,
+}
+
+impl Ledger {
+    pub(crate) fn new(kept_max: usize) -> Self {
+        let state = State {
+            stats: Stats::default(),
+            kept: VecDeque::new(),
+            kept_max,
+            message_ids: HashMap::new(),
+            deliveries: HashSet::new(),
+        };
+        Self { state: Mutex::new(state), accepted: watch::Sender::new(0) }
+    }
+
+    pub(crate) fn accept(&self, mail: AcceptedMail) {
+        let total = {
+            let mut state = self.lock();
+            state.book(&mail);
+            if state.kept_max <= state.kept.len() {
+                state.kept.pop_front();
+            }
+            if state.kept_max != 0 {
+                state.kept.push_back(Arc::new(mail));
+            }
+            state.stats.mails_accepted
+        };
+        // Two connections may come here in the wrong order.
+        self.accepted.send_modify(|seen| *seen = total.max(*seen));
+    }
+
+    pub(crate) fn accepted(&self) -> Vec<Arc<AcceptedMail>> {
+        self.lock().kept.iter().cloned().collect()
+    }
+
+    pub(crate) fn duplicates(&self) -> Vec<Duplicate> {
+        let state = self.lock();
+        let mut found: Vec<_> = state
+            .message_ids
+            .iter()
+            .filter(|(_, times)| 1 < **times)
+            .map(|(id, times)| Duplicate { message_id: id.to_string(), times: *times })
+            .collect();
+        found.sort_by(|a, b| a.message_id.cmp(&b.message_id));
+        found
+    }
+
+    /// How often each Message-ID was accepted.
+    pub(crate) fn message_ids(&self) -> BTreeMap<String, u64> {
+        self.lock().message_ids.iter().map(|(id, times)| (id.to_string(), *times)).collect()
+    }
+
+    pub(crate) async fn wait_for_accepted(
+        &self,
+        wanted: u64,
+        timeout: Duration,
+    ) -> Result<(), TooFewAccepted> {
+        let mut seen = self.accepted.subscribe();
+        let arrived = tokio::time::timeout(timeout, seen.wait_for(|accepted| wanted <= *accepted))
+            .await
+            .is_ok();
+        let accepted = *self.accepted.borrow();
+        if arrived { Ok(()) } else { Err(TooFewAccepted { wanted, accepted, timeout }) }
+    }
+
+    pub(crate) fn stats(&self) -> Stats {
+        self.lock().stats.clone()
+    }
+
+    /// Counts a connection, and returns its number.
+    pub(crate) fn connected(&self) -> u64 {
+        let mut state = self.lock();
+        state.stats.connections.up();
+        state.stats.connections.total
+    }
+
+    pub(crate) fn disconnected(&self) {
+        self.lock().stats.connections.down();
+    }
+
+    pub(crate) fn entered(&self, mailbox: &str, presence: Presence) {
+        self.lock().gauge(mailbox, presence).up();
+    }
+
+    pub(crate) fn left(&self, mailbox: &str, presence: Presence) {
+        self.lock().gauge(mailbox, presence).down();
+    }
+
+    pub(crate) fn auth(&self, accepted: bool) {
+        let stats = &mut self.lock().stats;
+        if accepted { stats.auths_accepted += 1 } else { stats.auths_refused += 1 }
+    }
+
+    pub(crate) fn token_request(&self, issued: bool) {
+        let stats = &mut self.lock().stats;
+        stats.token_requests += 1;
+        stats.tokens_issued += u64::from(issued);
+    }
+
+    pub(crate) fn refused(&self, refusal: Refusal) {
+        let refused = &mut self.lock().stats.refused;
+        let counter = match refusal {
+            Refusal::Connections => &mut refused.connections,
+            Refusal::Rate => &mut refused.rate,
+            Refusal::RecipientsPerDay => &mut refused.recipients_per_day,
+            Refusal::RecipientsPerMessage => &mut refused.recipients_per_message,
+            Refusal::Size => &mut refused.size,
+            Refusal::SendAs => &mut refused.send_as,
+            Refusal::Permission => &mut refused.permission,
+            Refusal::Content => &mut refused.content,
+            Refusal::Recipient => &mut refused.recipient,
+        };
+        *counter += 1;
+    }
+
+    pub(crate) fn protocol_error(&self) {
+        self.lock().stats.protocol_errors += 1;
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, State> {
+        self.state.lock().expect("no code under this lock panics")
+    }
+}
+
+impl State {
+    fn book(&mut self, mail: &AcceptedMail) {
+        let recipients = mail.recipients.len() as u64;
+        let stats = &mut self.stats;
+        stats.mails_accepted += 1;
+        stats.recipients_accepted += recipients;
+        stats.round_trips += mail.round_trips;
+        let mailbox = of(&mut stats.mailboxes, &mail.mailbox);
+        mailbox.mails_accepted += 1;
+        mailbox.recipients_accepted += recipients;
+
+        let Some(id) = &mail.message_id else { return };
+        let times = self.message_ids.entry(id.as_str().into()).or_default();
+        *times += 1;
+        stats.mails_repeated += u64::from(1 < *times);
+        for recipient in &mail.recipients {
+            let mut hasher = DefaultHasher::new();
+            (id, recipient.to_ascii_lowercase()).hash(&mut hasher);
+            stats.deliveries_repeated += u64::from(!self.deliveries.insert(hasher.finish()));
+        }
+    }
+
+    fn gauge(&mut self, mailbox: &str, presence: Presence) -> &mut Gauge {
+        let stats = of(&mut self.stats.mailboxes, mailbox);
+        match presence {
+            Presence::Authenticated => &mut stats.authenticated,
+            Presence::Submitting => &mut stats.submitting,
+        }
+    }
+}
+
+/// The numbers of one mailbox. Does not allocate for one that is known.
+fn of<'a>(
+    mailboxes: &'a mut BTreeMap<String, MailboxStats>,
+    address: &str,
+) -> &'a mut MailboxStats {
+    if !mailboxes.contains_key(address) {
+        mailboxes.insert(address.to_owned(), MailboxStats::default());
+    }
+    mailboxes.get_mut(address).expect("it was inserted above")
+}
+
+#[cfg(test)]
+mod tests;
