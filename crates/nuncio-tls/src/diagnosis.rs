@@ -81,6 +81,12 @@ fn diagnose_chain(server: Server<'_>, refused: &RefusedChain) -> StageError {
     let presented = chain::presented(&refused.chain);
     let error = match &refused.problem {
         CertificateError::UnknownIssuer => unknown_issuer(server, refused),
+        CertificateError::BadSignature
+        | CertificateError::UnsupportedSignatureAlgorithmForPublicKeyContext { .. }
+            if refused.same_name_trusted =>
+        {
+            unknown_issuer(server, refused)
+        }
         CertificateError::ExpiredContext { time, not_after } => {
             let (now, end) = (seconds(time.as_secs()), seconds(not_after.as_secs()));
             let which = whose(&presented, |certificate| certificate.not_after == end);
@@ -227,4 +233,4 @@ fn seconds(unix: u64) -> String {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
