@@ -1,0 +1,233 @@
+//! The SMTP settings as they are kept, version 1.
+
+use std::borrow::Cow;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use jiff::civil::Date;
+use nuncio_core::settings::{
+    Authentication, ClientCredential, Encryption, MailboxLimits, OauthClient, Provider,
+    SavedSmtpSettings, SmtpSettings,
+};
+use serde::{Deserialize, Serialize};
+use zeroize::Zeroizing;
+
+use super::{DocumentError, check_version};
+
+/// The version of the format that is written and read.
+const VERSION: u32 = 1;
+
+/// The document as JSON. It holds the secrets in clear text: it belongs into an envelope at once.
+pub fn encode(saved: &SavedSmtpSettings) -> Zeroizing<Vec<u8>> {
+    let document = SmtpDocument::from(saved);
+    Zeroizing::new(serde_json::to_vec(&document).expect("texts and numbers always become JSON"))
+}
+
+/// Reads what [`encode`] wrote. The generation is that of the envelope.
+pub fn decode(text: &[u8], generation: i64) -> Result<SavedSmtpSettings, DocumentError> {
+    check_version(text, VERSION)?;
+    let document: SmtpDocument<'_> = serde_json::from_slice(text).map_err(|error| {
+        // The error's own text may quote a value, and values may be secrets.
+        let (line, column) = (error.line(), error.column());
+        DocumentError::Malformed(format!("unexpected value at line {line}, column {column}"))
+    })?;
+    document.into_saved(generation)
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SmtpDocument<'a> {
+    version: u32,
+    saved_at: Timestamp,
+    provider: ProviderV1,
+    host: Cow<'a, str>,
+    port: u16,
+    connect_timeout_ms: u64,
+    encryption: EncryptionV1,
+    email_address: Cow<'a, str>,
+    authentication: AuthenticationV1<'a>,
+    ca_certificates_pem: Cow<'a, str>,
+    connections_max: u32,
+    messages_per_minute_max: Option<u32>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum ProviderV1 {
+    Generic,
+    ExchangeOnline,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum EncryptionV1 {
+    None,
+    StartTls,
+    Tls,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+enum AuthenticationV1<'a> {
+    None,
+    Password {
+        username: Cow<'a, str>,
+        password: Cow<'a, str>,
+    },
+    Oauth {
+        client_id: Cow<'a, str>,
+        tenant_id: Option<Cow<'a, str>>,
+        credential: CredentialV1<'a>,
+        client_secret_expire_date: Option<Date>,
+        token_endpoint: Cow<'a, str>,
+        scope: Cow<'a, str>,
+    },
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+enum CredentialV1<'a> {
+    SecretPost { client_secret: Cow<'a, str> },
+    SecretBasic { client_secret: Cow<'a, str> },
+    Certificate { certificate_pem: Cow<'a, str>, private_key_pem: Cow<'a, str> },
+}
+
+impl<'a> From<&'a SavedSmtpSettings> for SmtpDocument<'a> {
+    fn from(saved: &'a SavedSmtpSettings) -> Self {
+        let settings = &saved.settings;
+        Self {
+            version: VERSION,
+            saved_at: saved.saved_at,
+            provider: match settings.provider {
+                Provider::Generic => ProviderV1::Generic,
+                Provider::ExchangeOnline => ProviderV1::ExchangeOnline,
+            },
+            host: Cow::from(&settings.host),
+            port: settings.port,
+            connect_timeout_ms: u64::try_from(settings.connect_timeout.as_millis())
+                .unwrap_or(u64::MAX),
+            encryption: match settings.encryption {
+                Encryption::None => EncryptionV1::None,
+                Encryption::StartTls => EncryptionV1::StartTls,
+                Encryption::Tls => EncryptionV1::Tls,
+            },
+            email_address: Cow::from(settings.email_address.as_str()),
+            authentication: AuthenticationV1::from(&settings.authentication),
+            ca_certificates_pem: Cow::from(&settings.ca_certificates_pem),
+            connections_max: settings.limits.connections_max,
+            messages_per_minute_max: settings.limits.messages_per_minute_max,
+        }
+    }
+}
+
+impl<'a> From<&'a Authentication> for AuthenticationV1<'a> {
+    fn from(authentication: &'a Authentication) -> Self {
+        match authentication {
+            Authentication::None => Self::None,
+            Authentication::Password { username, password } => Self::Password {
+                username: Cow::from(username),
+                password: Cow::from(password.expose()),
+            },
+            Authentication::Oauth(client) => Self::Oauth {
+                client_id: Cow::from(&client.client_id),
+                tenant_id: client.tenant_id.as_deref().map(Cow::from),
+                credential: CredentialV1::from(&client.credential),
+                client_secret_expire_date: client.client_secret_expire_date,
+                token_endpoint: Cow::from(&client.token_endpoint),
+                scope: Cow::from(&client.scope),
+            },
+        }
+    }
+}
+
+impl<'a> From<&'a ClientCredential> for CredentialV1<'a> {
+    fn from(credential: &'a ClientCredential) -> Self {
+        match credential {
+            ClientCredential::SecretPost(secret) => {
+                Self::SecretPost { client_secret: Cow::from(secret.expose()) }
+            }
+            ClientCredential::SecretBasic(secret) => {
+                Self::SecretBasic { client_secret: Cow::from(secret.expose()) }
+            }
+            ClientCredential::Certificate { certificate_pem, private_key } => Self::Certificate {
+                certificate_pem: Cow::from(certificate_pem),
+                private_key_pem: Cow::from(private_key.expose()),
+            },
+        }
+    }
+}
+
+impl SmtpDocument<'_> {
+    fn into_saved(self, generation: i64) -> Result<SavedSmtpSettings, DocumentError> {
+        let no_address = |_| DocumentError::Malformed("`email_address` is no address".to_owned());
+        let settings = SmtpSettings {
+            provider: match self.provider {
+                ProviderV1::Generic => Provider::Generic,
+                ProviderV1::ExchangeOnline => Provider::ExchangeOnline,
+            },
+            host: self.host.into_owned(),
+            port: self.port,
+            connect_timeout: Duration::from_millis(self.connect_timeout_ms),
+            encryption: match self.encryption {
+                EncryptionV1::None => Encryption::None,
+                EncryptionV1::StartTls => Encryption::StartTls,
+                EncryptionV1::Tls => Encryption::Tls,
+            },
+            email_address: self.email_address.parse().map_err(no_address)?,
+            authentication: self.authentication.into(),
+            ca_certificates_pem: self.ca_certificates_pem.into_owned(),
+            limits: MailboxLimits {
+                connections_max: self.connections_max,
+                messages_per_minute_max: self.messages_per_minute_max,
+            },
+        };
+        Ok(SavedSmtpSettings { settings, generation, saved_at: self.saved_at })
+    }
+}
+
+impl From<AuthenticationV1<'_>> for Authentication {
+    fn from(authentication: AuthenticationV1<'_>) -> Self {
+        match authentication {
+            AuthenticationV1::None => Self::None,
+            AuthenticationV1::Password { username, password } => Self::Password {
+                username: username.into_owned(),
+                password: password.into_owned().into(),
+            },
+            AuthenticationV1::Oauth {
+                client_id,
+                tenant_id,
+                credential,
+                client_secret_expire_date,
+                token_endpoint,
+                scope,
+            } => Self::Oauth(OauthClient {
+                client_id: client_id.into_owned(),
+                tenant_id: tenant_id.map(Cow::into_owned),
+                credential: credential.into(),
+                client_secret_expire_date,
+                token_endpoint: token_endpoint.into_owned(),
+                scope: scope.into_owned(),
+            }),
+        }
+    }
+}
+
+impl From<CredentialV1<'_>> for ClientCredential {
+    fn from(credential: CredentialV1<'_>) -> Self {
+        match credential {
+            CredentialV1::SecretPost { client_secret } => {
+                Self::SecretPost(client_secret.into_owned().into())
+            }
+            CredentialV1::SecretBasic { client_secret } => {
+                Self::SecretBasic(client_secret.into_owned().into())
+            }
+            CredentialV1::Certificate { certificate_pem, private_key_pem } => Self::Certificate {
+                certificate_pem: certificate_pem.into_owned(),
+                private_key: private_key_pem.into_owned().into(),
+            },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

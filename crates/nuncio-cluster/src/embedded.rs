@@ -1,0 +1,160 @@
+//! The cluster of one node: everything is kept in its data folder.
+
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+use nuncio_core::ports::settings::{SaveError, SettingsShare};
+use nuncio_core::settings::{SavedSmtpSettings, SmtpSettings};
+use tokio::sync::watch;
+use tracing::info;
+
+use crate::document::{Document, DocumentError, smtp};
+use crate::envelope::{Envelope, EnvelopeError};
+use crate::files::{self, FileError};
+use crate::keyring::{Keyring, KeyringError};
+
+/// Under the data folder: the encrypted documents.
+const SETTINGS_FOLDER: &str = "settings";
+/// Under the data folder: the keys that encrypt them.
+const KEY_FILE: &str = "keys/settings.key";
+const DOCUMENT_EXTENSION: &str = "json";
+
+/// Keeps the settings of one node in `settings/<document>.json`, encrypted with `keys/settings.key`.
+///
+/// It expects to be alone with the data folder, which the lock of the job store sees to.
+#[derive(Clone, Debug)]
+pub struct EmbeddedCluster {
+    shared: Arc<Shared>,
+}
+
+/// Why the settings of a data folder cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    #[error("the data folder could not be used")]
+    Folder(#[from] FileError),
+    #[error("the keys of the settings could not be loaded")]
+    Keyring(#[from] KeyringError),
+    #[error(
+        "the key file `{}` is missing, and the settings in `{}` cannot be read without it; restore it from \
+         a backup, or delete that file and enter the settings again",
+        key_file.display(),
+        settings.display()
+    )]
+    KeyFileMissing { key_file: PathBuf, settings: PathBuf },
+    #[error("the settings in `{}` cannot be opened", path.display())]
+    Envelope { path: PathBuf, source: EnvelopeError },
+    #[error("the settings in `{}` cannot be understood", path.display())]
+    Document { path: PathBuf, source: DocumentError },
+}
+
+impl EmbeddedCluster {
+    /// Opens the settings of a data folder, and makes folder and key file on the first start.
+    ///
+    /// It reads and writes files, as a start may.
+    pub fn open(data_dir: &Path) -> Result<Self, OpenError> {
+        let folder = data_dir.join(SETTINGS_FOLDER);
+        files::create_folder(&folder)?;
+        let keys = load_keys(&data_dir.join(KEY_FILE), &folder)?;
+        let smtp = load_smtp(&path(&folder, Document::Smtp), &keys)?;
+        let smtp = watch::Sender::new(smtp.map(Arc::new));
+        Ok(Self { shared: Arc::new(Shared { folder, keys, smtp, saving: Mutex::new(()) }) })
+    }
+}
+
+#[async_trait]
+impl SettingsShare for EmbeddedCluster {
+    fn smtp(&self) -> watch::Receiver<Option<Arc<SavedSmtpSettings>>> {
+        self.shared.smtp.subscribe()
+    }
+
+    async fn save_smtp(
+        &self,
+        settings: SmtpSettings,
+        expected: Option<&str>,
+        now: Timestamp,
+    ) -> Result<Arc<SavedSmtpSettings>, SaveError> {
+        let (shared, expected) = (Arc::clone(&self.shared), expected.map(str::to_owned));
+        // In one piece on its own thread: whoever drops this future leaves no half-done save.
+        let save = move || shared.save_smtp(settings, expected.as_deref(), now);
+        let saved = tokio::task::spawn_blocking(save).await;
+        saved.unwrap_or_else(|panic| Err(SaveError::Store(panic.into())))
+    }
+}
+
+#[derive(Debug)]
+struct Shared {
+    folder: PathBuf,
+    keys: Keyring,
+    smtp: watch::Sender<Option<Arc<SavedSmtpSettings>>>,
+    /// Held from the comparison of the etag to the end of the write.
+    saving: Mutex<()>,
+}
+
+impl Shared {
+    fn save_smtp(
+        &self,
+        settings: SmtpSettings,
+        expected: Option<&str>,
+        now: Timestamp,
+    ) -> Result<Arc<SavedSmtpSettings>, SaveError> {
+        let _saving = self.saving.lock().unwrap_or_else(PoisonError::into_inner);
+        let present = self.smtp.borrow().clone();
+        let etag = present.as_ref().map(|saved| saved.etag()).unwrap_or_default();
+        if expected.is_some_and(|expected| expected != etag) {
+            return Err(SaveError::EtagMismatch { present: etag });
+        }
+        let generation = 1 + present.map_or(0, |saved| saved.generation);
+        let saved = SavedSmtpSettings { settings, generation, saved_at: now };
+        let envelope =
+            Envelope::seal(Document::Smtp, generation, &self.keys, &smtp::encode(&saved));
+        files::replace(&path(&self.folder, Document::Smtp), &envelope.to_json())
+            .map_err(|error| SaveError::Store(error.into()))?;
+        let saved = Arc::new(saved);
+        self.smtp.send_replace(Some(Arc::clone(&saved)));
+        info!(generation, "SMTP settings saved");
+        Ok(saved)
+    }
+}
+
+fn path(folder: &Path, document: Document) -> PathBuf {
+    folder.join(document.name()).with_extension(DOCUMENT_EXTENSION)
+}
+
+fn load_keys(key_file: &Path, folder: &Path) -> Result<Keyring, OpenError> {
+    if let Some(keys) = Keyring::load(key_file)? {
+        return Ok(keys);
+    }
+    // A new key would hide that the old one is lost.
+    if let Some(settings) = any_document(folder).map_err(files::failed("list", folder))? {
+        return Err(OpenError::KeyFileMissing { key_file: key_file.to_owned(), settings });
+    }
+    let keys = Keyring::create(key_file)?;
+    info!(key_id = %keys.writer(), path = %key_file.display(), "key file for the settings created");
+    Ok(keys)
+}
+
+/// Any settings document, also one that this version does not know.
+fn any_document(folder: &Path) -> std::io::Result<Option<PathBuf>> {
+    for entry in std::fs::read_dir(folder)? {
+        let path = entry?.path();
+        if path.extension() == Some(OsStr::new(DOCUMENT_EXTENSION)) {
+            return Ok(Some(path));
+        }
+    }
+    Ok(None)
+}
+
+fn load_smtp(path: &Path, keys: &Keyring) -> Result<Option<SavedSmtpSettings>, OpenError> {
+    let Some(json) = files::read(path)? else { return Ok(None) };
+    let unopened = |source| OpenError::Envelope { path: path.to_owned(), source };
+    let envelope = Envelope::from_json(&json).map_err(unopened)?;
+    let text = envelope.open(Document::Smtp, keys).map_err(unopened)?;
+    let saved = smtp::decode(&text, envelope.generation);
+    saved.map(Some).map_err(|source| OpenError::Document { path: path.to_owned(), source })
+}
+
+#[cfg(test)]
+mod tests;

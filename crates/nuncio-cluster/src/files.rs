@@ -1,0 +1,61 @@
+//! Files that only the owner may read, written so that a crash leaves the old or the new content.
+
+use std::fs::{DirBuilder, File, OpenOptions};
+use std::io::{self, Write as _};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+
+/// Read and write for the owner, nothing for anybody else.
+const FILE_MODE: u32 = 0o600;
+/// The same for folders.
+const FOLDER_MODE: u32 = 0o700;
+
+/// What could not be done with a file or folder.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot {action} `{}`", path.display())]
+pub struct FileError {
+    pub action: &'static str,
+    pub path: PathBuf,
+    pub source: io::Error,
+}
+
+/// Makes a folder and those above it, if they are missing.
+pub(crate) fn create_folder(path: &Path) -> Result<(), FileError> {
+    let made = DirBuilder::new().recursive(true).mode(FOLDER_MODE).create(path);
+    made.map_err(failed("create the folder", path))
+}
+
+/// Replaces the content of a file. When it returns Ok the new content is durable.
+pub(crate) fn replace(path: &Path, content: &[u8]) -> Result<(), FileError> {
+    let folder = path.parent().expect("the callers join folder and name");
+    let fresh = path.with_added_extension("new");
+    write_and_sync(&fresh, content).map_err(failed("write", &fresh))?;
+    std::fs::rename(&fresh, path).map_err(failed("replace", path))?;
+    // Without this a power cut may bring the old name back.
+    File::open(folder).and_then(|folder| folder.sync_all()).map_err(failed("sync", folder))
+}
+
+/// The content of a file, or nothing if there is none.
+pub(crate) fn read(path: &Path) -> Result<Option<Vec<u8>>, FileError> {
+    match std::fs::read(path) {
+        Ok(content) => Ok(Some(content)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(failed("read", path)(error)),
+    }
+}
+
+pub(crate) fn failed(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> FileError {
+    let path = path.to_owned();
+    move |source| FileError { action, path, source }
+}
+
+fn write_and_sync(path: &Path, content: &[u8]) -> io::Result<()> {
+    match std::fs::remove_file(path) {
+        // A crash may have left one, with any mode.
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        Ok(()) | Err(_) => {}
+    }
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(FILE_MODE).open(path)?;
+    file.write_all(content)?;
+    file.sync_all()
+}
