@@ -2,6 +2,7 @@
 
 pub mod chain;
 pub mod clock;
+pub mod progress;
 pub mod retry;
 pub mod tasks;
 pub mod trace;

@@ -1,7 +1,9 @@
 //! Trace contexts between processes, jobs and spans (W3C Trace Context).
 
 use nuncio_core::trace::TraceParent;
-use opentelemetry::trace::{SpanContext, SpanId, TraceContextExt as _, TraceFlags, TraceId, TraceState};
+use opentelemetry::trace::{
+    SpanContext, SpanId, TraceContextExt as _, TraceFlags, TraceId, TraceState,
+};
 use tracing::Span;
 use tracing_opentelemetry::OpenTelemetrySpanExt as _;
 
@@ -22,12 +24,8 @@ pub fn link(span: &Span, origin: &TraceParent) {
 pub fn current(span: &Span) -> Option<TraceParent> {
     let context = span.context();
     let span = context.span().span_context().clone();
-    let text = format!(
-        "00-{}-{}-{:02x}",
-        span.trace_id(),
-        span.span_id(),
-        span.trace_flags().to_u8()
-    );
+    let text =
+        format!("00-{}-{}-{:02x}", span.trace_id(), span.span_id(), span.trace_flags().to_u8());
     text.parse().ok().filter(|_| span.is_valid())
 }
 

@@ -1,0 +1,172 @@
+//! `MailJobService`: converts at the edge, decides nothing.
+
+use std::pin::Pin;
+use std::sync::Arc;
+
+use futures::Stream;
+use nuncio_api::convert::job::CreateMailJob;
+use nuncio_api::page_token::{job_query, next_page_token, resume_after};
+use nuncio_api::v1;
+use nuncio_api::v1::mail_job_service_server::MailJobService;
+use nuncio_core::job::{CallerId, Job, MailJobId};
+use nuncio_core::ports::job_store::Submitted;
+use nuncio_core::trace::TraceParent;
+use nuncio_core::violation::Violations;
+use nuncio_delivery::intake::{Intake, Submission};
+use nuncio_runtime::trace;
+use prost::Message as _;
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+use tonic::metadata::MetadataMap;
+use tonic::{Code, Request, Response, Status};
+use tracing::{Instrument as _, Span, info_span};
+
+use crate::errors::{invalid_name, not_accepted, not_cancelled, not_found, store};
+use crate::watch::{Watch, changes};
+
+/// How many attempts of a job are shown.
+const ATTEMPTS_SHOWN: u32 = 50;
+/// How many watches a node serves at once.
+const WATCHES_MAX: usize = 256;
+/// The caller of a node without authentication: request ids of all of them share one scope.
+const LOCAL_CALLER: &str = "local";
+
+pub(crate) struct MailJobs {
+    intake: Intake,
+    watches: Arc<Semaphore>,
+    shutdown: CancellationToken,
+}
+
+impl MailJobs {
+    pub(crate) fn new(intake: Intake, shutdown: CancellationToken) -> Self {
+        Self { intake, watches: Arc::new(Semaphore::new(WATCHES_MAX)), shutdown }
+    }
+
+    async fn create(
+        &self,
+        request: v1::CreateMailJobRequest,
+        caller_trace: Option<TraceParent>,
+    ) -> Result<v1::MailJob, Status> {
+        let fingerprint = fingerprint(&request);
+        let mut violations = Violations::default();
+        let create = CreateMailJob::read(&mut violations, request);
+        let submission = Submission {
+            mail: create.mail,
+            class: create.class,
+            options: create.options,
+            caller: CallerId(LOCAL_CALLER.to_owned()),
+            fingerprint,
+            trace: trace::current(&Span::current()).or(caller_trace),
+            violations,
+        };
+        if create.validate_only {
+            let checked = self.intake.check(submission).map_err(not_accepted)?;
+            let job = Job::submitted(&checked);
+            return Ok(v1::MailJob { name: String::new(), ..v1::MailJob::from(job) });
+        }
+        match self.intake.submit(submission).await.map_err(not_accepted)? {
+            Submitted::New(job) | Submitted::Existing(job) => Ok(job.into()),
+        }
+    }
+
+    async fn find(&self, name: &str) -> Result<Job, Status> {
+        let id: MailJobId = name.parse().map_err(|error| invalid_name(&error))?;
+        let found = self.intake.store.get(id).await.map_err(|error| store(&error))?;
+        found.ok_or_else(|| not_found(id))
+    }
+}
+
+#[tonic::async_trait]
+impl MailJobService for MailJobs {
+    async fn create_mail_job(
+        &self,
+        request: Request<v1::CreateMailJobRequest>,
+    ) -> Result<Response<v1::CreateMailJobResponse>, Status> {
+        let caller_trace = trace_parent(request.metadata());
+        let span = info_span!("mail_job.accept", otel.kind = "server");
+        if let Some(parent) = &caller_trace {
+            trace::set_parent(&span, parent);
+        }
+        let job = self.create(request.into_inner(), caller_trace).instrument(span).await?;
+        Ok(Response::new(v1::CreateMailJobResponse { mail_job: Some(job) }))
+    }
+
+    async fn get_mail_job(
+        &self,
+        request: Request<v1::GetMailJobRequest>,
+    ) -> Result<Response<v1::GetMailJobResponse>, Status> {
+        let job = self.find(&request.into_inner().name).await?;
+        let attempts = self.intake.store.attempts(job.id, ATTEMPTS_SHOWN).await;
+        let attempts = attempts.map_err(|error| store(&error))?;
+        Ok(Response::new(v1::GetMailJobResponse {
+            mail_job: Some(job.into()),
+            attempts: attempts.into_iter().map(v1::MailAttempt::from).collect(),
+        }))
+    }
+
+    async fn list_mail_jobs(
+        &self,
+        request: Request<v1::ListMailJobsRequest>,
+    ) -> Result<Response<v1::ListMailJobsResponse>, Status> {
+        let mut query = job_query(&request.into_inner())?;
+        let page_size = query.limit;
+        // One more than the page tells whether there is another page.
+        query.limit += 1;
+        let mut jobs = self.intake.store.list(&query).await.map_err(|error| store(&error))?;
+        let more = page_size < u32::try_from(jobs.len()).unwrap_or(u32::MAX);
+        jobs.truncate(page_size as usize);
+        let token = jobs.last().filter(|_| more).map(|last| next_page_token(&query, last.id));
+        Ok(Response::new(v1::ListMailJobsResponse {
+            mail_jobs: jobs.into_iter().map(v1::MailJob::from).collect(),
+            next_page_token: token.unwrap_or_default(),
+        }))
+    }
+
+    type WatchMailJobsStream =
+        Pin<Box<dyn Stream<Item = Result<v1::WatchMailJobsResponse, Status>> + Send>>;
+
+    async fn watch_mail_jobs(
+        &self,
+        request: Request<v1::WatchMailJobsRequest>,
+    ) -> Result<Response<Self::WatchMailJobsStream>, Status> {
+        let v1::WatchMailJobsRequest { name, resume_token } = request.into_inner();
+        let after = resume_after(&resume_token)?;
+        let job = if name.is_empty() { None } else { Some(self.find(&name).await?.id) };
+        let place = Arc::clone(&self.watches).try_acquire_owned().map_err(|_| {
+            let message = format!("{WATCHES_MAX} watches are open on this node; end one of them");
+            nuncio_api::error::status(Code::ResourceExhausted, "TOO_MANY_WATCHES", message, [])
+        })?;
+        let watch = Watch {
+            store: Arc::clone(&self.intake.store),
+            job,
+            shutdown: self.shutdown.clone(),
+            _place: place,
+        };
+        let stream = changes(watch, after).await.map_err(|error| store(&error))?;
+        Ok(Response::new(Box::pin(stream)))
+    }
+
+    async fn cancel_mail_job(
+        &self,
+        request: Request<v1::CancelMailJobRequest>,
+    ) -> Result<Response<v1::CancelMailJobResponse>, Status> {
+        let name = request.into_inner().name;
+        let id: MailJobId = name.parse().map_err(|error| invalid_name(&error))?;
+        let now = self.intake.clock.now();
+        let job = self.intake.store.cancel(id, now).await.map_err(not_cancelled)?;
+        Ok(Response::new(v1::CancelMailJobResponse { mail_job: Some(job.into()) }))
+    }
+}
+
+/// A digest of all that a request asks for; its request id is not part of it.
+fn fingerprint(request: &v1::CreateMailJobRequest) -> [u8; 32] {
+    let content = v1::CreateMailJobRequest { request_id: String::new(), ..request.clone() };
+    // Maps are encoded in the order of their keys, so equal requests have equal bytes.
+    let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, &content.encode_to_vec());
+    digest.as_ref().try_into().expect("SHA-256 has 32 bytes")
+}
+
+/// The caller's trace; what is no trace context is as none (W3C Trace Context, section 3.2.1).
+fn trace_parent(metadata: &MetadataMap) -> Option<TraceParent> {
+    metadata.get("traceparent")?.to_str().ok()?.parse().ok()
+}
