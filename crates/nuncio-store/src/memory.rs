@@ -65,6 +65,7 @@ impl Default for MemoryJobStore {
 impl JobStore for MemoryJobStore {
     async fn submit(&self, new: NewJob) -> Result<Submitted, SubmitError> {
         let mut tables = self.tables();
+        let taken = tables.jobs.contains_key(&new.id);
         if let Some(request) = &new.request {
             let key = (request.caller.clone(), request.request_id.clone());
             if let Some(known) = tables.requests.get(&key) {
@@ -75,7 +76,13 @@ impl JobStore for MemoryJobStore {
                 return Ok(Submitted::Existing(row.job.clone()));
             }
             let known = Request { fingerprint: request.fingerprint, job: new.id };
-            tables.requests.insert(key, known);
+            if !taken {
+                tables.requests.insert(key, known);
+            }
+        }
+        if taken {
+            let cause = format!("the job id `{}` is taken", new.id);
+            return Err(StoreError::Unusable(cause.into()).into());
         }
         let job = Job::submitted(&new);
         let row = Row {
@@ -318,3 +325,6 @@ impl Tables {
 fn count(limit: u32) -> usize {
     usize::try_from(limit).expect("a usize has at least 32 bits")
 }
+
+#[cfg(test)]
+mod tests;

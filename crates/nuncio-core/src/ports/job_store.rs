@@ -14,11 +14,13 @@ use crate::retry::Decision;
 /// Every implementation passes the same `conformance` suite; what is promised here is tested there.
 /// When a method returns Ok for a write, the write is durable. The store asks no clock: `now` is an
 /// argument. What it decides by itself (rescue, expiry) it decides with the functions of
-/// [`retry`](crate::retry).
+/// [`retry`](crate::retry). Times are kept to the microsecond. The mail itself is kept until its job
+/// ends; nobody can ask for it later, and it may hold a guest's password.
 #[async_trait]
 pub trait JobStore: Send + Sync {
     /// Stores a job. A second submit with the same request key changes nothing and gives the first
-    /// job, as it stands now; the key is claimed in the job's own transaction.
+    /// job, as it stands now; the key is claimed in the job's own transaction. An id that another job has
+    /// makes the store [`Unusable`](StoreError::Unusable) for this one submit.
     async fn submit(&self, job: NewJob) -> Result<Submitted, SubmitError>;
 
     async fn get(&self, id: MailJobId) -> Result<Option<Job>, StoreError>;
@@ -44,18 +46,19 @@ pub trait JobStore: Send + Sync {
     /// Records what became of a leased job, adds `attempt` to its record, and ends the lease.
     async fn settle(&self, lease: Lease, settlement: Settlement) -> Result<Job, LeaseError>;
 
-    /// Cancels a waiting job.
+    /// Cancels a waiting job: whoever has accepted it has it, nobody else gets it.
     async fn cancel(&self, id: MailJobId, now: Timestamp) -> Result<Job, CancelError>;
 
     /// Ends up to `limit` waiting jobs whose time to live is over as `EXPIRED`, or as `SENT` if some
     /// recipient has already accepted. Returns how many.
     async fn expire(&self, now: Timestamp, limit: u32) -> Result<u32, StoreError>;
 
-    /// Takes back jobs whose holder is dead, as [`decide_rescue`](crate::retry::decide_rescue) says.
-    /// Returns how many.
+    /// Takes back jobs whose holder is dead, as [`decide_rescue`](crate::retry::decide_rescue) says, and
+    /// adds the attempt that was cut short to their record. All rescues of a job count, not only those in
+    /// a row. Returns how many.
     async fn rescue(&self, dead: Dead, now: Timestamp) -> Result<u32, StoreError>;
 
-    /// Makes every held job due now. Returns how many.
+    /// Makes every held job due that is not due yet. Returns how many. It is no change of their state.
     async fn release_held(&self, now: Timestamp) -> Result<u64, StoreError>;
 
     /// The earliest due time of a waiting job, the past included.
@@ -79,7 +82,7 @@ pub trait JobStore: Send + Sync {
     async fn backlog(&self) -> Result<Backlog, StoreError>;
 
     /// Removes up to `limit` ended jobs, with all that belongs to them, that last changed before
-    /// `before`. Returns how many.
+    /// `before`. Their request ids may then be used again. Returns how many.
     async fn prune(&self, before: Timestamp, limit: u32) -> Result<u32, StoreError>;
 }
 

@@ -1,0 +1,157 @@
+//! Jobs, mails and steps that the promises are checked with.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use crate::address::{EmailAddress, Mailbox};
+use crate::class::MailClass;
+use crate::job::{
+    Attempt, CallerId, Job, JobState, MailJobId, NewJob, Reason, RecipientState, RequestKey,
+};
+use crate::mail::{Mail, Recipient, RecipientKind};
+use crate::ports::job_store::*;
+use crate::reply::{EnhancedCode, SmtpReply};
+use crate::retry::Decision;
+
+/// How long the leases of the suite last.
+pub(super) const LEASE: Duration = Duration::from_mins(1);
+/// How long the jobs of the suite live.
+pub(super) const LIFE: Duration = Duration::from_hours(1);
+
+/// A moment of the suite, in seconds from its start.
+pub(super) fn at(seconds: i64) -> Timestamp {
+    Timestamp::from_second(1_800_000_000 + seconds).unwrap()
+}
+
+pub(super) fn id(number: u8) -> MailJobId {
+    MailJobId::new(at(number.into()), [number; 10])
+}
+
+/// A job that is due at once; the job with the greater number is the newer one.
+pub(super) fn job(number: u8) -> NewJob {
+    NewJob {
+        id: id(number),
+        request: None,
+        class: MailClass::Bulk,
+        mail: mail(&["guest@example.com"]),
+        message_id: format!("<{number}@nuncio.example>"),
+        created_at: at(0),
+        due_at: at(0),
+        expires_at: at(0) + LIFE,
+        labels: BTreeMap::new(),
+        trace: None,
+    }
+}
+
+pub(super) fn mail(recipients: &[&str]) -> Mail {
+    let recipient = |address: &&str| Recipient {
+        mailbox: Mailbox::from(address.parse::<EmailAddress>().unwrap()),
+        kind: RecipientKind::To,
+    };
+    Mail {
+        from: None,
+        reply_to: None,
+        recipients: recipients.iter().map(recipient).collect(),
+        subject: "Welcome".to_owned(),
+        text: Some("Hello".to_owned().into()),
+        html: None,
+        attachments: Vec::new(),
+        template: None,
+    }
+}
+
+pub(super) fn request(caller: &str, request_id: &str, fingerprint: u8) -> RequestKey {
+    let caller = CallerId(caller.to_owned());
+    RequestKey { caller, request_id: request_id.to_owned(), fingerprint: [fingerprint; 32] }
+}
+
+pub(super) fn node(name: &str) -> Incarnation {
+    Incarnation(name.to_owned())
+}
+
+pub(super) fn reply(code: u16, text: &str) -> SmtpReply {
+    let enhanced = Some(EnhancedCode { class: code / 100, subject: 2, detail: 1 });
+    SmtpReply { code, enhanced, text: text.to_owned() }
+}
+
+pub(super) async fn submit(store: &impl JobStore, new: NewJob) -> Job {
+    match store.submit(new).await.unwrap() {
+        Submitted::New(job) => job,
+        Submitted::Existing(job) => panic!("`{}` was there before", job.id),
+    }
+}
+
+pub(super) async fn get(store: &impl JobStore, number: u8) -> Job {
+    store.get(id(number)).await.unwrap().unwrap()
+}
+
+/// Claims up to `limit` jobs for node `a`.
+pub(super) async fn claim(store: &impl JobStore, now: Timestamp, limit: u32) -> Vec<Claimed> {
+    claim_as(store, "a", now, limit).await
+}
+
+pub(super) async fn claim_as(
+    store: &impl JobStore,
+    holder: &str,
+    now: Timestamp,
+    limit: u32,
+) -> Vec<Claimed> {
+    store.claim(Claim { holder: node(holder), now, until: now + LEASE, limit }).await.unwrap()
+}
+
+/// Claims the one job that can be claimed.
+pub(super) async fn claim_one(store: &impl JobStore, now: Timestamp) -> Claimed {
+    let mut claimed = claim(store, now, 10).await;
+    assert_eq!(claimed.len(), 1, "one job can be claimed");
+    claimed.remove(0)
+}
+
+/// Claims the one job, and loses it again to a rescue.
+pub(super) async fn lose_one(store: &impl JobStore, now: Timestamp) -> Lease {
+    let lost = claim_one(store, now).await.lease;
+    assert_eq!(store.rescue(Dead::AllBut(node("other")), now).await.unwrap(), 1);
+    lost
+}
+
+/// The lease once more. Only tests do that: a lease is not `Clone`.
+pub(super) fn again(lease: &Lease) -> Lease {
+    Lease { job: lease.job, fence: lease.fence }
+}
+
+pub(super) fn ids(claimed: &[Claimed]) -> Vec<MailJobId> {
+    claimed.iter().map(|one| one.job.id).collect()
+}
+
+/// The settlement of a mail that everybody took.
+pub(super) fn sent(job: &Job, now: Timestamp) -> Settlement {
+    let mut recipients = job.recipients.clone();
+    for one in &mut recipients {
+        one.state = RecipientState::Accepted;
+        one.reply = Some(reply(250, "taken"));
+    }
+    let decision =
+        Decision { state: JobState::Sent, reason: None, due_at: now, recipients, counted: true };
+    settlement(decision, now)
+}
+
+/// The settlement of a mail that waits until `due_at`, not judged.
+pub(super) fn waits(job: &Job, state: JobState, due_at: Timestamp, now: Timestamp) -> Settlement {
+    let reason = Some(Reason::new("SMTP_UNREACHABLE", "nobody answers").remedy("look there"));
+    let recipients = job.recipients.clone();
+    settlement(Decision { state, reason, due_at, recipients, counted: false }, now)
+}
+
+pub(super) fn settlement(decision: Decision, now: Timestamp) -> Settlement {
+    let outcome = decision.reason.as_ref().map_or("SENT", |reason| &reason.code).to_owned();
+    let counted = decision.counted;
+    let attempt = Attempt {
+        started_at: now - Duration::from_secs(1),
+        ended_at: now,
+        outcome,
+        detail: "250 2.0.0 Grüße".to_owned(),
+        counted,
+    };
+    Settlement { decision, attempt, settings_generation: Some(7), now }
+}

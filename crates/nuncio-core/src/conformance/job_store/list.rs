@@ -1,0 +1,84 @@
+//! What lists and counts promise.
+
+use super::fixture::*;
+use crate::class::MailClass;
+use crate::job::{JobState, NewJob};
+use crate::ports::job_store::*;
+
+pub async fn jobs_are_listed_newest_first_page_by_page(store: &impl JobStore) {
+    for number in [3, 1, 5, 2, 4] {
+        submit(store, job(number)).await;
+    }
+    let query = JobQuery { limit: 2, ..JobQuery::default() };
+
+    check_list(store, query.clone(), &[5, 4]).await;
+    check_list(store, JobQuery { before: Some(id(4)), ..query.clone() }, &[3, 2]).await;
+    check_list(store, JobQuery { before: Some(id(2)), ..query.clone() }, &[1]).await;
+    check_list(store, JobQuery { before: Some(id(1)), ..query.clone() }, &[]).await;
+    check_list(store, JobQuery { limit: 0, ..query }, &[]).await;
+}
+
+pub async fn a_list_can_be_narrowed_by_state_and_class(store: &impl JobStore) {
+    for (number, class) in [
+        (1, MailClass::Bulk),
+        (2, MailClass::Alarm),
+        (3, MailClass::Bulk),
+        (4, MailClass::Reminder),
+    ] {
+        submit(store, NewJob { class, ..job(number) }).await;
+    }
+    store.cancel(id(1), at(1)).await.unwrap();
+    store.cancel(id(4), at(1)).await.unwrap();
+    let all = JobQuery { limit: 10, ..JobQuery::default() };
+    let states = vec![JobState::Cancelled];
+    let classes = vec![MailClass::Bulk, MailClass::Alarm];
+
+    check_list(store, JobQuery { states: states.clone(), ..all.clone() }, &[4, 1]).await;
+    check_list(store, JobQuery { classes: classes.clone(), ..all.clone() }, &[3, 2, 1]).await;
+    let both = JobQuery { states, classes, ..all.clone() };
+    check_list(store, both.clone(), &[1]).await;
+    check_list(store, JobQuery { before: Some(id(1)), ..both }, &[]).await;
+    check_list(store, JobQuery { states: JobState::ALL.to_vec(), ..all }, &[4, 3, 2, 1]).await;
+}
+
+pub async fn the_backlog_counts_each_kind_of_waiting(store: &impl JobStore) {
+    assert_eq!(store.backlog().await.unwrap(), Backlog::default());
+    for number in 1..=7 {
+        submit(store, job(number)).await;
+    }
+    let states = [JobState::Deferred, JobState::Deferred, JobState::Held, JobState::Failed];
+    for state in states {
+        let claimed = claim(store, at(1), 1).await.remove(0);
+        let settlement = waits(&claimed.job, state, at(50), at(1));
+        store.settle(claimed.lease, settlement).await.unwrap();
+    }
+    claim(store, at(1), 1).await;
+
+    let expect = Backlog { queued: 2, sending: 1, deferred: 2, held: 1 };
+    assert_eq!(store.backlog().await.unwrap(), expect);
+}
+
+pub async fn the_next_due_time_is_that_of_the_earliest_waiting_job(store: &impl JobStore) {
+    assert_eq!(store.next_due().await.unwrap(), None);
+    submit(store, NewJob { due_at: at(30), ..job(1) }).await;
+    submit(store, NewJob { due_at: at(20), class: MailClass::Alarm, ..job(2) }).await;
+    assert_eq!(store.next_due().await.unwrap(), Some(at(20)));
+
+    let claimed = claim_one(store, at(25)).await;
+    assert_eq!(store.next_due().await.unwrap(), Some(at(30)));
+
+    store.settle(claimed.lease, sent(&claimed.job, at(26))).await.unwrap();
+    assert_eq!(store.next_due().await.unwrap(), Some(at(30)));
+    store.cancel(id(1), at(27)).await.unwrap();
+    assert_eq!(store.next_due().await.unwrap(), None);
+}
+
+async fn check_list(store: &impl JobStore, query: JobQuery, expect: &[u8]) {
+    let listed = store.list(&query).await.unwrap();
+
+    let expect: Vec<_> = expect.iter().map(|number| id(*number)).collect();
+    assert_eq!(listed.iter().map(|job| job.id).collect::<Vec<_>>(), expect, "{query:?}");
+    for job in listed {
+        assert_eq!(store.get(job.id).await.unwrap().as_ref(), Some(&job));
+    }
+}

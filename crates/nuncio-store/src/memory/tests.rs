@@ -1,0 +1,3 @@
+use super::*;
+
+nuncio_core::job_store_conformance!(async { (MemoryJobStore::default(), ()) });
