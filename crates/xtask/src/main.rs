@@ -1,0 +1,66 @@
+//! What is done to this repository rather than by it: `cargo xtask COMMAND`.
+//!
+//! In reading order: [`failure`], [`output`], [`command`], [`environment`] are the tools; [`manifest`], [`layers`] and
+//! [`tidy`] look at the sources; [`install`] brings what is missing; [`servers`] runs real OAuth and mail servers;
+//! [`testing`], [`ci`] and [`demo`] put them together.
+
+mod ci;
+mod command;
+mod demo;
+mod environment;
+mod failure;
+mod install;
+mod layers;
+mod manifest;
+mod output;
+mod servers;
+mod testing;
+mod tidy;
+
+use std::process::ExitCode;
+
+use crate::failure::{Failure, Result};
+
+const USAGE: &str = "\
+cargo xtask COMMAND
+
+  ci                 everything that must hold before a change is merged
+  test [ARGS..]      start real OAuth and mail servers, then `cargo test --workspace ARGS..`
+                     KEEP=1 keeps the temporary folder
+  servers            start the real servers and keep them until Ctrl-C, for work by hand
+  servers --check    start them, send mails through them with Python and stop them
+  demo [ARGS..]      build the release binary and run `nuncio demo ARGS..`
+  layers             check that the crates use each other only downwards
+  tidy               check layers, manifests, comments, file lengths and the like";
+
+fn main() -> ExitCode {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    match dispatch(&args) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            output::say(&format!("\nxtask: {failure}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn dispatch(args: &[String]) -> Result<()> {
+    let Some((command, rest)) = args.split_first() else {
+        return Err(Failure::new(USAGE));
+    };
+    match (command.as_str(), rest) {
+        ("ci", []) => ci::run(),
+        ("test", args) => testing::run(args),
+        ("servers", []) => servers::run_until_interrupted(),
+        ("servers", [flag]) if flag == "--check" => servers::check(),
+        (servers::KEEPER_COMMAND, args) => servers::keep(args),
+        ("demo", args) => demo::run(args),
+        ("layers", []) => layers::run(),
+        ("tidy", []) => tidy::run(),
+        ("help" | "--help" | "-h", _) => {
+            output::say(USAGE);
+            Ok(())
+        }
+        (other, _) => Err(Failure::new(format!("`{other}` is not understood\n\n{USAGE}"))),
+    }
+}

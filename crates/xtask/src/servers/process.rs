@@ -1,0 +1,60 @@
+//! One server: a process and what it starts.
+
+use std::fs::File;
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::{Child, Command, ExitStatus, Stdio};
+
+use crate::command::works;
+use crate::failure::{Context, Result};
+
+/// A running server. Its process leads a group of its own.
+pub(super) struct Process {
+    name: &'static str,
+    child: Child,
+}
+
+/// How a process is told to end.
+#[derive(Clone, Copy)]
+pub(super) enum Signal {
+    /// The leader, which ends the others of its group in its own way.
+    Terminate,
+    /// The whole group, at once.
+    Kill,
+}
+
+impl Process {
+    /// Starts `command`; what it prints goes to a file of its name in `logs`.
+    pub(super) fn start(name: &'static str, command: &mut Command, logs: &Path) -> Result<Self> {
+        let path = logs.join(format!("{name}.out.log"));
+        let log = File::create(&path).context(format_args!("cannot create {}", path.display()))?;
+        let errors = log.try_clone().context(format_args!("cannot share {}", path.display()))?;
+        let child = command
+            .process_group(0)
+            .stdin(Stdio::null())
+            .stdout(log)
+            .stderr(errors)
+            .spawn()
+            .context(format_args!("cannot start {name}"))?;
+        Ok(Self { name, child })
+    }
+
+    pub(super) fn name(&self) -> &'static str {
+        self.name
+    }
+
+    /// How the process ended, if it did.
+    pub(super) fn ended(&mut self) -> Result<Option<ExitStatus>> {
+        self.child.try_wait().context(format_args!("cannot look after {}", self.name))
+    }
+
+    pub(super) fn signal(&self, signal: Signal) {
+        let pid = self.child.id();
+        let line = match signal {
+            Signal::Terminate => format!("kill -TERM {pid}"),
+            Signal::Kill => format!("kill -KILL -{pid}"),
+        };
+        // It may have ended by itself in the meantime, which is as good.
+        works(Command::new("sh").args(["-c", &line]));
+    }
+}
