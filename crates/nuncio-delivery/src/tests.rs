@@ -1,1 +1,249 @@
+//! Delivery as a whole over in-memory ports, in virtual time.
 
+mod sandbox;
+
+use std::time::Duration;
+
+use nuncio_core::class::MailClass;
+use nuncio_core::job::{JobState, Reason, RecipientState};
+use nuncio_core::outcome::{SendOutcome, Verdict};
+
+use crate::channel::ChannelStatus;
+use sandbox::*;
+
+#[tokio::test(start_paused = true)]
+async fn a_mail_is_sent_once() {
+    let sandbox = Sandbox::new().replying([accepted()]).start();
+
+    let job = sandbox.submit(mail()).await;
+
+    let ended = sandbox.ended(job).await;
+    assert_eq!((ended.state, ended.attempts), (JobState::Sent, 1));
+    assert_eq!(sandbox.sent().len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_deferred_mail_is_sent_later_with_the_same_message_id() {
+    let sandbox = Sandbox::new().replying([deferred(), accepted()]).start();
+
+    let job = sandbox.submit(mail()).await;
+
+    assert_eq!(sandbox.ended(job).await.attempts, 2);
+    let sent = sandbox.sent();
+    assert_eq!(sent[0].message_id, sent[1].message_id);
+    let backoff = MailClass::Bulk.retry_policy().backoff_min;
+    assert!(backoff <= sent[1].at - sent[0].at, "{sent:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn only_recipients_without_an_answer_are_tried_again() {
+    let first = SendOutcome::Judged(vec![
+        Verdict::Accepted(reply(250, "ok")),
+        Verdict::Refused(reply(550, "no such user")),
+        Verdict::Deferred(reply(450, "later")),
+    ]);
+    let sandbox = Sandbox::new().replying([first, accepted()]).start();
+
+    let to = ["a@example.com", "b@example.com", "c@example.com"];
+    let job = sandbox.submit(mail_to(&to)).await;
+
+    let ended = sandbox.ended(job).await;
+    assert_eq!(ended.state, JobState::Sent);
+    let states: Vec<_> = ended.recipients.iter().map(|one| one.state).collect();
+    let (accepted, refused) = (RecipientState::Accepted, RecipientState::Refused);
+    assert_eq!(states, [accepted, refused, accepted]);
+    assert_eq!(sandbox.sent()[1].recipients, ["c@example.com"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_outage_of_six_hours_costs_no_attempt() {
+    let six_hours = Duration::from_hours(6);
+    let sandbox = Sandbox::new().unavailable_for(six_hours).start();
+
+    let job = sandbox.submit(mail()).await;
+
+    let ended = sandbox.ended(job).await;
+    assert_eq!((ended.state, ended.attempts), (JobState::Sent, 1));
+    assert!(six_hours <= sandbox.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn while_the_provider_is_down_it_is_asked_by_one_mail_at_a_time_and_ever_more_rarely() {
+    let sandbox = Sandbox::new().unavailable_for(Duration::from_hours(1)).start();
+
+    let mut jobs = Vec::new();
+    for _ in 0..50 {
+        jobs.push(sandbox.submit(mail()).await);
+    }
+    for job in jobs {
+        assert_eq!(sandbox.ended(job).await.state, JobState::Sent);
+    }
+
+    let asked = sandbox.sent().len() - 50;
+    assert!(asked <= 75, "{asked} attempts in an hour of outage");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_closed_channel_holds_the_jobs_and_says_why() {
+    let sandbox = Sandbox::new().replying([closed()]).then(closed()).start();
+
+    let job = sandbox.submit(mail()).await;
+    let held = sandbox.reached(job, JobState::Held).await;
+
+    assert_eq!(held.reason.expect("a held job has one").code, "INVALID_EMAIL_ADDRESS");
+    assert_eq!(held.attempts, 0);
+    assert!(matches!(sandbox.channel(), ChannelStatus::Closed { .. }));
+}
+
+#[tokio::test(start_paused = true)]
+async fn new_settings_release_what_is_held_at_once() {
+    let mut sandbox = Sandbox::new().replying([closed()]).then(accepted()).start();
+    let job = sandbox.submit(mail()).await;
+    sandbox.reached(job, JobState::Held).await;
+    let before = sandbox.elapsed();
+
+    sandbox.save_settings(limits(3, None));
+
+    assert_eq!(sandbox.ended(job).await.state, JobState::Sent);
+    assert!(sandbox.elapsed() - before < Duration::from_secs(1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_is_sent_without_settings_and_all_of_it_with_them() {
+    let mut sandbox = Sandbox::new().without_settings().start();
+    let job = sandbox.submit(mail()).await;
+    tokio::time::sleep(Duration::from_mins(5)).await;
+    assert_eq!(sandbox.sent(), []);
+    assert_eq!(sandbox.channel(), ChannelStatus::NotConfigured);
+
+    sandbox.save_settings(limits(3, None));
+
+    assert_eq!(sandbox.ended(job).await.state, JobState::Sent);
+}
+
+#[tokio::test(start_paused = true)]
+async fn never_more_mails_are_under_way_than_connections_are_allowed() {
+    let second = Duration::from_secs(1);
+    let sandbox = Sandbox::new().limits(limits(3, None)).taking(second).start();
+
+    let mut jobs = Vec::new();
+    for _ in 0..30 {
+        jobs.push(sandbox.submit(mail()).await);
+    }
+    for job in jobs {
+        sandbox.ended(job).await;
+    }
+
+    assert_eq!(sandbox.under_way_max(), 3);
+    assert_eq!(sandbox.elapsed().as_secs(), 10, "all three were used all the time");
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_minute_has_more_messages_than_the_mailbox_may_send() {
+    let sandbox = Sandbox::new().limits(limits(3, Some(30))).start();
+
+    let mut jobs = Vec::new();
+    for _ in 0..100 {
+        jobs.push(sandbox.submit(mail()).await);
+    }
+    for job in jobs {
+        sandbox.ended(job).await;
+    }
+
+    let at: Vec<Duration> = sandbox.sent().iter().map(|one| one.at).collect();
+    for pair in at.windows(31) {
+        assert!(
+            Duration::from_mins(1) <= pair[30] - pair[0],
+            "31 mails in {:?}",
+            pair[30] - pair[0]
+        );
+    }
+    assert_eq!(at.last().expect("they were sent").as_secs(), 180, "the budget was used up");
+}
+
+#[tokio::test(start_paused = true)]
+async fn credentials_go_before_bulk() {
+    let sandbox = Sandbox::new().limits(limits(1, None)).without_settings().start();
+    let mut sandbox = sandbox;
+    let bulk = sandbox.submit(mail()).await;
+    let credentials = sandbox.submit(of_class(MailClass::Credentials, mail())).await;
+
+    sandbox.save_settings(limits(1, None));
+    sandbox.ended(bulk).await;
+    sandbox.ended(credentials).await;
+
+    let order: Vec<_> = sandbox.sent().iter().map(|one| one.message_id.clone()).collect();
+    let id = |job| sandbox.job(job);
+    assert_eq!(order, [id(credentials).await.message_id, id(bulk).await.message_id]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_unknown_outcome_is_sent_again_for_credentials_and_left_alone_for_bulk() {
+    let sandbox = Sandbox::new().replying([unknown(), accepted(), unknown()]).start();
+
+    let credentials = sandbox.submit(of_class(MailClass::Credentials, mail())).await;
+    assert_eq!(sandbox.ended(credentials).await.state, JobState::Sent);
+    let bulk = sandbox.submit(mail()).await;
+
+    let ended = sandbox.ended(bulk).await;
+    assert_eq!(ended.state, JobState::Unknown);
+    assert_eq!(ended.recipients[0].state, RecipientState::Unknown);
+    assert_eq!(sandbox.sent().len(), 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_cannot_be_sent_in_its_time_expires() {
+    let sandbox = Sandbox::new().replying([]).then(unavailable()).start();
+
+    let job = sandbox.submit(mail()).await;
+
+    let ended = sandbox.ended(job).await;
+    assert_eq!(ended.state, JobState::Expired);
+    let reason = ended.reason.expect("it says why");
+    assert!(reason.message.contains("test outage"), "{reason:?}");
+    assert!(MailClass::Bulk.time_to_live() <= sandbox.elapsed() + Duration::from_mins(2));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_node_whose_lease_was_taken_over_sends_nothing() {
+    let sandbox = Sandbox::new().stealing_the_first_lease().start();
+
+    let job = sandbox.submit(mail()).await;
+
+    assert_eq!(sandbox.ended(job).await.state, JobState::Sent);
+    assert_eq!(sandbox.sent().len(), 1, "the first attempt stopped at the gate");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_shutdown_lets_the_mails_under_way_end() {
+    let sandbox = Sandbox::new().taking(Duration::from_secs(5)).start();
+    let job = sandbox.submit(mail()).await;
+    sandbox.reached(job, JobState::Sending).await;
+
+    let sandbox = sandbox.shut_down().await;
+
+    assert_eq!(sandbox.job(job).await.state, JobState::Sent);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_store_that_fails_for_a_moment_loses_no_outcome() {
+    let sandbox = Sandbox::new().failing_settlements(3).start();
+
+    let job = sandbox.submit(mail()).await;
+
+    assert_eq!(sandbox.ended(job).await.state, JobState::Sent);
+    assert_eq!(sandbox.sent().len(), 1);
+}
+
+fn closed() -> SendOutcome {
+    SendOutcome::Closed { reason: Reason::new("INVALID_EMAIL_ADDRESS", "535 5.7.3") }
+}
+
+fn unknown() -> SendOutcome {
+    let reason = Reason::new("CONNECTION_LOST", "cut after the final dot");
+    SendOutcome::Unknown { verdicts: vec![None], reason }
+}
+
+fn deferred() -> SendOutcome {
+    SendOutcome::Judged(vec![Verdict::Deferred(reply(451, "busy"))])
+}

@@ -1,0 +1,460 @@
+//! Delivery with a scripted provider, a store in memory and virtual time.
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+use nuncio_core::class::MailClass;
+use nuncio_core::job::*;
+use nuncio_core::mail::{ContentDraft, MailDraft, MailboxDraft};
+use nuncio_core::outcome::{SendOutcome, Verdict};
+use nuncio_core::ports::clock::Entropy;
+use nuncio_core::ports::job_store::*;
+use nuncio_core::ports::mail::{BodyGate, MailTransport, OutgoingMail};
+use nuncio_core::reply::SmtpReply;
+use nuncio_core::settings::*;
+use nuncio_core::template::Templates;
+use nuncio_core::violation::Violations;
+use nuncio_runtime::clock::TestClock;
+use nuncio_runtime::tasks::TaskError;
+use nuncio_store::memory::MemoryJobStore;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio::time::{Instant, timeout};
+use tokio_util::sync::CancellationToken;
+
+use crate::channel::ChannelStatus;
+use crate::delivery::Delivery;
+use crate::intake::{Intake, Submission};
+use crate::observer::DeliveryObserver;
+
+/// Longer than any job lives: who waits so long waits in vain.
+const DEADLINE: Duration = Duration::from_hours(24 * 30);
+
+pub(super) struct Sandbox {
+    provider: Arc<Provider>,
+    store: Arc<Store>,
+    settings: watch::Sender<Option<Arc<SavedSmtpSettings>>>,
+    channel: watch::Receiver<ChannelStatus>,
+    delivery: Option<Delivery>,
+    intake: Intake,
+    shutdown: CancellationToken,
+    running: JoinSet<Result<(), TaskError>>,
+    started: Instant,
+}
+
+/// A mail as the provider saw it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Sent {
+    pub(super) at: Duration,
+    pub(super) message_id: String,
+    pub(super) recipients: Vec<String>,
+}
+
+impl Sandbox {
+    pub(super) fn new() -> Self {
+        let clock = Arc::new(TestClock::starting_at(Timestamp::UNIX_EPOCH));
+        let provider = Arc::new(Provider::new());
+        let store = Arc::new(Store::default());
+        let (settings, settings_seen) = watch::channel(Some(saved(1, limits(3, None))));
+        let (channel, channel_seen) = watch::channel(ChannelStatus::NotConfigured);
+        let observer: Arc<dyn DeliveryObserver> = Arc::new(Nobody);
+        let intake = Intake {
+            store: Arc::<Store>::clone(&store),
+            clock: Arc::<TestClock>::clone(&clock),
+            entropy: Arc::new(Counter::default()),
+            observer: Arc::clone(&observer),
+            settings: settings_seen.clone(),
+            templates: Templates::shipped(),
+        };
+        let delivery = Delivery {
+            store: Arc::<Store>::clone(&store),
+            transport: Arc::<Provider>::clone(&provider),
+            clock,
+            entropy: Arc::new(Counter::default()),
+            observer,
+            settings: settings_seen,
+            channel,
+            incarnation: Incarnation("first".to_owned()),
+            retention: Duration::from_hours(24),
+            drain_timeout: Duration::from_secs(20),
+        };
+        Self {
+            provider,
+            store,
+            settings,
+            channel: channel_seen,
+            delivery: Some(delivery),
+            intake,
+            shutdown: CancellationToken::new(),
+            running: JoinSet::new(),
+            started: Instant::now(),
+        }
+    }
+
+    /// The outcomes of the first attempts; all others are accepted.
+    pub(super) fn replying(self, outcomes: impl IntoIterator<Item = SendOutcome>) -> Self {
+        self.provider.script.lock().unwrap().extend(outcomes);
+        self
+    }
+
+    /// The outcome of all attempts behind the script.
+    pub(super) fn then(self, outcome: SendOutcome) -> Self {
+        *self.provider.otherwise.lock().unwrap() = outcome;
+        self
+    }
+
+    pub(super) fn unavailable_for(self, outage: Duration) -> Self {
+        *self.provider.outage.lock().unwrap() = outage;
+        self
+    }
+
+    pub(super) fn taking(self, time: Duration) -> Self {
+        *self.provider.takes.lock().unwrap() = time;
+        self
+    }
+
+    pub(super) fn limits(mut self, limits: MailboxLimits) -> Self {
+        self.save_settings(limits);
+        self
+    }
+
+    pub(super) fn without_settings(self) -> Self {
+        self.settings.send_replace(None);
+        self
+    }
+
+    pub(super) fn stealing_the_first_lease(self) -> Self {
+        self.store.thefts.store(1, Ordering::Relaxed);
+        self
+    }
+
+    pub(super) fn failing_settlements(self, count: u32) -> Self {
+        self.store.failing_settlements.store(count, Ordering::Relaxed);
+        self
+    }
+
+    pub(super) fn start(mut self) -> Self {
+        let delivery = self.delivery.take().expect("it is started once");
+        self.running.spawn(delivery.run(self.shutdown.clone()));
+        self
+    }
+
+    pub(super) async fn shut_down(mut self) -> Self {
+        self.shutdown.cancel();
+        self.running.join_next().await.unwrap().unwrap().unwrap();
+        self
+    }
+
+    pub(super) fn save_settings(&mut self, limits: MailboxLimits) {
+        let generation = self.settings.borrow().as_ref().map_or(1, |saved| saved.generation + 1);
+        self.settings.send_replace(Some(saved(generation, limits)));
+    }
+
+    pub(super) async fn submit(&self, submission: Submission) -> MailJobId {
+        match self.intake.submit(submission).await.unwrap() {
+            Submitted::New(job) | Submitted::Existing(job) => job.id,
+        }
+    }
+
+    pub(super) async fn job(&self, id: MailJobId) -> Job {
+        self.store.get(id).await.unwrap().unwrap()
+    }
+
+    pub(super) async fn ended(&self, id: MailJobId) -> Job {
+        self.wait(id, JobState::is_final).await
+    }
+
+    pub(super) async fn reached(&self, id: MailJobId, state: JobState) -> Job {
+        self.wait(id, |present| present == state).await
+    }
+
+    async fn wait(&self, id: MailJobId, done: impl Fn(JobState) -> bool) -> Job {
+        let mut changed = self.store.changed();
+        let found = timeout(DEADLINE, async {
+            loop {
+                changed.borrow_and_update();
+                let job = self.job(id).await;
+                if done(job.state) {
+                    return job;
+                }
+                changed.changed().await.unwrap();
+            }
+        });
+        found.await.expect("the job must get there")
+    }
+
+    pub(super) fn sent(&self) -> Vec<Sent> {
+        self.provider.sent.lock().unwrap().clone()
+    }
+
+    pub(super) fn under_way_max(&self) -> u32 {
+        self.provider.under_way_max.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn channel(&self) -> ChannelStatus {
+        self.channel.borrow().clone()
+    }
+
+    pub(super) fn elapsed(&self) -> Duration {
+        self.started.elapsed()
+    }
+}
+
+pub(super) fn mail() -> Submission {
+    mail_to(&["guest@example.com"])
+}
+
+pub(super) fn mail_to(to: &[&str]) -> Submission {
+    let mailbox = |address: &&str| MailboxDraft {
+        address: (*address).to_owned(),
+        display_name: String::new(),
+    };
+    let content = ContentDraft::Raw {
+        subject: "hello".to_owned(),
+        text: "hello".to_owned(),
+        html: String::new(),
+    };
+    Submission {
+        mail: MailDraft {
+            to: to.iter().map(mailbox).collect(),
+            content: Some(content),
+            ..MailDraft::default()
+        },
+        class: None,
+        options: JobOptionsDraft::default(),
+        caller: CallerId("test".to_owned()),
+        fingerprint: [0; 32],
+        trace: None,
+        violations: Violations::default(),
+    }
+}
+
+pub(super) fn of_class(class: MailClass, submission: Submission) -> Submission {
+    Submission { class: Some(class), ..submission }
+}
+
+pub(super) fn limits(connections_max: u32, per_minute: Option<u32>) -> MailboxLimits {
+    MailboxLimits { connections_max, messages_per_minute_max: per_minute }
+}
+
+pub(super) fn reply(code: u16, text: &str) -> SmtpReply {
+    SmtpReply { code, enhanced: None, text: text.to_owned() }
+}
+
+pub(super) fn accepted() -> SendOutcome {
+    SendOutcome::Judged(vec![Verdict::Accepted(reply(250, "ok"))])
+}
+
+pub(super) fn unavailable() -> SendOutcome {
+    let reason = Reason::new("CONNECTION_REFUSED", "test outage");
+    SendOutcome::Unavailable { reason, retry_after: None }
+}
+
+fn saved(generation: i64, limits: MailboxLimits) -> Arc<SavedSmtpSettings> {
+    let settings = SmtpSettings {
+        provider: nuncio_core::settings::Provider::Generic,
+        host: "smtp.example.com".to_owned(),
+        port: 587,
+        connect_timeout: CONNECT_TIMEOUT,
+        encryption: Encryption::StartTls,
+        email_address: "no-reply@example.com".parse().unwrap(),
+        authentication: Authentication::None,
+        ca_certificates_pem: String::new(),
+        limits,
+    };
+    Arc::new(SavedSmtpSettings { settings, generation, saved_at: Timestamp::UNIX_EPOCH })
+}
+
+/// A provider that answers as its script says.
+struct Provider {
+    script: Mutex<VecDeque<SendOutcome>>,
+    otherwise: Mutex<SendOutcome>,
+    outage: Mutex<Duration>,
+    takes: Mutex<Duration>,
+    sent: Mutex<Vec<Sent>>,
+    under_way: AtomicU32,
+    under_way_max: AtomicU32,
+    started: Instant,
+}
+
+impl Provider {
+    fn new() -> Self {
+        Self {
+            script: Mutex::default(),
+            otherwise: Mutex::new(accepted()),
+            outage: Mutex::default(),
+            takes: Mutex::default(),
+            sent: Mutex::default(),
+            under_way: AtomicU32::new(0),
+            under_way_max: AtomicU32::new(0),
+            started: Instant::now(),
+        }
+    }
+
+    fn next(&self) -> SendOutcome {
+        if self.started.elapsed() < *self.outage.lock().unwrap() {
+            return unavailable();
+        }
+        let next = self.script.lock().unwrap().pop_front();
+        next.unwrap_or_else(|| self.otherwise.lock().unwrap().clone())
+    }
+}
+
+#[async_trait]
+impl MailTransport for Provider {
+    async fn send(
+        &self,
+        _settings: &SavedSmtpSettings,
+        mail: &OutgoingMail,
+        gate: &dyn BodyGate,
+    ) -> SendOutcome {
+        let under_way = self.under_way.fetch_add(1, Ordering::Relaxed) + 1;
+        self.under_way_max.fetch_max(under_way, Ordering::Relaxed);
+        let takes = *self.takes.lock().unwrap();
+        tokio::time::sleep(takes).await;
+        self.under_way.fetch_sub(1, Ordering::Relaxed);
+        if !gate.open().await {
+            return SendOutcome::Abandoned;
+        }
+        self.sent.lock().unwrap().push(Sent {
+            at: self.started.elapsed(),
+            message_id: mail.message_id.clone(),
+            recipients: mail.recipients.iter().map(ToString::to_string).collect(),
+        });
+        self.next()
+    }
+
+    fn connections(&self) -> usize {
+        0
+    }
+
+    async fn close_idle(&self) {}
+}
+
+/// The store in memory, with faults.
+#[derive(Default)]
+struct Store {
+    inner: MemoryJobStore,
+    failing_settlements: AtomicU32,
+    thefts: AtomicU32,
+}
+
+fn take_one(counter: &AtomicU32) -> bool {
+    counter.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |n| n.checked_sub(1)).is_ok()
+}
+
+#[async_trait]
+impl JobStore for Store {
+    async fn submit(&self, job: NewJob) -> Result<Submitted, SubmitError> {
+        self.inner.submit(job).await
+    }
+
+    async fn get(&self, id: MailJobId) -> Result<Option<Job>, StoreError> {
+        self.inner.get(id).await
+    }
+
+    async fn attempts(&self, id: MailJobId, limit: u32) -> Result<Vec<Attempt>, StoreError> {
+        self.inner.attempts(id, limit).await
+    }
+
+    async fn list(&self, query: &JobQuery) -> Result<Vec<Job>, StoreError> {
+        self.inner.list(query).await
+    }
+
+    async fn claim(&self, claim: Claim) -> Result<Vec<Claimed>, StoreError> {
+        self.inner.claim(claim).await
+    }
+
+    async fn extend(&self, lease: &Lease, until: Timestamp) -> Result<(), LeaseError> {
+        self.inner.extend(lease, until).await
+    }
+
+    async fn enter_body(&self, lease: &Lease) -> Result<(), LeaseError> {
+        if take_one(&self.thefts) {
+            // Another node believes that this one is dead.
+            let thief = Incarnation("thief".to_owned());
+            self.inner.rescue(Dead::AllBut(thief), Timestamp::UNIX_EPOCH).await?;
+        }
+        self.inner.enter_body(lease).await
+    }
+
+    async fn settle(&self, lease: Lease, settlement: Settlement) -> Result<Job, LeaseError> {
+        if take_one(&self.failing_settlements) {
+            return Err(LeaseError::Store(StoreError::Unusable("disk on fire".into())));
+        }
+        self.inner.settle(lease, settlement).await
+    }
+
+    async fn cancel(&self, id: MailJobId, now: Timestamp) -> Result<Job, CancelError> {
+        self.inner.cancel(id, now).await
+    }
+
+    async fn expire(&self, now: Timestamp, limit: u32) -> Result<u32, StoreError> {
+        self.inner.expire(now, limit).await
+    }
+
+    async fn rescue(&self, dead: Dead, now: Timestamp) -> Result<u32, StoreError> {
+        self.inner.rescue(dead, now).await
+    }
+
+    async fn release_held(&self, now: Timestamp) -> Result<u64, StoreError> {
+        self.inner.release_held(now).await
+    }
+
+    async fn next_due(&self) -> Result<Option<Timestamp>, StoreError> {
+        self.inner.next_due().await
+    }
+
+    async fn changes(
+        &self,
+        after: ChangeSeq,
+        id: Option<MailJobId>,
+        limit: u32,
+    ) -> Result<Vec<Change>, StoreError> {
+        self.inner.changes(after, id, limit).await
+    }
+
+    async fn last_change(&self) -> Result<ChangeSeq, StoreError> {
+        self.inner.last_change().await
+    }
+
+    fn changed(&self) -> watch::Receiver<()> {
+        self.inner.changed()
+    }
+
+    async fn backlog(&self) -> Result<Backlog, StoreError> {
+        self.inner.backlog().await
+    }
+
+    async fn prune(&self, before: Timestamp, limit: u32) -> Result<u32, StoreError> {
+        self.inner.prune(before, limit).await
+    }
+}
+
+struct Nobody;
+
+impl DeliveryObserver for Nobody {
+    fn job_accepted(&self, _class: MailClass) {}
+    fn attempt_ended(&self, _class: MailClass, _outcome: &str, _elapsed: Duration) {}
+    fn job_ended(&self, _class: MailClass, _state: JobState) {}
+}
+
+/// Counts where others roll dice.
+#[derive(Default)]
+struct Counter(AtomicU32);
+
+impl Entropy for Counter {
+    fn id_bytes(&self) -> [u8; 10] {
+        let mut bytes = [0; 10];
+        bytes[6..].copy_from_slice(&self.0.fetch_add(1, Ordering::Relaxed).to_be_bytes());
+        bytes
+    }
+
+    fn jitter(&self) -> f64 {
+        0.0
+    }
+}
