@@ -1,6 +1,8 @@
 //! `cargo xtask test`: all tests, with real servers beside them.
 
-use crate::command::command;
+use std::process::Command;
+
+use crate::command::{command, run as run_command};
 use crate::environment::root;
 use crate::failure::Result;
 use crate::output;
@@ -20,13 +22,27 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
     output::say(
         "into target/tools. The servers listen on free ports of 127.0.0.1 and live in a temporary folder.",
     );
+    // Before the servers start: a mistake in a test is told without them.
+    output::step("build the tests", || run_command(cargo_test(build_args(args)).arg("--no-run")))?;
     let servers = output::step("start the real servers", Servers::start)?;
-    let tested = output::step("cargo test", || {
-        let words = ["cargo", "test", "--locked", "--workspace"];
-        crate::command::run(
-            command(&root(), &words).args(args).env(SERVERS_VARIABLE, servers.env_file()),
-        )
+    let tested = output::step("run the tests", || {
+        run_command(cargo_test(args).env(SERVERS_VARIABLE, servers.env_file()))
     });
     let stopped = output::step("stop the real servers", || servers.stop());
     tested.and(stopped)
+}
+
+/// Those before `--`; what follows is for the tests themselves.
+fn build_args(args: &[String]) -> &[String] {
+    args.split(|arg| arg == "--").next().unwrap_or_default()
+}
+
+/// `cargo test` with `args`, for all packages where none is named.
+fn cargo_test(args: &[String]) -> Command {
+    let mut test = command(&root(), &["cargo", "test", "--locked"]);
+    if !args.iter().any(|arg| arg == "-p" || arg.starts_with("--package")) {
+        test.arg("--workspace");
+    }
+    test.args(args);
+    test
 }

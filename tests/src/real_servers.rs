@@ -1,0 +1,143 @@
+//! The real OAuth and mail servers that `cargo xtask test` runs beside the tests.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep};
+
+/// Names the file of `KEY=VALUE` lines that says what is where.
+const VARIABLE: &str = "NUNCIO_TEST_SERVERS";
+
+/// Between two looks into a mailbox.
+const PAUSE: Duration = Duration::from_millis(20);
+
+/// What is known of the running servers. What the keys mean is said in `crates/xtask/src/servers/settings.rs`.
+#[derive(Clone, Debug)]
+pub struct RealServers {
+    settings: BTreeMap<String, String>,
+}
+
+/// Whose mailboxes are looked into.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MailServer {
+    /// Postfix with Dovecot; behind all ports but one.
+    Postfix,
+    /// npm's smtp-server, behind `NODE_SMTP_PORT`.
+    Node,
+}
+
+impl RealServers {
+    /// Panics where no servers run, as a test without them would prove nothing.
+    pub fn from_env() -> Self {
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "the only way from the command that runs the tests to a test"
+        )]
+        let file =
+            std::env::var(VARIABLE).unwrap_or_else(|_unset| panic!("run `cargo xtask test`"));
+        let lines = fs::read_to_string(&file)
+            .unwrap_or_else(|error| panic!("cannot read `{file}`: {error}"));
+        let settings = lines.lines().filter_map(|line| line.split_once('='));
+        Self { settings: settings.map(|(key, value)| (key.to_owned(), value.to_owned())).collect() }
+    }
+
+    /// The value of a key such as `MAILBOX`.
+    pub fn get(&self, key: &str) -> &str {
+        self.settings.get(key).unwrap_or_else(|| panic!("the real servers know no `{key}`"))
+    }
+
+    /// The number of a port such as `SMTP_STARTTLS_PORT`; its host is [`Self::host`].
+    pub fn port(&self, key: &str) -> u16 {
+        self.get(key).parse().unwrap_or_else(|error| panic!("`{key}` is no port: {error}"))
+    }
+
+    /// The name that the good certificates are for.
+    pub fn host(&self) -> &str {
+        self.get("HOST")
+    }
+
+    /// The certificate of the authority that issued them, as PEM.
+    pub fn ca_file(&self) -> PathBuf {
+        self.get("CA_FILE").into()
+    }
+
+    /// The secret of an OAuth client such as `svc-post`.
+    pub fn client_secret(&self, client: &str) -> &str {
+        self.get(&format!("SECRET_{}", client.to_uppercase().replace('-', "_")))
+    }
+
+    /// Every secret of this run. None may be found in anything that is logged, answered or exported.
+    pub fn secrets(&self) -> impl Iterator<Item = &str> {
+        let secret = |key: &str| key.starts_with("SECRET_") || key == "PLAIN_PASSWORD";
+        self.settings
+            .iter()
+            .filter(move |(key, _value)| secret(key))
+            .map(|(_key, value)| value.as_str())
+    }
+
+    /// A token endpoint that misbehaves as `fault` says, for example `status-503`, `delay-3000`, `reset`, `html` or
+    /// `first-2-NAME`: the first two requests under this name get 503.
+    pub fn faulty_token_url(&self, fault: &str) -> String {
+        format!("{}/fault/{fault}/token", self.get("OAUTH_ISSUER"))
+    }
+
+    /// The mails that Postfix has delivered to `recipient` (any name at `example.test`), in no order.
+    pub fn maildir(&self, recipient: &str) -> Vec<Vec<u8>> {
+        self.mails_at(MailServer::Postfix, recipient)
+    }
+
+    /// The mails that `server` has delivered to `recipient`, in no order.
+    pub fn mails_at(&self, server: MailServer, recipient: &str) -> Vec<Vec<u8>> {
+        let base = match server {
+            MailServer::Postfix => self.get("MAIL_DIR"),
+            MailServer::Node => self.get("NODE_MAIL_DIR"),
+        };
+        let folder = Path::new(base).join(recipient.to_lowercase()).join("Maildir/new");
+        let entries = match fs::read_dir(&folder) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == ErrorKind::NotFound => return Vec::new(),
+            Err(error) => panic!("cannot read `{}`: {error}", folder.display()),
+        };
+        let paths = entries.map(|entry| entry.expect("the folder of a mailbox stays").path());
+        paths.map(|path| fs::read(path).expect("nobody takes mails away")).collect()
+    }
+
+    /// Waits until Postfix has delivered at least `count` mails to `recipient`.
+    pub async fn wait_for_mail(
+        &self,
+        recipient: &str,
+        count: usize,
+        timeout: Duration,
+    ) -> Vec<Vec<u8>> {
+        self.wait_for_mail_at(MailServer::Postfix, recipient, count, timeout).await
+    }
+
+    /// Waits until `server` has delivered at least `count` mails to `recipient`; panics after `timeout`.
+    pub async fn wait_for_mail_at(
+        &self,
+        server: MailServer,
+        recipient: &str,
+        count: usize,
+        timeout: Duration,
+    ) -> Vec<Vec<u8>> {
+        let deadline = Instant::now() + timeout;
+        loop {
+            let mails = self.mails_at(server, recipient);
+            if mails.len() >= count {
+                return mails;
+            }
+            let found = mails.len();
+            assert!(
+                Instant::now() < deadline,
+                "{found} of {count} mails for `{recipient}` after {timeout:?}"
+            );
+            sleep(PAUSE).await;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
