@@ -159,6 +159,3 @@ fn malformed() -> AssertionError {
 fn invalid(reason: &str) -> AssertionError {
     AssertionError::Invalid { reason: reason.to_owned() }
 }
-
-#[cfg(test)]
-mod tests;

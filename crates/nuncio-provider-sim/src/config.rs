@@ -501,3 +501,6 @@ impl RecipientRule {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

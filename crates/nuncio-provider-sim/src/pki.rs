@@ -215,6 +215,3 @@ fn server_params(kind: CertificateKind, names: &[String]) -> Result<CertificateP
     }
     Ok(params)
 }
-
-#[cfg(test)]
-mod tests;

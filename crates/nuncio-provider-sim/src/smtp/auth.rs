@@ -184,6 +184,3 @@ fn read_oauthbearer(response: &str) -> Option<(String, String)> {
     let token = pairs.split('\u{1}').find_map(|pair| pair.strip_prefix("auth=Bearer "))?;
     Some((user, token.to_owned()))
 }
-
-#[cfg(test)]
-mod tests;

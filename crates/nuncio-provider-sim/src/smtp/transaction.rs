@@ -405,6 +405,3 @@ fn logon_failed() -> String {
      Cannot open mailbox. STOREDRV.Storage.Exception:ConnectionFailedTransientException.MapiExceptionLogonFailed"
         .to_owned()
 }
-
-#[cfg(test)]
-mod tests;
