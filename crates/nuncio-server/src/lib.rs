@@ -1,1 +1,3 @@
 //! nuncio-server
+
+pub mod config;

@@ -1,0 +1,111 @@
+//! The flags of `nuncio serve`. Their help is the reference of the settings.
+
+use std::path::PathBuf;
+
+/// Flags win over `NUNCIO_*` variables, those over the file.
+///
+/// Values are texts here: they are checked with those of the other sources, so that one start shows all
+/// problems.
+#[derive(Clone, Debug, Default, clap::Args)]
+pub struct ServeArgs {
+    #[arg(
+        long,
+        value_name = "FILE",
+        help = "Configuration file in TOML; none is read unless it is named [env: NUNCIO_CONFIG]"
+    )]
+    pub config: Option<PathBuf>,
+
+    #[arg(long, help = "Check the configuration and exit; 0 means that it is valid")]
+    pub check_config: bool,
+
+    #[arg(
+        long,
+        value_name = "DIR",
+        help = "Folder of jobs, settings and keys, made on the first start [default: ./nuncio-data] \
+                [env: NUNCIO_DATA_DIR] [file: data_dir]"
+    )]
+    pub data_dir: Option<String>,
+
+    #[arg(
+        long,
+        value_name = "ROLES",
+        help = "Roles of this node, separated by commas: pan (settings), psn (takes and sends mail) \
+                [default: pan,psn] [env: NUNCIO_ROLES] [file: roles]"
+    )]
+    pub roles: Option<String>,
+
+    #[arg(
+        long,
+        value_name = "NAME",
+        help = "Name of this node in lists, logs and traces [default: the host name] \
+                [env: NUNCIO_NODE_NAME] [file: node.name]"
+    )]
+    pub node_name: Option<String>,
+
+    #[arg(
+        long,
+        value_name = "ADDRESS:PORT",
+        help = "Where gRPC is served: a loopback address unless --grpc-insecure is given \
+                [default: 127.0.0.1:7587] [env: NUNCIO_GRPC_LISTEN] [file: grpc.listen]"
+    )]
+    pub grpc_listen: Option<String>,
+
+    #[arg(
+        long,
+        value_name = "BOOL",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "true",
+        help = "Serve gRPC on any address, without encryption and authentication: only behind something \
+                that protects it [default: false] [env: NUNCIO_GRPC_INSECURE] [file: grpc.insecure]"
+    )]
+    pub grpc_insecure: Option<String>,
+
+    #[arg(
+        long,
+        value_name = "ADDRESS:PORT",
+        help = "Where health checks and metrics are served, in plain HTTP; they hold no secret \
+                [default: 127.0.0.1:7588] [env: NUNCIO_HTTP_LISTEN] [file: http.listen]"
+    )]
+    pub http_listen: Option<String>,
+
+    #[arg(
+        long,
+        value_name = "FORMAT",
+        help = "Log on standard error for people (human) or for programs (json) [default: human] \
+                [env: NUNCIO_LOG_FORMAT] [file: log.format]"
+    )]
+    pub log_format: Option<String>,
+
+    #[arg(
+        long,
+        value_name = "FILTER",
+        help = "What is logged: a level, and levels of modules, such as info,nuncio_smtp=debug \
+                [default: info] [env: NUNCIO_LOG_FILTER] [file: log.filter]"
+    )]
+    pub log_filter: Option<String>,
+
+    #[arg(
+        long,
+        value_name = "URL",
+        help = "Collector that gets traces by OTLP over gRPC, such as http://127.0.0.1:4317 \
+                [default: none] [env: NUNCIO_TELEMETRY_OTLP_ENDPOINT] [file: telemetry.otlp_endpoint]"
+    )]
+    pub telemetry_otlp_endpoint: Option<String>,
+
+    #[arg(
+        long,
+        value_name = "DAYS",
+        help = "How many days ended jobs are kept, 1 to 3650 [default: 30] \
+                [env: NUNCIO_DELIVERY_RETENTION_DAYS] [file: delivery.retention_days]"
+    )]
+    pub delivery_retention_days: Option<String>,
+
+    #[arg(
+        long,
+        value_name = "SECONDS",
+        help = "How many seconds a stopping node may finish what it began, 1 to 600 [default: 20] \
+                [env: NUNCIO_DELIVERY_DRAIN_TIMEOUT_S] [file: delivery.drain_timeout_s]"
+    )]
+    pub delivery_drain_timeout_s: Option<String>,
+}

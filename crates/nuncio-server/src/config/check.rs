@@ -1,0 +1,168 @@
+//! What each setting must be, and what must hold between them.
+
+use std::collections::BTreeSet;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use axum::http::Uri;
+use tracing_subscriber::EnvFilter;
+
+use crate::config::problem::Problems;
+use crate::config::sources::{Found, Key, Sources};
+use crate::config::{
+    Config, DATA_DIR, DRAIN_TIMEOUT_S, DRAIN_TIMEOUT_S_MAX, GRPC_LISTEN, HTTP_LISTEN, LOG_FILTER,
+    LogConfig, LogFilter, LogFormat, NODE_NAME, NodeName, OtlpEndpoint, RETENTION_DAYS,
+    RETENTION_DAYS_MAX, Role, Strings,
+};
+
+/// The longest name of a node, in characters: that of a host name (RFC 1035, section 2.3.4, as text).
+const NODE_NAME_CHARS_MAX: usize = 253;
+const SECONDS_OF_A_DAY: u64 = 24 * 60 * 60;
+
+/// Where Linux keeps the host name.
+const HOST_NAME_FILE: &str = "/proc/sys/kernel/hostname";
+
+/// Makes the configuration, or notes everything that is wrong.
+pub(super) fn check(
+    sources: &Sources,
+    env: &impl Strings,
+    problems: &mut Problems,
+) -> Option<Config> {
+    let node_name = sources.get(Key::NodeName, problems, node_name, default_node_name(env));
+    let data_dir = sources.get(Key::DataDir, problems, data_dir, PathBuf::from(DATA_DIR));
+    let roles = sources.get(Key::Roles, problems, roles, BTreeSet::from(Role::ALL));
+    let grpc = sources.get(Key::GrpcListen, problems, listen, GRPC_LISTEN);
+    let insecure = sources.get(Key::GrpcInsecure, problems, Ok, false);
+    let http = sources.get(Key::HttpListen, problems, listen, HTTP_LISTEN);
+    let format = sources.get(Key::LogFormat, problems, log_format, LogFormat::Human);
+    let filter = LogFilter(LOG_FILTER.to_owned());
+    let filter = sources.get(Key::LogFilter, problems, log_filter, filter);
+    let otlp = sources.get(Key::OtlpEndpoint, problems, otlp_endpoint, None);
+    let days = |days| whole(days, RETENTION_DAYS_MAX, "days");
+    let retention = sources.get(Key::RetentionDays, problems, days, RETENTION_DAYS.into());
+    let seconds = |seconds| whole(seconds, DRAIN_TIMEOUT_S_MAX, "seconds");
+    let drain = sources.get(Key::DrainTimeoutS, problems, seconds, DRAIN_TIMEOUT_S.into());
+    if let (Some(grpc), Some(insecure)) = (&grpc, &insecure) {
+        check_exposure(grpc, insecure.value, problems);
+    }
+    if let (Some(grpc), Some(http)) = (&grpc, &http) {
+        check_ports(grpc, http, problems);
+    }
+    Some(Config {
+        node_name: node_name?.value,
+        data_dir: data_dir?.value,
+        roles: roles?.value,
+        grpc_listen: grpc?.value,
+        http_listen: http?.value,
+        log: LogConfig { format: format?.value, filter: filter?.value },
+        otlp_endpoint: otlp?.value,
+        retention: Duration::from_secs(retention?.value * SECONDS_OF_A_DAY),
+        drain_timeout: Duration::from_secs(drain?.value),
+    })
+}
+
+fn check_exposure(grpc: &Found<SocketAddr>, insecure: bool, problems: &mut Problems) {
+    let address = grpc.value;
+    if !address.ip().is_loopback() && !insecure {
+        let problem = format!(
+            "`{address}` can be reached by others, and gRPC has no TLS and no authentication yet (they come in \
+             a later version); use a loopback address such as `{GRPC_LISTEN}`, or set `grpc.insecure = true` \
+             where something else protects it"
+        );
+        problems.add(Key::GrpcListen.name(), &grpc.source, problem);
+    }
+}
+
+fn check_ports(grpc: &Found<SocketAddr>, http: &Found<SocketAddr>, problems: &mut Problems) {
+    let (one, other) = (grpc.value, http.value);
+    let same_address =
+        one.ip() == other.ip() || one.ip().is_unspecified() || other.ip().is_unspecified();
+    if one.port() == other.port() && one.port() != 0 && same_address {
+        let problem = format!("`{other}` collides with `grpc.listen`, `{one}`; use another port");
+        problems.add(Key::HttpListen.name(), &http.source, problem);
+    }
+}
+
+fn node_name(text: String) -> Result<NodeName, String> {
+    let allowed = |b: u8| b.is_ascii_alphanumeric() || b"-_.".contains(&b);
+    if (1..=NODE_NAME_CHARS_MAX).contains(&text.len()) && text.bytes().all(allowed) {
+        Ok(NodeName(text))
+    } else {
+        Err(format!("must be 1 to {NODE_NAME_CHARS_MAX} letters, digits, `-`, `_` or `.`"))
+    }
+}
+
+fn default_node_name(env: &impl Strings) -> NodeName {
+    let machine = || std::fs::read_to_string(HOST_NAME_FILE).ok();
+    let host = env.get("HOSTNAME").filter(|name| !name.is_empty()).or_else(machine);
+    let host = host.and_then(|name| node_name(name.trim().to_owned()).ok());
+    host.unwrap_or_else(|| NodeName(NODE_NAME.to_owned()))
+}
+
+fn data_dir(text: String) -> Result<PathBuf, String> {
+    if text.is_empty() || text.contains('\0') {
+        return Err(format!("must be a path, such as `{DATA_DIR}`"));
+    }
+    Ok(PathBuf::from(text))
+}
+
+fn roles(names: Vec<String>) -> Result<BTreeSet<Role>, String> {
+    if names.is_empty() {
+        return Err("is empty; name at least one of `pan`, `psn`".to_owned());
+    }
+    let (mut roles, mut unknown) = (BTreeSet::new(), Vec::new());
+    for name in names {
+        match Role::ALL.into_iter().find(|role| role.name() == name) {
+            Some(role) => {
+                roles.insert(role);
+            }
+            None if name == "mnt" => unknown.push("`mnt` arrives in a later version".to_owned()),
+            None => unknown.push(format!("`{name}` is no role")),
+        }
+    }
+    if unknown.is_empty() { Ok(roles) } else { Err(unknown.join(", ") + "; use `pan`, `psn`") }
+}
+
+fn listen(text: String) -> Result<SocketAddr, String> {
+    text.parse().map_err(|_| {
+        format!("`{text}` is no IP address with port; give it as `127.0.0.1:7587` or `[::1]:7587`")
+    })
+}
+
+fn log_format(text: String) -> Result<LogFormat, String> {
+    match text.as_str() {
+        "human" => Ok(LogFormat::Human),
+        "json" => Ok(LogFormat::Json),
+        _ => Err(format!("`{text}` is no format; use `human` or `json`")),
+    }
+}
+
+fn log_filter(text: String) -> Result<LogFilter, String> {
+    match EnvFilter::builder().parse(&text) {
+        Ok(_) if !text.trim().is_empty() => Ok(LogFilter(text)),
+        Ok(_) => Err(format!("is empty; use a level such as `{LOG_FILTER}`, or `off`")),
+        Err(_) => Err(format!("`{text}` is no filter; use one such as `info,nuncio_smtp=debug`")),
+    }
+}
+
+fn otlp_endpoint(text: String) -> Result<Option<OtlpEndpoint>, String> {
+    let uri = text.parse::<Uri>().ok();
+    let known = uri.as_ref().is_some_and(|uri| {
+        matches!(uri.scheme_str(), Some("http" | "https"))
+            && uri.authority().is_some_and(|authority| !authority.as_str().contains('@'))
+    });
+    if known {
+        Ok(Some(OtlpEndpoint(text)))
+    } else {
+        // The text is not shown: a URL with a user name holds a password too.
+        Err("is no http or https URL of a collector; give it as `http://127.0.0.1:4317`".to_owned())
+    }
+}
+
+fn whole(value: i64, max: u16, unit: &str) -> Result<u64, String> {
+    match u64::try_from(value) {
+        Ok(value) if (1..=u64::from(max)).contains(&value) => Ok(value),
+        Ok(_) | Err(_) => Err(format!("`{value}` is out of range; use 1 to {max} {unit}")),
+    }
+}

@@ -1,0 +1,296 @@
+//! The sources of a configuration and how a value is taken from them.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use crate::config::Strings;
+use crate::config::args::ServeArgs;
+use crate::config::problem::{Problems, Source};
+
+/// Names the configuration file where no flag does.
+const CONFIG_VARIABLE: &str = "NUNCIO_CONFIG";
+
+/// The settings, in the order of the sample file. What is not here is refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Key {
+    DataDir,
+    Roles,
+    NodeName,
+    GrpcListen,
+    GrpcInsecure,
+    HttpListen,
+    LogFormat,
+    LogFilter,
+    OtlpEndpoint,
+    RetentionDays,
+    DrainTimeoutS,
+}
+
+impl Key {
+    pub(super) const ALL: [Self; 11] = [
+        Self::DataDir,
+        Self::Roles,
+        Self::NodeName,
+        Self::GrpcListen,
+        Self::GrpcInsecure,
+        Self::HttpListen,
+        Self::LogFormat,
+        Self::LogFilter,
+        Self::OtlpEndpoint,
+        Self::RetentionDays,
+        Self::DrainTimeoutS,
+    ];
+
+    /// The name in the file: `section.name`, or `name` at its top.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::DataDir => "data_dir",
+            Self::Roles => "roles",
+            Self::NodeName => "node.name",
+            Self::GrpcListen => "grpc.listen",
+            Self::GrpcInsecure => "grpc.insecure",
+            Self::HttpListen => "http.listen",
+            Self::LogFormat => "log.format",
+            Self::LogFilter => "log.filter",
+            Self::OtlpEndpoint => "telemetry.otlp_endpoint",
+            Self::RetentionDays => "delivery.retention_days",
+            Self::DrainTimeoutS => "delivery.drain_timeout_s",
+        }
+    }
+
+    pub(super) fn variable(self) -> String {
+        format!("NUNCIO_{}", self.name().replace('.', "_").to_uppercase())
+    }
+
+    pub(super) fn flag(self) -> String {
+        format!("--{}", self.name().replace(['.', '_'], "-"))
+    }
+
+    fn given_as_flag(self, args: &ServeArgs) -> Option<&String> {
+        match self {
+            Self::DataDir => args.data_dir.as_ref(),
+            Self::Roles => args.roles.as_ref(),
+            Self::NodeName => args.node_name.as_ref(),
+            Self::GrpcListen => args.grpc_listen.as_ref(),
+            Self::GrpcInsecure => args.grpc_insecure.as_ref(),
+            Self::HttpListen => args.http_listen.as_ref(),
+            Self::LogFormat => args.log_format.as_ref(),
+            Self::LogFilter => args.log_filter.as_ref(),
+            Self::OtlpEndpoint => args.telemetry_otlp_endpoint.as_ref(),
+            Self::RetentionDays => args.delivery_retention_days.as_ref(),
+            Self::DrainTimeoutS => args.delivery_drain_timeout_s.as_ref(),
+        }
+    }
+}
+
+/// All that was given, not yet checked. The last of a key counts.
+#[derive(Debug, Default)]
+pub(super) struct Sources(Vec<Given>);
+
+#[derive(Debug)]
+struct Given {
+    key: Key,
+    source: Source,
+    value: Value,
+}
+
+#[derive(Debug)]
+enum Value {
+    /// From the environment or a flag.
+    Text(String),
+    /// From the file.
+    Toml(toml::Value),
+}
+
+/// A shape that a setting can have, in the file and as text.
+pub(super) trait Shape: Sized {
+    fn from_text(text: &str) -> Result<Self, String>;
+    fn from_toml(value: toml::Value) -> Result<Self, String>;
+}
+
+/// A value and where it was given.
+#[derive(Debug)]
+pub(super) struct Found<T> {
+    pub(super) value: T,
+    pub(super) source: Source,
+}
+
+impl Sources {
+    /// Reads file, environment and flags.
+    pub(super) fn read(args: &ServeArgs, env: &impl Strings, problems: &mut Problems) -> Self {
+        let mut sources = Self::default();
+        if let Some((path, source)) = config_file(args, env) {
+            match read_toml(&path) {
+                Ok(table) => sources.add_file(&path, table, problems),
+                Err(problem) => problems.add("config", &source, problem),
+            }
+        }
+        for key in Key::ALL {
+            let variable = key.variable();
+            if let Some(text) = given(env, &variable) {
+                sources.add(key, Source::Environment(variable), Value::Text(text));
+            }
+        }
+        for key in Key::ALL {
+            if let Some(text) = key.given_as_flag(args) {
+                sources.add(key, Source::Flag(key.flag()), Value::Text(text.clone()));
+            }
+        }
+        sources
+    }
+
+    /// The value of a setting, or the default; nothing if one that was given, even one that does not count, is wrong.
+    pub(super) fn get<S: Shape, T>(
+        &self,
+        key: Key,
+        problems: &mut Problems,
+        check: impl Fn(S) -> Result<T, String>,
+        default: T,
+    ) -> Option<Found<T>> {
+        let mut found = Some(Found { value: default, source: Source::Default });
+        for given in self.0.iter().filter(|given| given.key == key) {
+            let shaped = match &given.value {
+                Value::Text(text) => S::from_text(text),
+                Value::Toml(value) => S::from_toml(value.clone()),
+            };
+            match shaped.and_then(&check) {
+                Ok(value) => {
+                    let newer = Found { value, source: given.source.clone() };
+                    found = found.map(|_older| newer);
+                }
+                Err(problem) => {
+                    problems.add(key.name(), &given.source, problem);
+                    found = None;
+                }
+            }
+        }
+        found
+    }
+
+    fn add(&mut self, key: Key, source: Source, value: Value) {
+        self.0.push(Given { key, source, value });
+    }
+
+    fn add_file(&mut self, path: &Path, table: toml::Table, problems: &mut Problems) {
+        let source = Source::File(path.to_owned());
+        for (name, value) in table {
+            match value {
+                toml::Value::Table(section) if is_section(&name) => {
+                    for (inner, value) in section {
+                        self.add_entry(&format!("{name}.{inner}"), &source, value, problems);
+                    }
+                }
+                value => self.add_entry(&name, &source, value, problems),
+            }
+        }
+    }
+
+    fn add_entry(
+        &mut self,
+        name: &str,
+        source: &Source,
+        value: toml::Value,
+        problems: &mut Problems,
+    ) {
+        match Key::ALL.into_iter().find(|key| key.name() == name) {
+            Some(key) => self.add(key, source.clone(), Value::Toml(value)),
+            None if is_section(name) => {
+                problems.add(name, source, format_args!("is a section; write it as `[{name}]`"));
+            }
+            None => problems.add(name, source, UnknownKey(name)),
+        }
+    }
+}
+
+fn is_section(name: &str) -> bool {
+    Key::ALL.into_iter().any(|key| key.name().split_once('.').is_some_and(|(one, _)| one == name))
+}
+
+/// What to say about a key that does not exist.
+struct UnknownKey<'a>(&'a str);
+
+impl fmt::Display for UnknownKey<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let all = Key::ALL.map(Key::name);
+        f.write_str("is no setting; ")?;
+        let (section, _) = self.0.split_once('.').unwrap_or_default();
+        let neighbours: Vec<&str> = all
+            .into_iter()
+            .filter(|name| name.split_once('.').unwrap_or_default().0 == section)
+            .collect();
+        write!(f, "remove it, or use one of `{}`", neighbours.join("`, `"))
+    }
+}
+
+fn config_file(args: &ServeArgs, env: &impl Strings) -> Option<(PathBuf, Source)> {
+    let by_flag = args.config.clone().map(|path| (path, Source::Flag("--config".to_owned())));
+    let by_variable = || {
+        let path = given(env, CONFIG_VARIABLE)?;
+        Some((PathBuf::from(path), Source::Environment(CONFIG_VARIABLE.to_owned())))
+    };
+    by_flag.or_else(by_variable)
+}
+
+/// A variable that is set to something. Compose files and unit files cannot always leave one out, so an empty one counts as
+/// not given.
+fn given(env: &impl Strings, name: &str) -> Option<String> {
+    env.get(name).filter(|text| !text.is_empty())
+}
+
+fn read_toml(path: &Path) -> Result<toml::Table, String> {
+    let text = std::fs::read_to_string(path).map_err(|error| {
+        format!("cannot read `{}`: {error}; check path and rights", path.display())
+    })?;
+    text.parse().map_err(|error: toml::de::Error| {
+        let line = error.span().map_or(1, |span| 1 + text[..span.start].matches('\n').count());
+        let message = error.message().replace('\n', ", ");
+        format!("`{}` is not TOML at line {line}: {message}; correct it", path.display())
+    })
+}
+
+impl Shape for String {
+    fn from_text(text: &str) -> Result<Self, String> {
+        Ok(text.to_owned())
+    }
+
+    fn from_toml(value: toml::Value) -> Result<Self, String> {
+        value.try_into().map_err(|_| "must be a text in quotes".to_owned())
+    }
+}
+
+impl Shape for i64 {
+    fn from_text(text: &str) -> Result<Self, String> {
+        text.parse().map_err(|_| format!("`{text}` is no whole number"))
+    }
+
+    fn from_toml(value: toml::Value) -> Result<Self, String> {
+        let shown = value.to_string();
+        value
+            .try_into()
+            .map_err(|_| format!("`{shown}` is no whole number; write it without quotes"))
+    }
+}
+
+impl Shape for bool {
+    fn from_text(text: &str) -> Result<Self, String> {
+        text.parse().map_err(|_| format!("`{text}` is neither `true` nor `false`"))
+    }
+
+    fn from_toml(value: toml::Value) -> Result<Self, String> {
+        let shown = value.to_string();
+        let problem = format!("`{shown}` is neither `true` nor `false`; write it without quotes");
+        value.try_into().map_err(|_| problem)
+    }
+}
+
+impl Shape for Vec<String> {
+    fn from_text(text: &str) -> Result<Self, String> {
+        Ok(text.split(',').map(|one| one.trim().to_owned()).filter(|one| !one.is_empty()).collect())
+    }
+
+    fn from_toml(value: toml::Value) -> Result<Self, String> {
+        value
+            .try_into()
+            .map_err(|_| "must be a list of texts, such as `[\"pan\", \"psn\"]`".to_owned())
+    }
+}

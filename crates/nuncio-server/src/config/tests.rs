@@ -1,0 +1,313 @@
+use std::collections::HashMap;
+use std::io::Write as _;
+use std::path::Path;
+
+use clap::Parser;
+use tempfile::NamedTempFile;
+
+use super::problem::Source;
+use super::sources::Key;
+use super::*;
+
+const SAMPLE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../deploy/nuncio.toml");
+
+#[derive(Parser)]
+struct Cli {
+    #[command(flatten)]
+    serve: ServeArgs,
+}
+
+/// The sources of a configuration; empty ones are left out.
+#[derive(Clone, Copy, Default)]
+struct Given<'a> {
+    file: &'a str,
+    env: &'a [(&'a str, &'a str)],
+    flags: &'a [&'a str],
+}
+
+impl Given<'_> {
+    fn load(self) -> Result<Config, ConfigError> {
+        let mut file = NamedTempFile::new().unwrap();
+        file.write_all(self.file.as_bytes()).unwrap();
+        load(file.path(), self.env, self.flags)
+    }
+}
+
+fn load(file: &Path, env: &[(&str, &str)], flags: &[&str]) -> Result<Config, ConfigError> {
+    let mut args = Cli::parse_from([&["serve"], flags].concat()).serve;
+    args.config = Some(file.to_owned());
+    args_and_env(&args, env)
+}
+
+fn args_and_env(args: &ServeArgs, env: &[(&str, &str)]) -> Result<Config, ConfigError> {
+    let env = env.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+    let host = [("HOSTNAME".to_owned(), "test-host".to_owned())];
+    Config::load(args, &env.chain(host).collect::<HashMap<_, _>>())
+}
+
+fn defaults() -> Config {
+    args_and_env(&ServeArgs::default(), &[]).unwrap()
+}
+
+/// Checks the one problem of a file with one line.
+fn check(line: &str, expect: &str) {
+    let (section, line) = line.split_once(": ").unwrap_or(("", line));
+    let section = if section.is_empty() { String::new() } else { format!("[{section}]\n") };
+    let error = Given { file: &format!("{section}{line}"), ..Given::default() }.load().unwrap_err();
+
+    assert_eq!(said(&error), [expect], "{line}");
+}
+
+/// The problems without the names of files.
+fn said(error: &ConfigError) -> Vec<String> {
+    let said = |problem: &problem::Problem| format!("{}: {}", problem.key, problem.problem);
+    error.problems.iter().map(said).collect()
+}
+
+#[test]
+fn without_any_source_there_are_defaults() {
+    let config = defaults();
+
+    assert_eq!(config.node_name.as_str(), "test-host");
+    assert_eq!(config.data_dir, Path::new("./nuncio-data"));
+    assert_eq!(config.roles, BTreeSet::from([Role::Pan, Role::Psn]));
+    assert_eq!(config.grpc_listen.to_string(), "127.0.0.1:7587");
+    assert_eq!(config.http_listen.to_string(), "127.0.0.1:7588");
+    assert_eq!(config.log.format, LogFormat::Human);
+    assert_eq!(config.log.filter.as_str(), "info");
+    assert_eq!(config.otlp_endpoint, None);
+    assert_eq!(config.retention, Duration::from_hours(30 * 24));
+    assert_eq!(config.drain_timeout, Duration::from_secs(20));
+}
+
+#[test]
+fn the_sample_has_the_defaults() {
+    assert_eq!(load(Path::new(SAMPLE), &[], &[]).unwrap(), defaults());
+}
+
+#[test]
+fn the_sample_names_every_setting_and_its_examples_are_valid() {
+    let sample = std::fs::read_to_string(SAMPLE).unwrap();
+    let uncommented = sample.replace("# name =", "name =").replace("# otlp_", "otlp_");
+
+    let config = Given { file: &uncommented, ..Given::default() }.load().unwrap();
+
+    assert_eq!(config.node_name.as_str(), "psn-1");
+    assert_eq!(config.otlp_endpoint.unwrap().as_str(), "http://127.0.0.1:4317");
+    let table: toml::Table = uncommented.parse().unwrap();
+    for key in Key::ALL {
+        let path = key.name().split('.');
+        let mut table = Some(toml::Value::Table(table.clone()));
+        for part in path {
+            table = table.and_then(|table| table.get(part).cloned());
+        }
+        assert!(table.is_some(), "`{}` is not in the sample", key.name());
+    }
+}
+
+#[test]
+fn every_setting_can_be_given_in_every_source() {
+    let file = Given {
+        file: r#"
+            data_dir = "/var/lib/nuncio"
+            roles = ["psn"]
+            node.name = "psn-7"
+            grpc = { listen = "0.0.0.0:1", insecure = true }
+            http.listen = "0.0.0.0:2"
+            log = { format = "json", filter = "warn" }
+            telemetry.otlp_endpoint = "https://otel.example.com:4317"
+            delivery = { retention_days = 1, drain_timeout_s = 2 }
+        "#,
+        ..Given::default()
+    };
+    let env = [
+        ("NUNCIO_DATA_DIR", "/var/lib/nuncio"),
+        ("NUNCIO_ROLES", "psn"),
+        ("NUNCIO_NODE_NAME", "psn-7"),
+        ("NUNCIO_GRPC_LISTEN", "0.0.0.0:1"),
+        ("NUNCIO_GRPC_INSECURE", "true"),
+        ("NUNCIO_HTTP_LISTEN", "0.0.0.0:2"),
+        ("NUNCIO_LOG_FORMAT", "json"),
+        ("NUNCIO_LOG_FILTER", "warn"),
+        ("NUNCIO_TELEMETRY_OTLP_ENDPOINT", "https://otel.example.com:4317"),
+        ("NUNCIO_DELIVERY_RETENTION_DAYS", "1"),
+        ("NUNCIO_DELIVERY_DRAIN_TIMEOUT_S", "2"),
+    ];
+    let flags = [
+        "--data-dir=/var/lib/nuncio",
+        "--roles=psn",
+        "--node-name=psn-7",
+        "--grpc-listen=0.0.0.0:1",
+        "--grpc-insecure",
+        "--http-listen=0.0.0.0:2",
+        "--log-format=json",
+        "--log-filter=warn",
+        "--telemetry-otlp-endpoint=https://otel.example.com:4317",
+        "--delivery-retention-days=1",
+        "--delivery-drain-timeout-s=2",
+    ];
+    let by_file = file.load().unwrap();
+
+    assert_eq!(Given { env: &env, ..Given::default() }.load().unwrap(), by_file);
+    assert_eq!(Given { flags: &flags, ..Given::default() }.load().unwrap(), by_file);
+    assert_eq!(by_file.roles, BTreeSet::from([Role::Psn]));
+    assert_eq!(by_file.grpc_listen.to_string(), "0.0.0.0:1");
+    assert_eq!(by_file.drain_timeout, Duration::from_secs(2));
+}
+
+#[test]
+fn flags_win_over_the_environment_and_that_over_the_file() {
+    let mut given = Given { file: r#"log.filter = "error""#, ..Given::default() };
+    assert_eq!(given.load().unwrap().log.filter.as_str(), "error");
+
+    given.env = &[("NUNCIO_LOG_FILTER", "warn")];
+    assert_eq!(given.load().unwrap().log.filter.as_str(), "warn");
+
+    given.flags = &["--log-filter=debug"];
+    assert_eq!(given.load().unwrap().log.filter.as_str(), "debug");
+}
+
+#[test]
+fn the_help_of_each_flag_names_its_variable_and_its_key() {
+    let command = <Cli as clap::CommandFactory>::command();
+    for key in Key::ALL {
+        let flag = key.flag();
+        let arg = command.get_arguments().find(|arg| arg.get_long() == flag.strip_prefix("--"));
+        let help = arg.and_then(clap::Arg::get_help).expect(&flag).to_string();
+
+        assert!(help.contains(&format!("[env: {}]", key.variable())), "{help}");
+        assert!(help.contains(&format!("[file: {}]", key.name())), "{help}");
+        assert!(help.contains("[default: "), "{help}");
+    }
+}
+
+#[test]
+fn all_problems_of_all_sources_are_shown_at_once() {
+    let mut file = NamedTempFile::new().unwrap();
+    file.write_all(b"rolse = ['psn']\nroles = ['mnt', 'smtp']\ndelivery.retention_days = '30'\n")
+        .unwrap();
+    let env = [("NUNCIO_GRPC_LISTEN", "0.0.0.0:7587"), ("NUNCIO_DELIVERY_DRAIN_TIMEOUT_S", "0")];
+    let flags = ["--log-filter=a=b=c", "--delivery-retention-days=3651"];
+
+    let error = load(file.path(), &env, &flags).unwrap_err();
+
+    let shown = error.to_string().replace(&file.path().display().to_string(), "FILE");
+    assert_eq!(
+        shown,
+        "the configuration is not valid:\n\
+         \x20 rolse (file FILE): is no setting; remove it, or use one of `data_dir`, `roles`\n\
+         \x20 roles (file FILE): `mnt` arrives in a later version, `smtp` is no role; use `pan`, `psn`\n\
+         \x20 log.filter (flag --log-filter): `a=b=c` is no filter; use one such as \
+         `info,nuncio_smtp=debug`\n\
+         \x20 delivery.retention_days (file FILE): `\"30\"` is no whole number; write it without quotes\n\
+         \x20 delivery.retention_days (flag --delivery-retention-days): `3651` is out of range; use 1 to 3650 \
+         days\n\
+         \x20 delivery.drain_timeout_s (env NUNCIO_DELIVERY_DRAIN_TIMEOUT_S): `0` is out of range; use 1 to 600 \
+         seconds\n\
+         \x20 grpc.listen (env NUNCIO_GRPC_LISTEN): `0.0.0.0:7587` can be reached by others, and gRPC has no \
+         TLS and no authentication yet (they come in a later version); use a loopback address such as \
+         `127.0.0.1:7587`, or set `grpc.insecure = true` where something else protects it",
+    );
+}
+
+#[test]
+fn a_wrong_value_says_what_to_do() {
+    check("roles = []", "roles: is empty; name at least one of `pan`, `psn`");
+    check("roles = 'psn'", "roles: must be a list of texts, such as `[\"pan\", \"psn\"]`");
+    check("data_dir = ''", "data_dir: must be a path, such as `./nuncio-data`");
+    check("node: name = 'a b'", "node.name: must be 1 to 253 letters, digits, `-`, `_` or `.`");
+    check(
+        "grpc: listen = 'localhost:7587'",
+        "grpc.listen: `localhost:7587` is no IP address with port; give it as `127.0.0.1:7587` or `[::1]:7587`",
+    );
+    check(
+        "grpc: insecure = 'yes'",
+        "grpc.insecure: `\"yes\"` is neither `true` nor `false`; write it without quotes",
+    );
+    check(
+        "http: listen = '127.0.0.1:7587'",
+        "http.listen: `127.0.0.1:7587` collides with `grpc.listen`, `127.0.0.1:7587`; use another port",
+    );
+    check("log: format = 'xml'", "log.format: `xml` is no format; use `human` or `json`");
+    check("log: filter = ''", "log.filter: is empty; use a level such as `info`, or `off`");
+    check(
+        "delivery: retention_days = -1",
+        "delivery.retention_days: `-1` is out of range; use 1 to 3650 days",
+    );
+    check(
+        "grpc: adress = ''",
+        "grpc.adress: is no setting; remove it, or use one of `grpc.listen`, `grpc.insecure`",
+    );
+    check("grpc = 5", "grpc: is a section; write it as `[grpc]`");
+}
+
+#[test]
+fn the_url_of_the_collector_is_checked_and_not_shown() {
+    for url in ["127.0.0.1:4317", "ftp://otel", "http://user:hunter2@otel:4317", "/v1/traces"] {
+        check(
+            &format!("telemetry: otlp_endpoint = '{url}'"),
+            "telemetry.otlp_endpoint: is no http or https URL of a collector; give it as \
+             `http://127.0.0.1:4317`",
+        );
+    }
+}
+
+#[test]
+fn a_broken_file_is_told_with_its_line_beside_other_problems() {
+    let given = Given { file: "\n\nroles = [", flags: &["--roles=x"], ..Given::default() };
+
+    let error = given.load().unwrap_err();
+
+    let said = said(&error);
+    assert!(said[0].starts_with("config: `"), "{said:?}");
+    assert!(said[0].contains("is not TOML at line 3: "), "{said:?}");
+    assert_eq!(said[1], "roles: `x` is no role; use `pan`, `psn`");
+}
+
+#[test]
+fn a_missing_file_is_told_with_who_named_it() {
+    let env = [("NUNCIO_CONFIG", "/nowhere/nuncio.toml")];
+
+    let error = args_and_env(&ServeArgs::default(), &env).unwrap_err();
+
+    assert_eq!(error.problems[0].source, Source::Environment("NUNCIO_CONFIG".to_owned()));
+    assert!(said(&error)[0].contains("cannot read `/nowhere/nuncio.toml`"), "{error}");
+}
+
+#[test]
+fn grpc_beyond_loopback_needs_consent() {
+    let open = Given { flags: &["--grpc-listen=[::]:7587"], ..Given::default() };
+    let consented = Given { env: &[("NUNCIO_GRPC_INSECURE", "true")], ..open };
+    let withdrawn =
+        Given { flags: &["--grpc-listen=[::]:7587", "--grpc-insecure=false"], ..consented };
+    let loopback = Given { flags: &["--grpc-listen=[::1]:7587"], ..Given::default() };
+
+    assert!(open.load().is_err());
+    assert!(consented.load().is_ok());
+    assert!(withdrawn.load().is_err());
+    assert!(loopback.load().is_ok());
+}
+
+#[test]
+fn both_ports_may_be_left_to_the_system() {
+    let flags = ["--grpc-listen=127.0.0.1:0", "--http-listen=127.0.0.1:0"];
+
+    assert!(Given { flags: &flags, ..Given::default() }.load().is_ok());
+}
+
+#[test]
+fn an_empty_variable_counts_as_not_given() {
+    let given =
+        Given { env: &[("NUNCIO_ROLES", ""), ("NUNCIO_LOG_FILTER", "")], ..Given::default() };
+
+    assert_eq!(given.load().unwrap(), defaults());
+}
+
+#[test]
+fn a_strange_host_name_does_not_become_the_name() {
+    let env = HashMap::from([("HOSTNAME".to_owned(), "my host".to_owned())]);
+
+    let config = Config::load(&ServeArgs::default(), &env).unwrap();
+
+    assert_eq!(config.node_name.as_str(), "nuncio");
+}
