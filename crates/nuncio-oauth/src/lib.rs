@@ -1,1 +1,13 @@
-//! nuncio-oauth
+//! Access tokens of an OAuth 2.0 provider: client credentials, cached and shared by all who wait.
+
+pub mod cache;
+
+pub mod endpoint;
+pub mod request;
+
+pub(crate) mod assertion;
+
+pub(crate) mod aadsts;
+pub(crate) mod answer;
+
+pub(crate) mod http;
