@@ -1,0 +1,395 @@
+//! Between the values of the domain and the columns that keep them, whatever the engine.
+//!
+//! The JSON in the columns has types of its own here: what is on disk must not change when core does.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use nuncio_core::address::Mailbox;
+use nuncio_core::class::MailClass;
+use nuncio_core::job::{
+    Attempt, Job, JobState, MailJobId, Reason, RecipientResult, RecipientState,
+};
+use nuncio_core::mail::{Attachment, Mail, Recipient, RecipientKind};
+use nuncio_core::reply::{EnhancedCode, SmtpReply};
+use nuncio_core::secret::Sensitive;
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+/// A row does not hold what this version expects there.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum RowError {
+    #[error("column `{column}` does not hold the expected JSON")]
+    Json { column: &'static str, source: serde_json::Error },
+    #[error("column `{column}` does not hold a valid value")]
+    Value { column: &'static str },
+}
+
+/// The columns of a job that its domain type has.
+#[derive(Debug, sqlx::FromRow)]
+pub(crate) struct JobRow {
+    pub(crate) id: Vec<u8>,
+    pub(crate) class: String,
+    pub(crate) state: String,
+    pub(crate) reason: Option<String>,
+    pub(crate) recipients: String,
+    pub(crate) results: Option<String>,
+    pub(crate) attempts: i64,
+    pub(crate) created_at_us: i64,
+    pub(crate) updated_at_us: i64,
+    pub(crate) due_at_us: i64,
+    pub(crate) expires_at_us: i64,
+    pub(crate) message_id: String,
+    pub(crate) labels: String,
+    pub(crate) subject: String,
+    pub(crate) template: Option<String>,
+    pub(crate) settings_generation: Option<i64>,
+    pub(crate) trace_parent: Option<String>,
+}
+
+/// A row of the record of attempts.
+#[derive(Debug, sqlx::FromRow)]
+pub(crate) struct AttemptRow {
+    pub(crate) started_at_us: i64,
+    pub(crate) ended_at_us: i64,
+    pub(crate) outcome: String,
+    pub(crate) detail: String,
+    pub(crate) counted: bool,
+}
+
+impl TryFrom<JobRow> for Job {
+    type Error = RowError;
+
+    fn try_from(row: JobRow) -> Result<Self, RowError> {
+        let recipients = recipients_from(&row.recipients, row.results.as_deref())?;
+        let trace = row.trace_parent.map(|trace| trace.parse()).transpose();
+        Ok(Self {
+            id: id_from(&row.id)?,
+            class: class_from(&row.class)?,
+            state: state_from(&row.state)?,
+            reason: row.reason.as_deref().map(reason_from).transpose()?,
+            recipients,
+            attempts: number_from("attempts", row.attempts)?,
+            created_at: time_from("created_at_us", row.created_at_us)?,
+            updated_at: time_from("updated_at_us", row.updated_at_us)?,
+            due_at: time_from("due_at_us", row.due_at_us)?,
+            expires_at: time_from("expires_at_us", row.expires_at_us)?,
+            message_id: row.message_id,
+            labels: from_json("labels", &row.labels)?,
+            subject: row.subject,
+            template: row.template,
+            settings_generation: row.settings_generation,
+            trace: trace.map_err(|_| RowError::Value { column: "trace_parent" })?,
+        })
+    }
+}
+
+impl TryFrom<AttemptRow> for Attempt {
+    type Error = RowError;
+
+    fn try_from(row: AttemptRow) -> Result<Self, RowError> {
+        Ok(Self {
+            started_at: time_from("started_at_us", row.started_at_us)?,
+            ended_at: time_from("ended_at_us", row.ended_at_us)?,
+            outcome: row.outcome,
+            detail: row.detail,
+            counted: row.counted,
+        })
+    }
+}
+
+/// A moment as it is kept: in whole microseconds.
+pub(crate) fn whole_us(moment: Timestamp) -> Timestamp {
+    Timestamp::from_microsecond(moment.as_microsecond()).expect("it was a moment before")
+}
+
+pub(crate) fn id_to(id: MailJobId) -> Vec<u8> {
+    id.as_uuid().as_bytes().to_vec()
+}
+
+pub(crate) fn id_from(bytes: &[u8]) -> Result<MailJobId, RowError> {
+    Uuid::from_slice(bytes).map(MailJobId::from).map_err(|_| RowError::Value { column: "id" })
+}
+
+pub(crate) fn labels_to(labels: &BTreeMap<String, String>) -> String {
+    to_json(labels)
+}
+
+pub(crate) fn reason_to(reason: &Reason) -> String {
+    to_json(&StoredReason::from(reason))
+}
+
+/// Who the recipients are: what never changes about them.
+pub(crate) fn recipients_to(recipients: &[RecipientResult]) -> String {
+    let stored = recipients.iter().map(|one| StoredRecipient {
+        address: one.address.as_str().to_owned(),
+        name: None,
+        kind: one.kind.into(),
+    });
+    to_json(&stored.collect::<Vec<_>>())
+}
+
+/// What became of the recipients; nothing while all are pending without a reply.
+pub(crate) fn results_to(recipients: &[RecipientResult]) -> Option<String> {
+    let untouched =
+        |one: &RecipientResult| one.state == RecipientState::Pending && one.reply.is_none();
+    if recipients.iter().all(untouched) {
+        return None;
+    }
+    let stored = recipients.iter().map(|one| StoredResult {
+        state: one.state.into(),
+        reply: one.reply.as_ref().map(StoredReply::from),
+    });
+    Some(to_json(&stored.collect::<Vec<_>>()))
+}
+
+/// The mail but for the contents of its attachments.
+pub(crate) fn mail_to(mail: &Mail) -> String {
+    let recipients = mail.recipients.iter().map(|one| StoredRecipient {
+        kind: one.kind.into(),
+        ..StoredRecipient::from(&one.mailbox)
+    });
+    to_json(&StoredMail {
+        from: mail.from.as_ref().map(StoredRecipient::from),
+        reply_to: mail.reply_to.as_ref().map(StoredRecipient::from),
+        recipients: recipients.collect(),
+        subject: mail.subject.clone(),
+        text: mail.text.as_ref().map(|text| text.expose().to_owned()),
+        html: mail.html.as_ref().map(|html| html.expose().to_owned()),
+        template: mail.template.clone(),
+    })
+}
+
+pub(crate) fn mail_from(json: &str, attachments: Vec<Attachment>) -> Result<Mail, RowError> {
+    let stored: StoredMail = from_json("mail", json)?;
+    let recipients = stored.recipients.into_iter().map(|one| {
+        let kind = one.kind.into();
+        Ok(Recipient { mailbox: one.into_mailbox()?, kind })
+    });
+    Ok(Mail {
+        from: stored.from.map(StoredRecipient::into_mailbox).transpose()?,
+        reply_to: stored.reply_to.map(StoredRecipient::into_mailbox).transpose()?,
+        recipients: recipients.collect::<Result<_, RowError>>()?,
+        subject: stored.subject,
+        text: stored.text.map(Sensitive::from),
+        html: stored.html.map(Sensitive::from),
+        attachments,
+        template: stored.template,
+    })
+}
+
+fn recipients_from(who: &str, results: Option<&str>) -> Result<Vec<RecipientResult>, RowError> {
+    let who: Vec<StoredRecipient> = from_json("recipients", who)?;
+    let results = match results {
+        Some(results) => from_json("results", results)?,
+        None => vec![StoredResult::default(); who.len()],
+    };
+    if who.len() != results.len() {
+        return Err(RowError::Value { column: "results" });
+    }
+    let both = who.into_iter().zip(results).map(|(who, result)| {
+        let kind = who.kind.into();
+        Ok(RecipientResult {
+            address: who.into_mailbox()?.address,
+            kind,
+            state: result.state.into(),
+            reply: result.reply.map(SmtpReply::from),
+        })
+    });
+    both.collect()
+}
+
+fn reason_from(json: &str) -> Result<Reason, RowError> {
+    let stored: StoredReason = from_json("reason", json)?;
+    Ok(Reason {
+        code: stored.code,
+        message: stored.message,
+        remedy: stored.remedy,
+        reply: stored.reply.map(SmtpReply::from),
+    })
+}
+
+fn class_from(name: &str) -> Result<MailClass, RowError> {
+    let class = MailClass::ALL.into_iter().find(|class| class.name() == name);
+    class.ok_or(RowError::Value { column: "class" })
+}
+
+fn state_from(name: &str) -> Result<JobState, RowError> {
+    let state = JobState::ALL.into_iter().find(|state| state.name() == name);
+    state.ok_or(RowError::Value { column: "state" })
+}
+
+pub(crate) fn time_from(column: &'static str, us: i64) -> Result<Timestamp, RowError> {
+    Timestamp::from_microsecond(us).map_err(|_| RowError::Value { column })
+}
+
+pub(crate) fn number_from(column: &'static str, number: i64) -> Result<u32, RowError> {
+    u32::try_from(number).map_err(|_| RowError::Value { column })
+}
+
+fn to_json(value: &impl Serialize) -> String {
+    serde_json::to_string(value).expect("these types have no keys but strings")
+}
+
+fn from_json<'a, T: Deserialize<'a>>(column: &'static str, json: &'a str) -> Result<T, RowError> {
+    serde_json::from_str(json).map_err(|source| RowError::Json { column, source })
+}
+
+// What the JSON looks like.
+
+#[derive(Deserialize, Serialize)]
+struct StoredMail {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    from: Option<StoredRecipient>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    reply_to: Option<StoredRecipient>,
+    recipients: Vec<StoredRecipient>,
+    subject: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    text: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    html: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    template: Option<String>,
+}
+
+#[derive(Deserialize, Serialize)]
+struct StoredRecipient {
+    address: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    name: Option<String>,
+    #[serde(default)]
+    kind: StoredKind,
+}
+
+#[derive(Clone, Copy, Default, Deserialize, Serialize)]
+#[serde(rename_all = "lowercase")]
+enum StoredKind {
+    #[default]
+    To,
+    Cc,
+    Bcc,
+}
+
+#[derive(Clone, Default, Deserialize, Serialize)]
+struct StoredResult {
+    state: StoredState,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    reply: Option<StoredReply>,
+}
+
+#[derive(Clone, Copy, Default, Deserialize, Serialize)]
+#[serde(rename_all = "UPPERCASE")]
+enum StoredState {
+    #[default]
+    Pending,
+    Accepted,
+    Refused,
+    Unknown,
+}
+
+#[derive(Deserialize, Serialize)]
+struct StoredReason {
+    code: String,
+    message: String,
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    remedy: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    reply: Option<StoredReply>,
+}
+
+#[derive(Clone, Deserialize, Serialize)]
+struct StoredReply {
+    code: u16,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    enhanced: Option<[u16; 3]>,
+    text: String,
+}
+
+impl From<&Mailbox> for StoredRecipient {
+    fn from(mailbox: &Mailbox) -> Self {
+        Self {
+            address: mailbox.address.as_str().to_owned(),
+            name: mailbox.display_name.clone(),
+            kind: StoredKind::default(),
+        }
+    }
+}
+
+impl StoredRecipient {
+    fn into_mailbox(self) -> Result<Mailbox, RowError> {
+        let address = self.address.parse();
+        let address = address.map_err(|_| RowError::Value { column: "recipients" })?;
+        Ok(Mailbox { address, display_name: self.name })
+    }
+}
+
+impl From<&Reason> for StoredReason {
+    fn from(reason: &Reason) -> Self {
+        Self {
+            code: reason.code.clone(),
+            message: reason.message.clone(),
+            remedy: reason.remedy.clone(),
+            reply: reason.reply.as_ref().map(StoredReply::from),
+        }
+    }
+}
+
+impl From<&SmtpReply> for StoredReply {
+    fn from(reply: &SmtpReply) -> Self {
+        let enhanced = reply.enhanced.map(|code| [code.class, code.subject, code.detail]);
+        Self { code: reply.code, enhanced, text: reply.text.clone() }
+    }
+}
+
+impl From<StoredReply> for SmtpReply {
+    fn from(stored: StoredReply) -> Self {
+        let enhanced = |[class, subject, detail]: [u16; 3]| EnhancedCode { class, subject, detail };
+        Self { code: stored.code, enhanced: stored.enhanced.map(enhanced), text: stored.text }
+    }
+}
+
+impl From<RecipientKind> for StoredKind {
+    fn from(kind: RecipientKind) -> Self {
+        match kind {
+            RecipientKind::To => Self::To,
+            RecipientKind::Cc => Self::Cc,
+            RecipientKind::Bcc => Self::Bcc,
+        }
+    }
+}
+
+impl From<StoredKind> for RecipientKind {
+    fn from(stored: StoredKind) -> Self {
+        match stored {
+            StoredKind::To => Self::To,
+            StoredKind::Cc => Self::Cc,
+            StoredKind::Bcc => Self::Bcc,
+        }
+    }
+}
+
+impl From<RecipientState> for StoredState {
+    fn from(state: RecipientState) -> Self {
+        match state {
+            RecipientState::Pending => Self::Pending,
+            RecipientState::Accepted => Self::Accepted,
+            RecipientState::Refused => Self::Refused,
+            RecipientState::Unknown => Self::Unknown,
+        }
+    }
+}
+
+impl From<StoredState> for RecipientState {
+    fn from(stored: StoredState) -> Self {
+        match stored {
+            StoredState::Pending => Self::Pending,
+            StoredState::Accepted => Self::Accepted,
+            StoredState::Refused => Self::Refused,
+            StoredState::Unknown => Self::Unknown,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
