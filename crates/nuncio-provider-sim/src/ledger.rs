@@ -47,6 +47,7 @@ pub struct TooFewAccepted {
 /// What a simulator has counted since its start.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct Stats {
+    /// TCP connections of the submission server. The end of one is counted shortly after the client sees it.
     pub connections: Gauge,
     pub auths_accepted: u64,
     pub auths_refused: u64,

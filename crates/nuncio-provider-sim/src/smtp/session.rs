@@ -61,6 +61,9 @@ impl Session {
     /// Talks until the connection ends.
     pub(crate) async fn run(mut self, start: TlsStart) -> Ended {
         let Err(ended) = self.talk(start).await;
+        // A client that sees the end and comes back at once finds its place in the limits free.
+        self.reset();
+        self.present = None;
         match ended {
             Ended::Politely => self.wire.close().await,
             Ended::ByClient | Ended::Cut | Ended::TimedOut | Ended::Broken(_) => {}

@@ -274,8 +274,6 @@ impl Session {
             Some(Action::Reply(other)) => reply = other,
             Some(Action::Delay(_) | Action::Stall | Action::Cut) | None => {}
         }
-        // The mailbox submits no more once the client can know it.
-        drop(transaction.submitting);
         self.say(&reply)
     }
 
