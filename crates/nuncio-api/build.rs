@@ -33,10 +33,13 @@ fn main() -> Result<(), Box<dyn Error>> {
     compiler.include_source_info(false);
     fs::write(out_dir.join("nuncio.v1.bin"), compiler.encode_file_descriptor_set())?;
 
+    // The names lead from a message to its descriptor, and so to its JSON mapping.
+    let mut config = tonic_prost_build::Config::new();
+    config.enable_type_names();
     tonic_prost_build::configure()
         // Encoding is then deterministic: the same request has the same bytes, and so the same digest.
         .btree_map(".")
         .skip_debug(SECRET_MESSAGES)
-        .compile_fds(descriptors)?;
+        .compile_fds_with_config(descriptors, config)?;
     Ok(())
 }

@@ -1,1 +1,15 @@
-//! nuncio-cli
+//! The client part of the program `nuncio`: commands that talk to a node over the API, as any client does.
+
+pub mod command;
+pub mod exit;
+pub mod globals;
+pub mod run;
+
+pub mod environment;
+pub mod output;
+
+mod failure;
+mod input;
+mod names;
+mod time;
+mod view;

@@ -1,0 +1,38 @@
+//! The commands, as the command line tells them.
+
+use clap::Subcommand;
+use clap_complete::Shell;
+
+use crate::exit;
+
+pub(crate) mod completions;
+pub(crate) mod doctor;
+pub(crate) mod jobs;
+pub(crate) mod nodes;
+pub(crate) mod send;
+pub(crate) mod settings;
+
+/// The commands that talk to a node. The program flattens them into its own.
+#[derive(Subcommand)]
+pub enum ClientCommand {
+    /// Hand in a mail job
+    #[command(after_long_help = exit::HELP)]
+    Send(Box<send::SendArgs>),
+    /// Look at mail jobs, watch and cancel them
+    #[command(subcommand)]
+    Jobs(jobs::JobsCommand),
+    /// Look at the settings, test and save them
+    #[command(subcommand)]
+    Settings(settings::SettingsCommand),
+    /// Find out what keeps mail from going out
+    #[command(after_long_help = exit::HELP)]
+    Doctor,
+    /// List the nodes and how they are
+    #[command(after_long_help = exit::HELP)]
+    Nodes,
+    /// Print the completions of a shell
+    Completions {
+        /// For which shell
+        shell: Shell,
+    },
+}

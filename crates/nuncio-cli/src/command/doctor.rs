@@ -1,0 +1,251 @@
+//! `nuncio doctor`
+
+use nuncio_api::client::Clients;
+use nuncio_api::v1::smtp_settings::Authentication;
+use nuncio_api::v1::test_smtp_from_node_response::Event;
+use nuncio_api::v1::{
+    ChannelState, GetSmtpSettingsRequest, ListNodesRequest, Node, SmtpSettings, SmtpTestOutcome,
+    TestSmtpFromNodeRequest,
+};
+use serde_json::json;
+use tonic::Code;
+
+use crate::command::settings::progress::TestProgress;
+use crate::exit::Exit;
+use crate::failure::Failure;
+use crate::globals::Format;
+use crate::names;
+use crate::output::{Line, Tone};
+use crate::run::Context;
+use crate::time::{days_until, now};
+
+/// So many days before its end a client secret is worth a warning.
+const SECRET_WARNING_DAYS: i32 = 30;
+
+/// How a part was found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Verdict {
+    Well,
+    Warning,
+    Problem,
+}
+
+/// One part and how it was found.
+struct Finding {
+    part: String,
+    verdict: Verdict,
+    detail: String,
+    remedy: String,
+}
+
+impl Finding {
+    fn new(part: impl Into<String>, verdict: Verdict, detail: impl Into<String>) -> Self {
+        Self { part: part.into(), verdict, detail: detail.into(), remedy: String::new() }
+    }
+
+    fn remedy(mut self, remedy: impl Into<String>) -> Self {
+        self.remedy = remedy.into();
+        self
+    }
+}
+
+pub(crate) async fn run(context: &mut Context<'_>) -> Result<Exit, Failure> {
+    let mut clients = context.connect().await?;
+    let mut findings = Vec::new();
+
+    let response = clients.nodes.list_nodes(ListNodesRequest {}).await?.into_inner();
+    let server = server(&context.globals.server, &response.nodes);
+    note(context, &mut findings, vec![server])?;
+
+    let settings = saved(&mut clients).await?;
+    note(context, &mut findings, vec![settings_finding(settings.as_ref())])?;
+    if let Some(settings) = &settings {
+        let tested = test(context, &mut clients).await?;
+        note(context, &mut findings, vec![tested])?;
+        note(context, &mut findings, secret(settings).into_iter().collect())?;
+    }
+    for node in &response.nodes {
+        note(context, &mut findings, vec![channel(node), backlog(node)])?;
+    }
+    conclude(context, &findings)
+}
+
+/// Keeps findings and, for people, shows them at once.
+fn note(
+    context: &mut Context<'_>,
+    findings: &mut Vec<Finding>,
+    found: Vec<Finding>,
+) -> Result<(), Failure> {
+    for finding in found {
+        if context.out.format() == Format::Table {
+            let (mark, tone) = match finding.verdict {
+                Verdict::Well => ("✓", Tone::Good),
+                Verdict::Warning => ("!", Tone::Warning),
+                Verdict::Problem => ("✗", Tone::Bad),
+            };
+            let line = Line::new().push(tone, mark).plain(format!(" {}: ", finding.part));
+            context.out.line(line.plain(&finding.detail))?;
+            if !finding.remedy.is_empty() {
+                context
+                    .out
+                    .line(Line::new().plain("    remedy: ").push(Tone::Strong, &finding.remedy))?;
+            }
+        }
+        findings.push(finding);
+    }
+    Ok(())
+}
+
+fn server(address: &str, nodes: &[Node]) -> Finding {
+    let versions: std::collections::BTreeSet<&str> =
+        nodes.iter().map(|node| node.version.as_str()).collect();
+    let versions: Vec<&str> = versions.into_iter().collect();
+    let count = nodes.len();
+    let detail = format!("{address} answers; {count} live, version {}", versions.join(" and "));
+    match versions.len() {
+        0 => Finding::new(
+            "server",
+            Verdict::Problem,
+            format!("{address} answers, but knows no node"),
+        ),
+        1 => Finding::new("server", Verdict::Well, detail),
+        _ => Finding::new("server", Verdict::Warning, detail)
+            .remedy("bring all nodes to one version"),
+    }
+}
+
+async fn saved(clients: &mut Clients) -> Result<Option<SmtpSettings>, Failure> {
+    match clients.smtp_settings.get_smtp_settings(GetSmtpSettingsRequest {}).await {
+        Ok(response) => Ok(response.into_inner().smtp_settings),
+        Err(status) if status.code() == Code::NotFound => Ok(None),
+        Err(status) => Err(status.into()),
+    }
+}
+
+fn settings_finding(settings: Option<&SmtpSettings>) -> Finding {
+    match settings {
+        Some(settings) => {
+            let SmtpSettings { host, port, email_address, generation, .. } = settings;
+            let detail = format!("generation {generation}: {email_address} over {host}:{port}");
+            Finding::new("settings", Verdict::Well, detail)
+        }
+        None => Finding::new("settings", Verdict::Problem, "there are no SMTP settings yet")
+            .remedy("set them with `nuncio settings smtp save --test …`"),
+    }
+}
+
+/// Tests the saved settings from the node that answers, and shows the stages.
+async fn test(context: &mut Context<'_>, clients: &mut Clients) -> Result<Finding, Failure> {
+    let request = TestSmtpFromNodeRequest { smtp_settings: None };
+    let mut events = clients.nodes.test_smtp_from_node(request).await?.into_inner();
+    let mut progress = TestProgress::start(context.out);
+    let mut result = None;
+    loop {
+        let event = events.message().await.inspect_err(|_| progress.stop())?;
+        match event.map(|event| event.event) {
+            Some(Some(Event::Stage(stage))) if context.out.format() == Format::Table => {
+                progress.stage(context.out, &stage)?;
+            }
+            Some(Some(Event::Result(test))) => result = Some(test),
+            Some(Some(Event::Stage(_)) | None) => {}
+            None => break,
+        }
+    }
+    progress.stop();
+    let test = result.ok_or(Failure::Incomplete("result of the test"))?;
+    let failed = test.stages.iter().find(|stage| stage.outcome() == SmtpTestOutcome::Failed);
+    let Some(stage) = failed else {
+        let detail = format!("the saved settings pass from {}", test.node);
+        return Ok(Finding::new("test", Verdict::Well, detail));
+    };
+    let kind = names::stage(stage.kind());
+    let detail = format!("{kind} failed: {}: {}", stage.error_code, stage.cause);
+    Ok(Finding::new("test", Verdict::Problem, detail).remedy(&stage.remedy))
+}
+
+fn secret(settings: &SmtpSettings) -> Option<Finding> {
+    let Some(Authentication::Oauth(oauth)) = &settings.authentication else { return None };
+    let date = &oauth.client_secret_expire_date;
+    if !oauth.client_secret_set {
+        return None;
+    }
+    let Some(days) = days_until(date, now()) else {
+        let finding = Finding::new("client secret", Verdict::Warning, "its last day is not known");
+        return Some(finding.remedy("save it with `--client-secret-expire-date`"));
+    };
+    let renew = "make a new one at the provider, then `nuncio settings smtp save --from-saved --test \
+                 --client-secret-file …`";
+    Some(match days {
+        ..0 => Finding::new("client secret", Verdict::Problem, format!("it ended on {date}"))
+            .remedy(renew),
+        0..=SECRET_WARNING_DAYS => {
+            let detail = format!("it ends on {date}, in {days} days");
+            Finding::new("client secret", Verdict::Warning, detail).remedy(renew)
+        }
+        _ => {
+            let detail = format!("it is good until {date}, for {days} days");
+            Finding::new("client secret", Verdict::Well, detail)
+        }
+    })
+}
+
+fn channel(node: &Node) -> Finding {
+    let channel = node.channel.clone().unwrap_or_default();
+    let verdict = match channel.state() {
+        ChannelState::Open => Verdict::Well,
+        ChannelState::Paused => Verdict::Warning,
+        ChannelState::NotConfigured | ChannelState::Closed | ChannelState::Unspecified => {
+            Verdict::Problem
+        }
+    };
+    let state = names::channel_state(channel.state()).to_lowercase().replace('_', " ");
+    let detail = match channel.reason.as_str() {
+        "" => state,
+        reason => format!("{state}: {reason}"),
+    };
+    Finding::new(format!("channel of {}", node.name), verdict, detail).remedy(channel.remedy)
+}
+
+fn backlog(node: &Node) -> Finding {
+    let backlog = node.backlog.unwrap_or_default();
+    let (queued, sending) = (backlog.queued, backlog.sending);
+    let (deferred, held) = (backlog.deferred, backlog.held);
+    let detail = format!("{queued} queued, {sending} sending, {deferred} deferred, {held} held");
+    let part = format!("backlog of {}", node.name);
+    if held == 0 {
+        return Finding::new(part, Verdict::Well, detail);
+    }
+    Finding::new(part, Verdict::Warning, detail)
+        .remedy("see what the held ones wait for with `nuncio jobs list --state held`")
+}
+
+fn conclude(context: &mut Context<'_>, findings: &[Finding]) -> Result<Exit, Failure> {
+    let count = |verdict| findings.iter().filter(|finding| finding.verdict == verdict).count();
+    let (problems, warnings) = (count(Verdict::Problem), count(Verdict::Warning));
+    let exit = if problems == 0 { Exit::Ok } else { Exit::Refused };
+    if context.out.format() == Format::Json {
+        let all = findings.iter().map(|finding| {
+            let outcome = match finding.verdict {
+                Verdict::Well => "PASSED",
+                Verdict::Warning => "WARNING",
+                Verdict::Problem => "FAILED",
+            };
+            let Finding { part, detail, remedy, .. } = finding;
+            json!({ "part": part, "outcome": outcome, "detail": detail, "remedy": remedy })
+        });
+        let findings: Vec<_> = all.collect();
+        context.out.value(&json!({ "passed": problems == 0, "findings": findings }))?;
+        return Ok(exit);
+    }
+    let line = match (problems, warnings) {
+        (0, 0) => Line::new().push(Tone::Good, "all is well"),
+        (0, warnings) => {
+            Line::new().push(Tone::Warning, format!("mail goes out; warnings: {warnings}"))
+        }
+        (problems, warnings) => {
+            Line::new().push(Tone::Bad, format!("problems: {problems}, warnings: {warnings}"))
+        }
+    };
+    context.out.line(line)?;
+    Ok(exit)
+}

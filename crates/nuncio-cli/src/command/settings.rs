@@ -1,0 +1,141 @@
+//! `nuncio settings smtp`
+
+use clap::Subcommand;
+use nuncio_api::client::Clients;
+use nuncio_api::v1::{
+    GetSmtpSettingsRequest, SmtpSettings, TestSmtpSettingsRequest, UpdateSmtpSettingsRequest,
+};
+
+use crate::command::settings::progress::TestProgress;
+use crate::command::settings::values::{SmtpArgs, Values};
+use crate::exit::{self, Exit};
+use crate::failure::Failure;
+use crate::globals::Format;
+use crate::output::{Line, Tone};
+use crate::run::Context;
+use crate::view;
+
+pub(crate) mod progress;
+mod values;
+
+#[derive(Subcommand)]
+pub enum SettingsCommand {
+    /// How nuncio reaches the mail provider
+    #[command(subcommand)]
+    Smtp(SmtpCommand),
+}
+
+#[derive(Subcommand)]
+pub enum SmtpCommand {
+    /// Show the settings, without their secrets
+    #[command(after_long_help = exit::HELP)]
+    Get,
+    /// Test settings from every node, without saving them; without options the saved ones
+    #[command(after_long_help = exit::HELP)]
+    Test(Box<SmtpArgs>),
+    /// Save settings that passed a test in the last ten minutes
+    #[command(after_long_help = exit::HELP)]
+    Save {
+        #[command(flatten)]
+        values: Box<SmtpArgs>,
+        /// Test exactly these settings first, and save them only if they pass
+        #[arg(long)]
+        test: bool,
+    },
+}
+
+pub(crate) async fn run(
+    context: &mut Context<'_>,
+    SettingsCommand::Smtp(command): SettingsCommand,
+) -> Result<Exit, Failure> {
+    match command {
+        SmtpCommand::Get => get(context).await,
+        SmtpCommand::Test(args) => {
+            let values = Values::read(*args, context.environment).await?;
+            let mut clients = context.connect().await?;
+            let settings =
+                if values.is_empty() { None } else { Some(settings(&mut clients, values).await?) };
+            test(context, &mut clients, settings).await
+        }
+        SmtpCommand::Save { values, test } => save(context, *values, test).await,
+    }
+}
+
+async fn get(context: &mut Context<'_>) -> Result<Exit, Failure> {
+    let mut clients = context.connect().await?;
+    let settings = saved(&mut clients).await?;
+    match context.out.format() {
+        Format::Json => context.out.message(&settings)?,
+        Format::Table => context.out.table(&view::smtp_settings::settings(&settings))?,
+    }
+    Ok(Exit::Ok)
+}
+
+async fn save(
+    context: &mut Context<'_>,
+    args: SmtpArgs,
+    test_first: bool,
+) -> Result<Exit, Failure> {
+    let values = Values::read(args, context.environment).await?;
+    if values.is_empty() {
+        let remedy = "give options, or a file with `--file`; `--from-saved` keeps all other values";
+        return Err(Failure::input("there is nothing to save", remedy));
+    }
+    let mut clients = context.connect().await?;
+    let settings = settings(&mut clients, values).await?;
+    if test_first {
+        let end = test(context, &mut clients, Some(settings.clone())).await?;
+        if end != Exit::Ok {
+            if context.out.format() == Format::Table {
+                context.out.note("nothing was saved")?;
+            }
+            return Ok(end);
+        }
+    }
+    let request = UpdateSmtpSettingsRequest { smtp_settings: Some(settings) };
+    let response = clients.smtp_settings.update_smtp_settings(request).await?.into_inner();
+    let saved = response.smtp_settings.ok_or(Failure::Incomplete("settings"))?;
+    match context.out.format() {
+        Format::Json if test_first => context.out.message_line(&saved)?,
+        Format::Json => context.out.message(&saved)?,
+        Format::Table => {
+            let what = format!(" as generation {}", saved.generation);
+            context.out.line(Line::new().push(Tone::Good, "saved").plain(what))?;
+        }
+    }
+    Ok(Exit::Ok)
+}
+
+/// Tests settings and shows each stage as it ends.
+async fn test(
+    context: &mut Context<'_>,
+    clients: &mut Clients,
+    settings: Option<SmtpSettings>,
+) -> Result<Exit, Failure> {
+    let request = TestSmtpSettingsRequest { smtp_settings: settings };
+    let mut events = clients.smtp_settings.test_smtp_settings(request).await?.into_inner();
+    let mut progress = TestProgress::start(context.out);
+    loop {
+        let event = events.message().await.inspect_err(|_| progress.stop())?;
+        let Some(event) = event else { break };
+        progress.event(context.out, &event)?;
+    }
+    progress.stop();
+    let report = progress.into_report().ok_or(Failure::Incomplete("report"))?;
+    if context.out.format() == Format::Table {
+        context.out.line(progress::conclusion(&report))?;
+    }
+    Ok(if report.passed { Exit::Ok } else { Exit::Refused })
+}
+
+/// The settings that the values make, on top of the saved ones if that was asked for.
+async fn settings(clients: &mut Clients, values: Values) -> Result<SmtpSettings, Failure> {
+    let base =
+        if values.start_from_saved() { saved(clients).await? } else { SmtpSettings::default() };
+    values.apply(base).await
+}
+
+async fn saved(clients: &mut Clients) -> Result<SmtpSettings, Failure> {
+    let response = clients.smtp_settings.get_smtp_settings(GetSmtpSettingsRequest {}).await?;
+    response.into_inner().smtp_settings.ok_or(Failure::Incomplete("settings"))
+}

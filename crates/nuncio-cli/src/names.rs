@@ -1,0 +1,99 @@
+//! The names of the API's enumerations, as people read and write them.
+
+use clap::builder::{PossibleValuesParser, TypedValueParser};
+use nuncio_api::v1::{
+    ChannelState, MailClass, MailJobState, NodeRole, RecipientState, SmtpTestStageKind,
+};
+
+use crate::output::Tone;
+
+const CLASSES: [&str; 6] =
+    ["alarm-critical", "credentials", "approval", "alarm", "reminder", "bulk"];
+const STATES: [&str; 9] =
+    ["queued", "sending", "deferred", "held", "sent", "failed", "expired", "cancelled", "unknown"];
+
+/// Reads a mail class: `alarm-critical`.
+pub(crate) fn class_parser() -> impl TypedValueParser<Value = MailClass> {
+    PossibleValuesParser::new(CLASSES).map(|name| {
+        let name = format!("MAIL_CLASS_{}", name.to_uppercase().replace('-', "_"));
+        MailClass::from_str_name(&name).expect("each possible value is one of the API")
+    })
+}
+
+/// Reads a state of a mail job: `queued`.
+pub(crate) fn state_parser() -> impl TypedValueParser<Value = MailJobState> {
+    PossibleValuesParser::new(STATES).map(|name| {
+        let name = format!("MAIL_JOB_STATE_{}", name.to_uppercase());
+        MailJobState::from_str_name(&name).expect("each possible value is one of the API")
+    })
+}
+
+pub(crate) fn class(class: MailClass) -> String {
+    class.as_str_name().trim_start_matches("MAIL_CLASS_").to_lowercase().replace('_', "-")
+}
+
+pub(crate) fn state(state: MailJobState) -> &'static str {
+    state.as_str_name().trim_start_matches("MAIL_JOB_STATE_")
+}
+
+pub(crate) fn recipient_state(state: RecipientState) -> &'static str {
+    state.as_str_name().trim_start_matches("RECIPIENT_STATE_")
+}
+
+pub(crate) fn channel_state(state: ChannelState) -> &'static str {
+    state.as_str_name().trim_start_matches("CHANNEL_STATE_")
+}
+
+pub(crate) fn role(role: NodeRole) -> String {
+    role.as_str_name().trim_start_matches("NODE_ROLE_").to_lowercase()
+}
+
+pub(crate) fn stage(kind: SmtpTestStageKind) -> &'static str {
+    kind.as_str_name().trim_start_matches("SMTP_TEST_STAGE_KIND_")
+}
+
+/// Whether a state is one that a job never leaves.
+pub(crate) fn is_final(state: MailJobState) -> bool {
+    match state {
+        MailJobState::Sent
+        | MailJobState::Failed
+        | MailJobState::Expired
+        | MailJobState::Cancelled
+        | MailJobState::Unknown => true,
+        MailJobState::Unspecified
+        | MailJobState::Queued
+        | MailJobState::Sending
+        | MailJobState::Deferred
+        | MailJobState::Held => false,
+    }
+}
+
+pub(crate) fn state_tone(state: MailJobState) -> Tone {
+    match state {
+        MailJobState::Sent => Tone::Good,
+        MailJobState::Deferred | MailJobState::Held => Tone::Warning,
+        MailJobState::Failed | MailJobState::Expired | MailJobState::Unknown => Tone::Bad,
+        MailJobState::Cancelled => Tone::Dim,
+        MailJobState::Unspecified | MailJobState::Queued | MailJobState::Sending => Tone::Plain,
+    }
+}
+
+pub(crate) fn recipient_tone(state: RecipientState) -> Tone {
+    match state {
+        RecipientState::Accepted => Tone::Good,
+        RecipientState::Refused | RecipientState::Unknown => Tone::Bad,
+        RecipientState::Pending | RecipientState::Unspecified => Tone::Plain,
+    }
+}
+
+pub(crate) fn channel_tone(state: ChannelState) -> Tone {
+    match state {
+        ChannelState::Open => Tone::Good,
+        ChannelState::Paused | ChannelState::NotConfigured => Tone::Warning,
+        ChannelState::Closed => Tone::Bad,
+        ChannelState::Unspecified => Tone::Plain,
+    }
+}
+
+#[cfg(test)]
+mod tests;

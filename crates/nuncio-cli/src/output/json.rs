@@ -1,0 +1,49 @@
+//! The JSON mapping of the API's messages (<https://protobuf.dev/programming-guides/json/>).
+
+use std::io;
+
+use prost::Name;
+use prost_reflect::{DescriptorPool, DynamicMessage, SerializeOptions};
+use serde_json::Value;
+
+/// Fields that only go in. A reader must not take their emptiness for "there is none".
+const WRITE_ONLY: [&str; 3] = ["password", "clientSecret", "privateKeyPem"];
+
+/// Makes JSON of messages, by their descriptors.
+pub(crate) struct JsonMapping {
+    pool: DescriptorPool,
+}
+
+impl JsonMapping {
+    pub(crate) fn new() -> Self {
+        let pool = DescriptorPool::decode(nuncio_api::v1::FILE_DESCRIPTOR_SET);
+        Self { pool: pool.expect("the descriptors were made by the build") }
+    }
+
+    /// The message as JSON. Empty fields are there too, so that a program finds each name.
+    pub(crate) fn of<M: Name>(&self, message: &M) -> io::Result<Value> {
+        let descriptor = self.pool.get_message_by_name(&M::full_name());
+        let descriptor = descriptor.expect("the descriptors hold every message of the API");
+        let message = DynamicMessage::decode(descriptor, message.encode_to_vec().as_slice())
+            .expect("what was encoded can be decoded");
+        let options = SerializeOptions::new().skip_default_fields(false);
+        let mut value = message
+            .serialize_with_options(serde_json::value::Serializer, &options)
+            .map_err(io::Error::other)?;
+        remove_write_only(&mut value);
+        Ok(value)
+    }
+}
+
+fn remove_write_only(value: &mut Value) {
+    match value {
+        Value::Object(fields) => {
+            fields.retain(|name, value| {
+                !(WRITE_ONLY.contains(&name.as_str()) && value.as_str() == Some(""))
+            });
+            fields.values_mut().for_each(remove_write_only);
+        }
+        Value::Array(values) => values.iter_mut().for_each(remove_write_only),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+    }
+}

@@ -1,0 +1,49 @@
+//! Runs a command and says how it ended.
+
+use nuncio_api::client::{Clients, connect};
+
+use crate::command::{ClientCommand, completions, doctor, jobs, nodes, send, settings};
+use crate::environment::Environment;
+use crate::exit::Exit;
+use crate::failure::Failure;
+use crate::globals::Globals;
+use crate::output::Output;
+
+/// What a command needs beside its own options.
+pub(crate) struct Context<'a> {
+    pub(crate) globals: &'a Globals,
+    pub(crate) environment: &'a Environment,
+    pub(crate) out: &'a mut Output,
+}
+
+impl Context<'_> {
+    pub(crate) async fn connect(&self) -> Result<Clients, Failure> {
+        Ok(connect(&self.globals.server, self.globals.timeout).await?)
+    }
+}
+
+/// Runs a command; what went wrong has been told when it returns.
+///
+/// `program` is the whole command line of the program, for the completions.
+pub async fn run(
+    command: ClientCommand,
+    globals: &Globals,
+    environment: &Environment,
+    out: &mut Output,
+    program: clap::Command,
+) -> Exit {
+    let mut context = Context { globals, environment, out };
+    let end = match command {
+        ClientCommand::Send(args) => Box::pin(send::run(&mut context, *args)).await,
+        ClientCommand::Jobs(command) => Box::pin(jobs::run(&mut context, command)).await,
+        ClientCommand::Settings(command) => Box::pin(settings::run(&mut context, command)).await,
+        ClientCommand::Doctor => Box::pin(doctor::run(&mut context)).await,
+        ClientCommand::Nodes => nodes::run(&mut context).await,
+        ClientCommand::Completions { shell } => completions::run(&mut context, shell, program),
+    };
+    end.unwrap_or_else(|failure| match failure.tell(&globals.server, out) {
+        Ok(()) => failure.exit(),
+        // Nobody is left to be told.
+        Err(_) => Exit::Failed,
+    })
+}

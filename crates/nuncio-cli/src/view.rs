@@ -1,0 +1,6 @@
+//! Messages of the API as tables and lines for people.
+
+pub(crate) mod job;
+pub(crate) mod node;
+pub(crate) mod smtp_settings;
+pub(crate) mod smtp_test;

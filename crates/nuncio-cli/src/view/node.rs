@@ -1,0 +1,75 @@
+//! Nodes for people.
+
+use nuncio_api::v1::{Channel, Node};
+
+use crate::names;
+use crate::output::{Cell, Table};
+use crate::time::{moment, span};
+
+/// A list of nodes, one on a line.
+pub(crate) fn nodes(nodes: &[Node]) -> Table {
+    let mut table = Table::with_head([
+        "NODE",
+        "ROLES",
+        "VERSION",
+        "ADDRESS",
+        "UPTIME",
+        "SETTINGS",
+        "CHANNEL",
+        "CONNECTIONS",
+        "TOKEN UNTIL",
+        "QUEUED",
+        "SENDING",
+        "DEFERRED",
+        "HELD",
+    ]);
+    for node in nodes {
+        let roles: Vec<String> = node.roles().map(names::role).collect();
+        let channel = node.channel.clone().unwrap_or_default();
+        let backlog = node.backlog.unwrap_or_default();
+        table.row([
+            Cell::from(&node.name),
+            Cell::from(roles.join(",")),
+            Cell::from(&node.version),
+            Cell::from(&node.address),
+            Cell::from(span(node.uptime.as_ref())),
+            Cell::from(generation(node.settings_generation)),
+            channel_cell(&channel),
+            Cell::from(channel.connections.to_string()),
+            Cell::from(moment(channel.token_expire_time.as_ref())),
+            Cell::from(backlog.queued.to_string()),
+            Cell::from(backlog.sending.to_string()),
+            Cell::from(backlog.deferred.to_string()),
+            Cell::from(backlog.held.to_string()),
+        ]);
+    }
+    table
+}
+
+/// The channels that are not open: why, and what to do.
+pub(crate) fn troubles(nodes: &[Node]) -> Table {
+    let mut table = Table::list();
+    for node in nodes {
+        let channel = node.channel.clone().unwrap_or_default();
+        if channel.reason.is_empty() && channel.remedy.is_empty() {
+            continue;
+        }
+        table.row([Cell::from(&node.name), channel_cell(&channel), Cell::from(&channel.reason)]);
+        if !channel.remedy.is_empty() {
+            table.row([Cell::from(""), Cell::from("do"), Cell::from(&channel.remedy)]);
+        }
+        if channel.retry_time.is_some() {
+            let again = moment(channel.retry_time.as_ref());
+            table.row([Cell::from(""), Cell::from("again"), Cell::from(again)]);
+        }
+    }
+    table
+}
+
+fn channel_cell(channel: &Channel) -> Cell {
+    Cell::toned(names::channel_tone(channel.state()), names::channel_state(channel.state()))
+}
+
+fn generation(generation: i64) -> String {
+    if generation == 0 { "-".to_owned() } else { generation.to_string() }
+}

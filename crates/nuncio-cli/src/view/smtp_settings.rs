@@ -1,0 +1,65 @@
+//! The SMTP settings for people.
+
+use nuncio_api::v1::smtp_settings::Authentication;
+use nuncio_api::v1::{OauthAuthentication, PasswordAuthentication, SmtpSettings};
+
+use crate::output::Table;
+use crate::time::{moment, span};
+
+/// Everything but the secrets, which the server keeps to itself.
+pub(crate) fn settings(settings: &SmtpSettings) -> Table {
+    let lower =
+        |name: &str, prefix: &str| name.trim_start_matches(prefix).to_lowercase().replace('_', "-");
+    let mut table = Table::list();
+    table.value("provider", lower(settings.provider().as_str_name(), "SMTP_PROVIDER_"));
+    table.value("host", &settings.host);
+    table.value("port", settings.port.to_string());
+    table.value("encryption", lower(settings.encryption().as_str_name(), "SMTP_ENCRYPTION_"));
+    table.value("connect timeout", span(settings.connect_timeout.as_ref()));
+    table.value("email address", &settings.email_address);
+    match &settings.authentication {
+        None => table.value("authentication", "none"),
+        Some(Authentication::Password(password)) => password_rows(&mut table, password),
+        Some(Authentication::Oauth(oauth)) => oauth_rows(&mut table, oauth),
+    }
+    let authorities = settings.ca_certificates_pem.matches("-----BEGIN CERTIFICATE-----").count();
+    table.value("own authorities", authorities.to_string());
+    let limits = settings.limits.unwrap_or_default();
+    table.value("max connections", limits.max_connections.to_string());
+    let per_minute = match limits.max_messages_per_minute {
+        0 => "no limit".to_owned(),
+        limit => limit.to_string(),
+    };
+    table.value("max messages per minute", per_minute);
+    table.value("generation", settings.generation.to_string());
+    table.value("etag", &settings.etag);
+    table.value("saved", moment(settings.update_time.as_ref()));
+    table
+}
+
+fn password_rows(table: &mut Table, password: &PasswordAuthentication) {
+    table.value("authentication", "password");
+    table.value("username", &password.username);
+    table.value("password", set(password.password_set));
+}
+
+fn oauth_rows(table: &mut Table, oauth: &OauthAuthentication) {
+    table.value("authentication", "oauth");
+    table.value("client id", &oauth.client_id);
+    table.value("tenant id", &oauth.tenant_id);
+    if oauth.certificate_pem.is_empty() {
+        table.value("client secret", set(oauth.client_secret_set));
+        table.value("client secret expires", &oauth.client_secret_expire_date);
+        let way = if oauth.client_secret_basic { "HTTP Basic" } else { "form field" };
+        table.value("client secret goes by", way);
+    } else {
+        table.value("certificate", "saved");
+        table.value("private key", set(oauth.private_key_set));
+    }
+    table.value("token endpoint", &oauth.token_endpoint);
+    table.value("scope", &oauth.scope);
+}
+
+fn set(is_set: bool) -> &'static str {
+    if is_set { "saved (hidden)" } else { "not set" }
+}
