@@ -1,0 +1,162 @@
+//! The table of replies. Where nothing else is said, a row comes from Microsoft's list
+//! <https://learn.microsoft.com/en-us/exchange/mail-flow-best-practices/non-delivery-reports-in-exchange-online/non-delivery-reports-in-exchange-online>.
+
+use std::time::Duration;
+
+use super::Class::{
+    self, Closed, Deferred, Login, Refused, Sender, SessionLost, Throttled, Unavailable,
+};
+use super::Enhanced::{Any, One, Range};
+use super::Row;
+use crate::phase::Phase;
+
+const ANYWHERE: &[Phase] = &[];
+const AUTH: &[Phase] = &[Phase::Auth];
+const RCPT: &[Phase] = &[Phase::Rcpt];
+const CONTENT: &[Phase] = &[Phase::Data, Phase::EndOfData];
+const TRANSACTION: &[Phase] = &[Phase::Mail, Phase::Rcpt, Phase::Data, Phase::EndOfData];
+
+/// How long a mailbox rests after it sent too fast or over too many connections.
+const SLOW_DOWN: Class = Throttled(Some(Duration::from_secs(10)));
+/// How long it rests after the server called itself busy for this client.
+const BUSY: Class = Throttled(Some(Duration::from_mins(2)));
+/// How long it rests after too many faulty mails. Microsoft does not say how long the block lasts:
+/// <https://learn.microsoft.com/en-us/Exchange/mail-flow-best-practices/continuous-error-throttling-smtp-auth-submissions>.
+const BLOCKED: Class = Throttled(Some(Duration::from_mins(15)));
+/// How long it rests after the limit of a day. The window slides, so that room comes back hour by hour.
+const DAY_LIMIT: Class = Throttled(Some(Duration::from_hours(1)));
+
+const CHECK_MAILBOX: &str = "check, in this order: (1) the e-mail address is the mailbox's own; \
+    (2) `New-ServicePrincipal` was given the object id of the Enterprise application, not that of the \
+    app registration; (3) the mailbox permission is there (`Add-MailboxPermission -AccessRights \
+    FullAccess`, or the role `Application SMTP.SendAsApp`); (4) SMTP AUTH is switched on for the mailbox \
+    (`Set-CASMailbox -SmtpClientAuthenticationDisabled $false`); (5) the scope is that of Exchange, \
+    `https://outlook.office365.com/.default`, with the permission `SMTP.SendAsApp` and admin consent";
+const SWITCH_ON: &str = "switch SMTP AUTH on: `Set-CASMailbox -Identity <mailbox> \
+    -SmtpClientAuthenticationDisabled $false`, and for the tenant `Set-TransportConfig \
+    -SmtpClientAuthenticationDisabled $false`; it may take an hour until it works";
+const SEND_AS: &str = "let the sender be the mailbox itself, or give the right to send as the other \
+    sender (`Add-RecipientPermission -AccessRights SendAs`)";
+const TRANSIENT: &str = "wait; if it lasts, look at the provider's service health";
+const UNBLOCK: &str = "unblock the mailbox in Microsoft Defender under `Restricted entities`, after \
+    finding out why it was blocked";
+
+#[rustfmt::skip]
+pub(super) static ROWS: &[Row] = &[
+    // Login.
+    Row { phases: AUTH, basic: 535, enhanced: One(5, 7, 139), text: "smtpclientauthentication is disabled", class: Closed,
+        code: "SMTP_AUTH_DISABLED", cause: "SMTP AUTH is switched off for the mailbox or the tenant", remedy: SWITCH_ON },
+    Row { phases: AUTH, basic: 535, enhanced: One(5, 7, 139), text: "basic authentication is disabled", class: Closed,
+        code: "BASIC_AUTHENTICATION_DISABLED", cause: "the provider takes no passwords", remedy: "use OAuth" },
+    Row { phases: AUTH, basic: 535, enhanced: One(5, 7, 139), text: "security defaults", class: Closed,
+        code: "BLOCKED_BY_SECURITY_DEFAULTS", cause: "the tenant's security defaults block the login", remedy: "use OAuth, or exempt the mailbox by a policy in place of the security defaults" },
+    Row { phases: AUTH, basic: 535, enhanced: One(5, 7, 139), text: "", class: Closed,
+        code: "BLOCKED_BY_POLICY", cause: "a policy of the tenant blocks the login", remedy: "look at Conditional Access and the authentication policies for the mailbox and the application" },
+    Row { phases: AUTH, basic: 550, enhanced: One(5, 7, 30), text: "", class: Closed,
+        code: "BASIC_AUTHENTICATION_DISABLED", cause: "the provider takes no passwords", remedy: "use OAuth" },
+    Row { phases: AUTH, basic: 501, enhanced: One(5, 5, 124), text: "", class: Closed,
+        code: "INVALID_EMAIL_ADDRESS", cause: "the e-mail address is no account for High Volume Email", remedy: "check the e-mail address and `Add-HVEAppAccess`" },
+    Row { phases: AUTH, basic: 535, enhanced: Any, text: "", class: Login,
+        code: "INVALID_EMAIL_ADDRESS", cause: "the SMTP server refused the login of this mailbox", remedy: CHECK_MAILBOX },
+    Row { phases: AUTH, basic: 504, enhanced: Any, text: "", class: Closed,
+        code: "MECHANISM_NOT_OFFERED", cause: "the SMTP server does not know this way to log in", remedy: "choose another authentication method or another server" },
+    // The server lost the login, or there was none.
+    Row { phases: TRANSACTION, basic: 530, enhanced: Any, text: "", class: SessionLost,
+        code: "LOGIN_REQUIRED", cause: "the SMTP server wants a login first", remedy: "choose an authentication method in the SMTP settings" },
+    Row { phases: ANYWHERE, basic: 421, enhanced: One(4, 7, 66), text: "", class: Closed,
+        code: "TLS_VERSION_NOT_SUPPORTED", cause: "the SMTP server wants a newer version of TLS", remedy: "something between opens the TLS connection; look for a proxy" },
+    // The sender.
+    Row { phases: TRANSACTION, basic: 550, enhanced: One(5, 7, 60), text: "", class: Sender,
+        code: "SENDER_REFUSED", cause: "the mailbox may not send as this sender", remedy: SEND_AS },
+    Row { phases: TRANSACTION, basic: 0, enhanced: One(5, 2, 252), text: "sendasdenied", class: Sender,
+        code: "SENDER_REFUSED", cause: "the mailbox may not send as this sender", remedy: SEND_AS },
+    Row { phases: TRANSACTION, basic: 554, enhanced: One(5, 2, 0), text: "sendasdenied", class: Sender,
+        code: "SENDER_REFUSED", cause: "the mailbox may not send as this sender", remedy: SEND_AS },
+    // Postfix and Exim with a check of the sender.
+    Row { phases: TRANSACTION, basic: 553, enhanced: One(5, 7, 1), text: "not owned by", class: Sender,
+        code: "SENDER_REFUSED", cause: "the mailbox may not send as this sender", remedy: SEND_AS },
+    // https://github.com/simonrob/email-oauth2-proxy/issues/271: permanent in spite of its code.
+    Row { phases: TRANSACTION, basic: 430, enhanced: One(4, 2, 0), text: "logonfailed", class: Closed,
+        code: "MAILBOX_PERMISSION_MISSING", cause: "the application may log in, but not use the mailbox", remedy: CHECK_MAILBOX },
+    Row { phases: TRANSACTION, basic: 430, enhanced: One(4, 2, 0), text: "mailbox logon failure", class: Closed,
+        code: "MAILBOX_PERMISSION_MISSING", cause: "the application may log in, but not use the mailbox", remedy: CHECK_MAILBOX },
+    // Too many, too fast.
+    Row { phases: ANYWHERE, basic: 432, enhanced: One(4, 3, 2), text: "", class: SLOW_DOWN,
+        code: "MAILBOX_THROTTLED", cause: "the mailbox uses too many connections at once", remedy: "let no other program send from this mailbox; lower `connections_max`" },
+    Row { phases: ANYWHERE, basic: 432, enhanced: Any, text: "", class: SLOW_DOWN,
+        code: "MAILBOX_THROTTLED", cause: "the mailbox is throttled", remedy: "let no other program send from this mailbox; lower `connections_max`" },
+    Row { phases: ANYWHERE, basic: 421, enhanced: One(4, 4, 2), text: "submission rate", class: BUSY,
+        code: "MAILBOX_THROTTLED", cause: "the mailbox sends too fast", remedy: "lower `messages_per_minute_max`" },
+    Row { phases: TRANSACTION, basic: 451, enhanced: Range(4, 7, 500..=699), text: "", class: BUSY,
+        code: "MAILBOX_THROTTLED", cause: "the provider slows this client down", remedy: "wait; if it lasts, look at the reputation of the address this node sends from" },
+    Row { phases: TRANSACTION, basic: 550, enhanced: One(5, 2, 254), text: "", class: BLOCKED,
+        code: "MAILBOX_BLOCKED", cause: "the mailbox is blocked for a while after too many mails with too many recipients", remedy: "send to fewer recipients at once" },
+    Row { phases: RCPT, basic: 0, enhanced: One(5, 2, 121), text: "", class: Deferred,
+        code: "RECIPIENT_THROTTLED", cause: "the recipient gets too much mail", remedy: "" },
+    Row { phases: RCPT, basic: 0, enhanced: One(5, 2, 122), text: "", class: Deferred,
+        code: "RECIPIENT_THROTTLED", cause: "the recipient gets too much mail", remedy: "" },
+    Row { phases: RCPT, basic: 0, enhanced: One(4, 5, 3), text: "", class: Deferred,
+        code: "TOO_MANY_RECIPIENTS", cause: "the rest of the recipients must go in another mail", remedy: "" },
+    // The limit of the day.
+    Row { phases: TRANSACTION, basic: 0, enhanced: One(5, 2, 0), text: "submissionquotaexceeded", class: DAY_LIMIT,
+        code: "DAY_LIMIT_REACHED", cause: "the mailbox has sent to as many recipients as it may in 24 hours", remedy: "wait, or spread the mail over more mailboxes" },
+    Row { phases: TRANSACTION, basic: 0, enhanced: One(5, 2, 2), text: "submission quota", class: DAY_LIMIT,
+        code: "DAY_LIMIT_REACHED", cause: "the mailbox has sent to as many recipients as it may in 24 hours", remedy: "wait, or spread the mail over more mailboxes" },
+    Row { phases: TRANSACTION, basic: 0, enhanced: One(5, 2, 2), text: "submissionquotaexceeded", class: DAY_LIMIT,
+        code: "DAY_LIMIT_REACHED", cause: "the mailbox has sent to as many recipients as it may in 24 hours", remedy: "wait, or spread the mail over more mailboxes" },
+    Row { phases: TRANSACTION, basic: 550, enhanced: One(5, 1, 90), text: "", class: DAY_LIMIT,
+        code: "DAY_LIMIT_REACHED", cause: "the mailbox has sent to as many recipients as it may in 24 hours", remedy: "wait, or spread the mail over more mailboxes" },
+    // https://support.google.com/a/answer/3726730
+    Row { phases: TRANSACTION, basic: 550, enhanced: One(5, 4, 5), text: "", class: DAY_LIMIT,
+        code: "DAY_LIMIT_REACHED", cause: "the mailbox has sent as many mails as it may in 24 hours", remedy: "wait, or spread the mail over more mailboxes" },
+    Row { phases: TRANSACTION, basic: 550, enhanced: Range(5, 7, 232..=233), text: "", class: DAY_LIMIT,
+        code: "TENANT_LIMIT_REACHED", cause: "the tenant has sent to as many external recipients as it may in 24 hours", remedy: "wait, or raise the tenant's external recipient rate limit by more licences" },
+    // The mailbox or tenant is blocked.
+    Row { phases: CONTENT, basic: 554, enhanced: One(5, 2, 2), text: "quotaexceeded", class: Closed,
+        code: "MAILBOX_FULL", cause: "the sending mailbox is full, by its own sent items", remedy: "empty it and give its sent items a retention policy" },
+    Row { phases: CONTENT, basic: 554, enhanced: One(5, 2, 2), text: "mailbox full", class: Closed,
+        code: "MAILBOX_FULL", cause: "the sending mailbox is full, by its own sent items", remedy: "empty it and give its sent items a retention policy" },
+    Row { phases: ANYWHERE, basic: 550, enhanced: One(5, 2, 251), text: "", class: Closed,
+        code: "MAILBOX_FULL", cause: "the sending mailbox is blocked because it is full", remedy: "empty it and give its sent items a retention policy" },
+    Row { phases: ANYWHERE, basic: 550, enhanced: One(5, 2, 252), text: "", class: Closed,
+        code: "MAILBOX_BLOCKED", cause: "the mailbox is blocked for a while after too many mails with a sender it may not use", remedy: SEND_AS },
+    Row { phases: ANYWHERE, basic: 550, enhanced: One(5, 2, 253), text: "", class: Closed,
+        code: "MAILBOX_BLOCKED", cause: "the mailbox is blocked because its licence is not valid", remedy: "give the mailbox a licence" },
+    Row { phases: ANYWHERE, basic: 550, enhanced: One(5, 2, 255), text: "", class: Closed,
+        code: "MAILBOX_BLOCKED", cause: "the mailbox is blocked for a while after too many mails to invalid recipients", remedy: "clean the recipients' addresses up" },
+    Row { phases: TRANSACTION, basic: 550, enhanced: One(5, 1, 8), text: "bad outbound sender", class: Closed,
+        code: "MAILBOX_BLOCKED", cause: "the mailbox is blocked for spam", remedy: UNBLOCK },
+    Row { phases: TRANSACTION, basic: 550, enhanced: Range(5, 7, 501..=503), text: "", class: Closed,
+        code: "MAILBOX_BLOCKED", cause: "the mailbox is blocked for spam", remedy: UNBLOCK },
+    Row { phases: TRANSACTION, basic: 550, enhanced: One(5, 7, 705), text: "", class: Closed,
+        code: "TENANT_BLOCKED", cause: "the tenant is blocked for spam", remedy: UNBLOCK },
+    Row { phases: TRANSACTION, basic: 550, enhanced: One(5, 7, 708), text: "", class: Closed,
+        code: "TENANT_BLOCKED", cause: "the provider takes no mail from this tenant's addresses", remedy: "ask Microsoft's support; trial tenants are often blocked" },
+    Row { phases: TRANSACTION, basic: 550, enhanced: One(5, 7, 750), text: "", class: Closed,
+        code: "DOMAIN_NOT_REGISTERED", cause: "the sender's domain is not registered in the tenant", remedy: "add the domain to the tenant" },
+    // The provider is in trouble.
+    Row { phases: ANYWHERE, basic: 421, enhanced: One(4, 3, 2), text: "", class: Unavailable,
+        code: "SERVER_UNAVAILABLE", cause: "the SMTP server does not serve now", remedy: TRANSIENT },
+    // https://github.com/datalust/seq-app-htmlemail/issues/101
+    Row { phases: ANYWHERE, basic: 451, enhanced: One(4, 7, 0), text: "temporary server error", class: Unavailable,
+        code: "SERVER_UNAVAILABLE", cause: "the provider's front end is in trouble", remedy: TRANSIENT },
+    Row { phases: ANYWHERE, basic: 451, enhanced: One(4, 3, 111), text: "", class: Unavailable,
+        code: "SERVER_UNAVAILABLE", cause: "the provider's front end is in trouble", remedy: TRANSIENT },
+    Row { phases: TRANSACTION, basic: 451, enhanced: One(4, 4, 3), text: "attr", class: Unavailable,
+        code: "SERVER_UNAVAILABLE", cause: "the provider's front end is in trouble", remedy: TRANSIENT },
+    Row { phases: TRANSACTION, basic: 451, enhanced: Range(4, 4, 24..=28), text: "", class: Unavailable,
+        code: "SERVER_UNAVAILABLE", cause: "the provider's front end is in trouble", remedy: TRANSIENT },
+    Row { phases: ANYWHERE, basic: 451, enhanced: One(4, 7, 700), text: "", class: Unavailable,
+        code: "SERVER_UNAVAILABLE", cause: "the provider's front end is in trouble", remedy: TRANSIENT },
+    Row { phases: ANYWHERE, basic: 421, enhanced: Any, text: "", class: Unavailable,
+        code: "SERVER_UNAVAILABLE", cause: "the SMTP server closes the connection", remedy: TRANSIENT },
+    // This mail or this recipient.
+    Row { phases: TRANSACTION, basic: 550, enhanced: One(5, 7, 703), text: "", class: Refused,
+        code: "PROVIDER_REFUSED", cause: "the tenant's allow and block list refuses the mail", remedy: "" },
+    Row { phases: CONTENT, basic: 550, enhanced: One(5, 6, 11), text: "", class: Refused,
+        code: "PROVIDER_REFUSED", cause: "the mail has a bare line feed", remedy: "" },
+    Row { phases: CONTENT, basic: 550, enhanced: One(5, 7, 512), text: "", class: Refused,
+        code: "PROVIDER_REFUSED", cause: "the header `From` is missing or not valid", remedy: "" },
+    Row { phases: RCPT, basic: 550, enhanced: One(5, 5, 105), text: "", class: Refused,
+        code: "PROVIDER_REFUSED", cause: "High Volume Email sends to internal recipients only", remedy: "" },
+];

@@ -1,0 +1,239 @@
+//! A connection: drives a session over a stream, with a dead line for every phase.
+
+use std::future::poll_fn;
+use std::io;
+use std::pin::Pin;
+use std::task::Poll;
+
+use nuncio_core::address::EmailAddress;
+use nuncio_core::ports::mail::BodyGate;
+use nuncio_core::reply::SmtpReply;
+use nuncio_tls::trust::Trust;
+use rustls_pki_types::ServerName;
+use tokio::io::{AsyncRead as _, AsyncReadExt as _, AsyncWriteExt as _, ReadBuf};
+use tokio::time::{Instant, timeout_at};
+use tokio_rustls::TlsConnector;
+
+use crate::auth::Login;
+use crate::failure::{Failure, Problem};
+use crate::network::Io;
+use crate::phase::Phase;
+use crate::session::transaction::{Envelope, Replies};
+use crate::session::{Event, Session, Step};
+
+/// The portion of a mail that is written under one dead line, in bytes.
+const PORTION_BYTES: usize = 64 * 1024;
+/// How much is read at once, in bytes.
+const READ_BYTES: usize = 4096;
+
+/// A connection to a server.
+pub struct Connection {
+    stream: Box<dyn Io>,
+    session: Session,
+}
+
+/// What came of handing a mail over.
+#[derive(Debug)]
+pub enum Delivered {
+    /// The server answered to everything that it was asked.
+    Ended(Replies),
+    /// The server cannot take such a mail; nuncio says so in its place.
+    RefusedHere(SmtpReply),
+    /// The gate was shut. The connection must not be used again.
+    Abandoned,
+    /// The connection broke; [`Phase::may_be_taken`] tells what that means to the mail.
+    Broken { failure: Failure, replies: Replies },
+}
+
+/// What was agreed on for TLS.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TlsDetail {
+    pub version: String,
+    pub cipher: String,
+}
+
+impl Connection {
+    pub fn new(stream: Box<dyn Io>, session: Session) -> Self {
+        Self { stream, session }
+    }
+
+    pub fn session(&self) -> &Session {
+        &self.session
+    }
+
+    /// Talks until something is to be decided. `until` is the dead line of the whole, beside that of
+    /// each phase.
+    pub async fn advance(&mut self, until: Option<Instant>) -> Result<Event, Failure> {
+        loop {
+            let phase = self.session.phase();
+            let step = self.session.step();
+            match step.map_err(|error| Failure { phase, problem: Problem::Session(error) })? {
+                Step::Event(event) => return Ok(event),
+                Step::Write(bytes) => self.write(self.session.phase(), until, &bytes).await?,
+                Step::Read => self.read(self.session.phase(), until).await?,
+            }
+        }
+    }
+
+    /// Makes the TLS connection that [`Event::StartTls`] asks for.
+    pub async fn start_tls(
+        self,
+        host: &str,
+        trust: &Trust,
+        until: Instant,
+    ) -> Result<(Self, TlsDetail), Failure> {
+        let Self { stream, mut session } = self;
+        let (stream, detail) = secure(stream, host, trust, until).await?;
+        session.tls_started();
+        Ok((Self { stream, session }, detail))
+    }
+
+    /// Logs in; the session must have said [`Event::Hello`].
+    pub async fn login(&mut self, login: &Login, until: Instant) -> Result<(), Failure> {
+        let begun = self.session.login(login);
+        begun.map_err(|error| Failure { phase: Phase::Auth, problem: Problem::Session(error) })?;
+        self.advance(Some(until)).await.map(|_ready| ())
+    }
+
+    /// Hands a mail over. `wire` is its content in the form of [`stuff`](crate::dots::stuff).
+    pub async fn deliver(
+        &mut self,
+        envelope: &Envelope,
+        wire: &[u8],
+        gate: &dyn BodyGate,
+    ) -> Delivered {
+        if let Err(refusal) = self.session.begin(envelope) {
+            return Delivered::RefusedHere(refusal);
+        }
+        match self.transact(wire, gate).await {
+            Ok(true) => Delivered::Ended(self.session.take_replies()),
+            Ok(false) => Delivered::Abandoned,
+            Err(failure) => Delivered::Broken { failure, replies: self.session.take_replies() },
+        }
+    }
+
+    /// Begins a transaction only to see whether the sender is allowed, and takes it back.
+    pub async fn try_sender(
+        &mut self,
+        sender: &EmailAddress,
+        until: Instant,
+    ) -> Result<SmtpReply, Failure> {
+        self.session.try_sender(sender);
+        self.advance(Some(until)).await?;
+        let reply = self.session.take_replies().mail;
+        Ok(reply.expect("the session ends the trial only after the reply to MAIL"))
+    }
+
+    /// Whether the server has neither closed the connection nor said anything unasked.
+    pub async fn is_quiet(&mut self) -> bool {
+        let mut byte = [0];
+        let mut buffer = ReadBuf::new(&mut byte);
+        poll_fn(|context| {
+            let read = Pin::new(&mut self.stream).poll_read(context, &mut buffer);
+            Poll::Ready(read.is_pending())
+        })
+        .await
+    }
+
+    /// Says goodbye and closes. What goes wrong here matters to nobody.
+    pub async fn quit(mut self) {
+        self.session.quit();
+        let until = Instant::now() + Phase::Quit.limit();
+        if self.advance(Some(until)).await.is_ok() {
+            drop(within(Phase::Quit, Some(until), self.stream.shutdown()).await);
+        }
+    }
+
+    /// Whether the transaction went to its end; not if the gate was shut.
+    async fn transact(&mut self, wire: &[u8], gate: &dyn BodyGate) -> Result<bool, Failure> {
+        if self.advance(None).await? == Event::Body {
+            if !gate.open().await {
+                return Ok(false);
+            }
+            self.send_body(wire).await?;
+            self.advance(None).await?;
+        }
+        Ok(true)
+    }
+
+    async fn send_body(&mut self, wire: &[u8]) -> Result<(), Failure> {
+        let last = wire.len().saturating_sub(1) / PORTION_BYTES * PORTION_BYTES;
+        let (portions, last) = wire.split_at(last);
+        for portion in portions.chunks(PORTION_BYTES) {
+            self.write(Phase::Body, None, portion).await?;
+        }
+        // From here on the end mark may reach the server, whatever is seen on this side.
+        self.session.body_sent();
+        self.write(Phase::EndOfData, None, last).await
+    }
+
+    async fn write(
+        &mut self,
+        phase: Phase,
+        until: Option<Instant>,
+        bytes: &[u8],
+    ) -> Result<(), Failure> {
+        let write = async {
+            self.stream.write_all(bytes).await?;
+            self.stream.flush().await
+        };
+        within(phase, until, write).await
+    }
+
+    async fn read(&mut self, phase: Phase, until: Option<Instant>) -> Result<(), Failure> {
+        let mut buffer = [0; READ_BYTES];
+        let count = within(phase, until, self.stream.read(&mut buffer)).await?;
+        if count == 0 {
+            return Err(Failure { phase, problem: Problem::Closed });
+        }
+        self.session.feed(&buffer[..count]);
+        Ok(())
+    }
+}
+
+/// Makes a TLS connection over a stream.
+pub async fn secure(
+    stream: Box<dyn Io>,
+    host: &str,
+    trust: &Trust,
+    until: Instant,
+) -> Result<(Box<dyn Io>, TlsDetail), Failure> {
+    let name = ServerName::try_from(host.to_owned()).map_err(|error| {
+        Failure::io(Phase::Tls, io::Error::new(io::ErrorKind::InvalidInput, error))
+    })?;
+    let connecting = TlsConnector::from(trust.client()).connect(name, stream);
+    let stream = within(Phase::Tls, Some(until), connecting).await?;
+    let (_, connection) = stream.get_ref();
+    let show = |value: Option<String>| value.unwrap_or_default();
+    let detail = TlsDetail {
+        version: show(connection.protocol_version().and_then(|v| v.as_str()).map(str::to_owned)),
+        cipher: show(
+            connection
+                .negotiated_cipher_suite()
+                .and_then(|suite| suite.suite().as_str())
+                .map(str::to_owned),
+        ),
+    };
+    Ok((Box::new(stream), detail))
+}
+
+/// Waits under the dead line of the phase and, if given, that of the whole.
+pub(crate) async fn within<T>(
+    phase: Phase,
+    until: Option<Instant>,
+    work: impl Future<Output = io::Result<T>>,
+) -> Result<T, Failure> {
+    let started = Instant::now();
+    let limit = started + phase.limit();
+    let until = until.map_or(limit, |until| until.min(limit));
+    match timeout_at(until, work).await {
+        Ok(done) => done.map_err(|error| Failure::io(phase, error)),
+        Err(_elapsed) => {
+            let waited = until.saturating_duration_since(started);
+            Err(Failure { phase, problem: Problem::TimedOut(waited) })
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,272 @@
+//! Why a connection could not be made or broke, and what to do about it.
+
+use std::io;
+use std::time::Duration;
+
+use nuncio_core::job::Reason;
+use nuncio_core::outcome::SendOutcome;
+use nuncio_core::reply::SmtpReply;
+use nuncio_core::smtp_test::StageError;
+use nuncio_runtime::chain::Chain;
+use nuncio_tls::diagnosis::{Server, diagnose};
+use nuncio_tls::trust::TrustError;
+
+use crate::auth::{Challenge, Mechanism};
+use crate::classify::{Class, Finding, classify};
+use crate::phase::Phase;
+use crate::session::SessionError;
+
+/// What went wrong between nuncio and the server, and when.
+#[derive(Debug, thiserror::Error)]
+#[error("{problem} while {}", phase.doing())]
+pub struct Failure {
+    pub phase: Phase,
+    #[source]
+    pub problem: Problem,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum Problem {
+    #[error("no answer within {} s", .0.as_secs())]
+    TimedOut(Duration),
+    #[error("the server closed the connection")]
+    Closed,
+    #[error("the connection broke")]
+    Io(#[source] io::Error),
+    #[error("the authorities to trust could not be read")]
+    Trust(#[source] TrustError),
+    #[error("the server did not keep to the protocol, or refused")]
+    Session(#[source] SessionError),
+}
+
+impl Failure {
+    pub fn io(phase: Phase, error: io::Error) -> Self {
+        let closed = matches!(
+            error.kind(),
+            io::ErrorKind::UnexpectedEof
+                | io::ErrorKind::ConnectionReset
+                | io::ErrorKind::ConnectionAborted
+                | io::ErrorKind::BrokenPipe
+        );
+        let keep = phase == Phase::Tls || !closed;
+        let problem = if keep { Problem::Io(error) } else { Problem::Closed };
+        Self { phase, problem }
+    }
+
+    /// What it means to an operator. `host` and `port` are those of the settings.
+    pub fn explain(&self, host: &str, port: u16) -> StageError {
+        let server = Server { role: "the SMTP server", host, port };
+        let doing = self.phase.doing();
+        match &self.problem {
+            Problem::TimedOut(waited) => stage_error(
+                "CONNECTION_TIMED_OUT",
+                format!(
+                    "{server} did not answer within {} s while {doing} (direct, no proxy configured)",
+                    waited.as_secs()
+                ),
+                "check host and port, that a firewall lets this node out to it, and the connection \
+                 time-out",
+            ),
+            Problem::Closed => stage_error(
+                "CONNECTION_CLOSED",
+                format!("{server} closed the connection while {doing}"),
+                "check port and encryption; if both are right, ask the server's operator",
+            ),
+            Problem::Io(error) => explain_io(self.phase, error, server),
+            Problem::Trust(error) => stage_error(
+                "INVALID_CA_CERTIFICATES",
+                format!("`ca_certificates_pem`: {}", Chain(error)),
+                "give certificates in PEM, beginning with `-----BEGIN CERTIFICATE-----`",
+            ),
+            Problem::Session(error) => explain_session(error, server),
+        }
+    }
+
+    /// What it means to a mail that has certainly not been taken.
+    pub fn outcome(&self, host: &str, port: u16) -> SendOutcome {
+        if let Problem::Session(SessionError::Refused { phase, reply }) = &self.problem {
+            let finding = classify(*phase, reply);
+            return of_the_way(&finding, finding.reason(reply));
+        }
+        let StageError { code, cause, remedy, .. } = self.explain(host, port);
+        let mut reason = Reason::new(&code, cause).remedy(remedy);
+        if let Problem::Session(SessionError::LoginRefused { mechanism, reply, challenge }) =
+            &self.problem
+        {
+            reason = reason.reply(reply.clone());
+            return of_the_way(&login_finding(*mechanism, reply, challenge.as_ref()), reason);
+        }
+        if self.needs_a_person(&code) {
+            SendOutcome::Closed { reason }
+        } else {
+            SendOutcome::Unavailable { reason, retry_after: None }
+        }
+    }
+
+    /// Whether a fresh token may help.
+    pub fn is_login_refused(&self) -> bool {
+        match &self.problem {
+            Problem::Session(SessionError::LoginRefused { mechanism, reply, challenge }) => {
+                login_finding(*mechanism, reply, challenge.as_ref()).class == Class::Login
+            }
+            Problem::Session(_)
+            | Problem::TimedOut(_)
+            | Problem::Closed
+            | Problem::Io(_)
+            | Problem::Trust(_) => false,
+        }
+    }
+
+    fn needs_a_person(&self, code: &str) -> bool {
+        match &self.problem {
+            Problem::TimedOut(_) | Problem::Closed => false,
+            // A handshake may break by chance; a certificate that is not trusted stays so.
+            Problem::Io(_) => self.phase == Phase::Tls && code != nuncio_tls::diagnosis::TLS_FAILED,
+            Problem::Trust(_) => true,
+            Problem::Session(error) => match error {
+                SessionError::StartTlsNotOffered
+                | SessionError::StartTlsInjection
+                | SessionError::NoMechanism { .. }
+                | SessionError::LoginWithoutTls => true,
+                SessionError::Refused { .. }
+                | SessionError::LoginRefused { .. }
+                | SessionError::Unexpected { .. }
+                | SessionError::Unreadable(_) => false,
+            },
+        }
+    }
+}
+
+fn of_the_way(finding: &Finding, reason: Reason) -> SendOutcome {
+    match finding.class {
+        Class::Throttled(retry_after) => SendOutcome::Throttled { reason, retry_after },
+        Class::Unavailable | Class::Deferred => {
+            SendOutcome::Unavailable { reason, retry_after: None }
+        }
+        Class::Login | Class::Closed | Class::Sender | Class::SessionLost | Class::Refused => {
+            SendOutcome::Closed { reason }
+        }
+    }
+}
+
+/// What a refused login means: the error challenge may know better than the reply behind it.
+pub fn login_finding(
+    mechanism: Mechanism,
+    reply: &SmtpReply,
+    challenge: Option<&Challenge>,
+) -> Finding {
+    let finding = classify(Phase::Auth, reply);
+    let status = challenge.and_then(|challenge| challenge.status.as_deref()).unwrap_or_default();
+    if finding.class != Class::Login {
+        return finding;
+    }
+    if mechanism != Mechanism::Xoauth2 {
+        return Finding {
+            class: Class::Closed,
+            code: "INVALID_PASSWORD",
+            cause: "the SMTP server refused user name or password",
+            remedy: "check user name and password, and whether the server takes passwords at all",
+        };
+    }
+    if status.len() == 3 && status.starts_with('5') {
+        return Finding {
+            class: Class::Unavailable,
+            code: "LOGIN_UNAVAILABLE",
+            cause: "the SMTP server could not check the token",
+            remedy: "wait; if it lasts, ask the provider",
+        };
+    }
+    if status == "403" {
+        return Finding { class: Class::Closed, ..finding };
+    }
+    finding
+}
+
+fn explain_io(phase: Phase, error: &io::Error, server: Server<'_>) -> StageError {
+    match phase {
+        Phase::Tls => diagnose(server, error),
+        Phase::Dns => stage_error(
+            "HOST_NOT_FOUND",
+            format!("the host `{}` of the SMTP server could not be found: {error}", server.host),
+            "check the host name, and the name servers of this node",
+        ),
+        Phase::Connect if error.kind() == io::ErrorKind::ConnectionRefused => stage_error(
+            "CONNECTION_REFUSED",
+            format!(
+                "{server} refused the connection: nothing listens there (direct, no proxy configured)"
+            ),
+            "check host and port (587 for STARTTLS, 465 for TLS), and that the server runs",
+        ),
+        Phase::Connect
+        | Phase::Greeting
+        | Phase::Ehlo
+        | Phase::StartTls
+        | Phase::Auth
+        | Phase::Reset
+        | Phase::Mail
+        | Phase::Rcpt
+        | Phase::Data
+        | Phase::Body
+        | Phase::EndOfData
+        | Phase::Quit => stage_error(
+            "CONNECTION_FAILED",
+            format!("the connection to {server} failed while {}: {error}", phase.doing()),
+            "check the network between this node and the server",
+        ),
+    }
+}
+
+fn explain_session(error: &SessionError, server: Server<'_>) -> StageError {
+    let (code, remedy) = match error {
+        SessionError::Refused { phase, reply } => {
+            let finding = classify(*phase, reply);
+            (finding.code, finding.remedy)
+        }
+        SessionError::LoginRefused { mechanism, reply, challenge } => {
+            return explain_login(*mechanism, reply, challenge.as_ref(), server);
+        }
+        SessionError::StartTlsNotOffered => (
+            "STARTTLS_NOT_OFFERED",
+            "check host and port; if they are right, something between the node and the server may \
+             strip STARTTLS to read the mail (some firewalls inspect SMTP)",
+        ),
+        SessionError::StartTlsInjection => (
+            "STARTTLS_INJECTED",
+            "somebody between the node and the server may be tampering with the connection; look into it",
+        ),
+        SessionError::NoMechanism { .. } => (
+            "MECHANISM_NOT_OFFERED",
+            "choose another authentication method; if the server should offer it, check host, port and \
+             encryption",
+        ),
+        SessionError::LoginWithoutTls => {
+            ("LOGIN_WITHOUT_TLS", "choose the encryption STARTTLS or TLS, or no authentication")
+        }
+        SessionError::Unexpected { .. } | SessionError::Unreadable(_) => (
+            "NOT_SMTP",
+            "check host, port and encryption: this does not look like an SMTP server of this kind",
+        ),
+    };
+    stage_error(code, format!("{server}: {}", Chain(error)), remedy)
+}
+
+fn explain_login(
+    mechanism: Mechanism,
+    reply: &SmtpReply,
+    challenge: Option<&Challenge>,
+    server: Server<'_>,
+) -> StageError {
+    let finding = login_finding(mechanism, reply, challenge);
+    let details = challenge.map(|one| format!("; its reason: {}", one.text)).unwrap_or_default();
+    let cause = format!("{}: {server} answered `{reply}`{details}", finding.cause);
+    stage_error(finding.code, cause, finding.remedy)
+}
+
+fn stage_error(code: &str, cause: String, remedy: &str) -> StageError {
+    StageError {
+        code: code.to_owned(),
+        cause,
+        remedy: remedy.to_owned(),
+        presented_chain: Vec::new(),
+    }
+}

@@ -1,0 +1,133 @@
+//! From the replies of a transaction to the outcome of an attempt.
+
+use nuncio_core::job::Reason;
+use nuncio_core::outcome::{SendOutcome, Verdict};
+use nuncio_core::reply::SmtpReply;
+
+use crate::classify::{Class, Finding, classify};
+use crate::phase::Phase;
+use crate::session::transaction::Replies;
+
+/// Whom a mail names as its sender.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SenderKind {
+    /// The mailbox of the settings.
+    Mailbox,
+    /// Somebody else, for this mail only.
+    Other,
+}
+
+/// What came of a transaction that went to its end.
+pub fn judge(replies: &Replies, sender: SenderKind) -> SendOutcome {
+    let count = replies.recipients.len();
+    if let Some(reply) = replies.mail.as_ref().filter(|reply| is_negative(reply)) {
+        return for_all(Phase::Mail, reply, vec![None; count], sender);
+    }
+    let verdicts = recipient_verdicts(replies);
+    if verdicts.iter().all(Option::is_some) {
+        return no_recipient(replies, verdicts, sender);
+    }
+    for (phase, reply) in [(Phase::Data, &replies.data), (Phase::EndOfData, &replies.end)] {
+        if let Some(reply) = reply.as_ref().filter(|reply| is_negative(reply)) {
+            return for_all(phase, reply, verdicts, sender);
+        }
+    }
+    let Some(end) = &replies.end else {
+        return lost(replies, Reason::new("OUTCOME_UNKNOWN", "the server's answer is missing"));
+    };
+    fill(verdicts, || Verdict::Accepted(end.clone()))
+}
+
+/// The outcome where the answer to the mail was lost.
+pub fn lost(replies: &Replies, reason: Reason) -> SendOutcome {
+    SendOutcome::Unknown { verdicts: recipient_verdicts(replies), reason }
+}
+
+/// The outcome of a mail that was refused as a whole, by a reply that nuncio made up.
+pub fn refused_here(reply: &SmtpReply, recipients: usize) -> SendOutcome {
+    fill(vec![None; recipients], || Verdict::Refused(reply.clone()))
+}
+
+/// Verdicts on those who were not accepted at RCPT.
+fn recipient_verdicts(replies: &Replies) -> Vec<Option<Verdict>> {
+    let verdict = |reply: &SmtpReply| match classify(Phase::Rcpt, reply).class {
+        Class::Deferred | Class::Unavailable | Class::Throttled(_) => {
+            Verdict::Deferred(reply.clone())
+        }
+        Class::Refused | Class::Closed | Class::Sender | Class::Login | Class::SessionLost => {
+            Verdict::Refused(reply.clone())
+        }
+    };
+    let negative = |reply: &Option<SmtpReply>| reply.clone().filter(is_negative);
+    replies.recipients.iter().map(|reply| negative(reply).as_ref().map(verdict)).collect()
+}
+
+/// Nobody was accepted. If the way is to blame for one, it is for all.
+fn no_recipient(
+    replies: &Replies,
+    verdicts: Vec<Option<Verdict>>,
+    sender: SenderKind,
+) -> SendOutcome {
+    let findings = replies.recipients.iter().flatten().map(|r| (r, classify(Phase::Rcpt, r)));
+    let mut of_the_way = findings.filter_map(|(reply, finding)| way(&finding, reply, sender));
+    of_the_way.next().unwrap_or_else(|| judged(verdicts))
+}
+
+fn for_all(
+    phase: Phase,
+    reply: &SmtpReply,
+    verdicts: Vec<Option<Verdict>>,
+    sender: SenderKind,
+) -> SendOutcome {
+    let finding = classify(phase, reply);
+    if let Some(outcome) = way(&finding, reply, sender) {
+        return outcome;
+    }
+    fill(verdicts, || match finding.class {
+        Class::Deferred => Verdict::Deferred(reply.clone()),
+        Class::Refused
+        | Class::Sender
+        | Class::Login
+        | Class::Closed
+        | Class::SessionLost
+        | Class::Unavailable
+        | Class::Throttled(_) => Verdict::Refused(reply.clone()),
+    })
+}
+
+/// The outcome, if the reply is about the way to the provider.
+fn way(finding: &Finding, reply: &SmtpReply, sender: SenderKind) -> Option<SendOutcome> {
+    let reason = || finding.reason(reply);
+    match finding.class {
+        Class::Closed | Class::Login | Class::SessionLost => {
+            Some(SendOutcome::Closed { reason: reason() })
+        }
+        // A sender that one mail asks for must not stop the mail of all others.
+        Class::Sender => {
+            (sender == SenderKind::Mailbox).then(|| SendOutcome::Closed { reason: reason() })
+        }
+        Class::Unavailable => {
+            Some(SendOutcome::Unavailable { reason: reason(), retry_after: None })
+        }
+        Class::Throttled(retry_after) => {
+            Some(SendOutcome::Throttled { reason: reason(), retry_after })
+        }
+        Class::Deferred | Class::Refused => None,
+    }
+}
+
+fn fill(verdicts: Vec<Option<Verdict>>, other: impl Fn() -> Verdict) -> SendOutcome {
+    let filled = verdicts.into_iter().map(|one| one.unwrap_or_else(&other));
+    SendOutcome::Judged(filled.collect())
+}
+
+fn judged(verdicts: Vec<Option<Verdict>>) -> SendOutcome {
+    SendOutcome::Judged(verdicts.into_iter().flatten().collect())
+}
+
+fn is_negative(reply: &SmtpReply) -> bool {
+    400 <= reply.code
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,174 @@
+//! Builds the message: headers and MIME, by lettre.
+
+use std::time::{Duration, SystemTime};
+
+use jiff::Timestamp;
+use lettre::address::Envelope as LettreEnvelope;
+use lettre::message::header::{
+    ContentTransferEncoding, ContentType, HeaderName, HeaderValue, MessageId,
+};
+use lettre::message::{Attachment as LettreAttachment, Body, Mailbox as LettreMailbox};
+use lettre::message::{Message as LettreMessage, MessageBuilder, MultiPart, SinglePart};
+use nuncio_core::address::{EmailAddress, Mailbox};
+use nuncio_core::mail::{Attachment, Mail, RecipientKind};
+use nuncio_core::ports::mail::OutgoingMail;
+
+use crate::dots::stuff;
+use crate::session::transaction::Envelope;
+
+/// The type of an attachment whose own type does not go with base64.
+const BYTES: &str = "application/octet-stream";
+
+/// A message that is ready for the wire, and what the server must know of it.
+#[derive(Debug)]
+pub struct Message {
+    pub envelope: Envelope,
+    /// As [`stuff`] makes it.
+    pub wire: Vec<u8>,
+}
+
+/// The mail makes no message. Mails are checked when they are taken, so this is a fault of nuncio.
+#[derive(Debug, thiserror::Error)]
+#[error("the message could not be built")]
+pub struct BuildError(#[source] lettre::error::Error);
+
+/// Builds the message. The sender is the mail's own or else `mailbox`.
+///
+/// Blind copies show up in the envelope only. Every attempt gives the same headers.
+pub fn build(outgoing: &OutgoingMail, mailbox: &EmailAddress) -> Result<Message, BuildError> {
+    let mail = &outgoing.mail;
+    let from = mail.from.clone().unwrap_or_else(|| Mailbox::from(mailbox.clone()));
+    let bytes = add_content(headers(outgoing, &from), mail).map_err(BuildError)?.formatted();
+    let envelope = Envelope {
+        from: from.address,
+        recipients: outgoing.recipients.clone(),
+        size: bytes.len() as u64,
+        is_eight_bit: !bytes.is_ascii(),
+        needs_smtputf8: needs_smtputf8(outgoing, mailbox),
+    };
+    Ok(Message { envelope, wire: stuff(bytes) })
+}
+
+fn headers(outgoing: &OutgoingMail, from: &Mailbox) -> MessageBuilder {
+    let mail = &outgoing.mail;
+    // lettre wants an envelope; ours is built beside it.
+    let anybody = lettre_address(&from.address);
+    let envelope = LettreEnvelope::new(None, vec![anybody]).expect("it has a recipient");
+    let mut builder = LettreMessage::builder()
+        .envelope(envelope)
+        .date(system_time(outgoing.date))
+        .from(lettre_mailbox(from))
+        .header(MessageId::from(outgoing.message_id.clone()))
+        .subject(&mail.subject);
+    if let Some(reply_to) = &mail.reply_to {
+        builder = builder.reply_to(lettre_mailbox(reply_to));
+    }
+    let mut is_anybody_named = false;
+    for recipient in &mail.recipients {
+        let mailbox = lettre_mailbox(&recipient.mailbox);
+        match recipient.kind {
+            RecipientKind::To => builder = builder.to(mailbox),
+            RecipientKind::Cc => builder = builder.cc(mailbox),
+            RecipientKind::Bcc => continue,
+        }
+        is_anybody_named = true;
+    }
+    if is_anybody_named { builder } else { builder.raw_header(undisclosed()) }
+}
+
+/// An empty group (RFC 5322, section 3.4), as a mail without any recipient field looks suspicious.
+fn undisclosed() -> HeaderValue {
+    let group = "undisclosed-recipients:;".to_owned();
+    let name = HeaderName::new_from_ascii_str("To");
+    HeaderValue::dangerous_new_pre_encoded(name, group.clone(), group)
+}
+
+fn add_content(
+    builder: MessageBuilder,
+    mail: &Mail,
+) -> Result<LettreMessage, lettre::error::Error> {
+    let plain = mail.text.as_ref().map(|text| SinglePart::plain(crlf(text.expose())));
+    let html = mail.html.as_ref().map(|html| SinglePart::html(crlf(html.expose())));
+    let body = match (plain, html) {
+        (Some(plain), Some(html)) => {
+            // The last part is the best one (RFC 2046, section 5.1.4).
+            Content::Multi(MultiPart::alternative().singlepart(plain).singlepart(html))
+        }
+        (Some(one), None) | (None, Some(one)) => Content::Single(one),
+        (None, None) => Content::Single(SinglePart::plain(String::new())),
+    };
+    if mail.attachments.is_empty() {
+        return match body {
+            Content::Single(part) => builder.singlepart(part),
+            Content::Multi(parts) => builder.multipart(parts),
+        };
+    }
+    let mixed = match body {
+        Content::Single(part) => MultiPart::mixed().singlepart(part),
+        Content::Multi(parts) => MultiPart::mixed().multipart(parts),
+    };
+    builder.multipart(mail.attachments.iter().fold(mixed, |mixed, one| mixed.singlepart(file(one))))
+}
+
+enum Content {
+    Single(SinglePart),
+    Multi(MultiPart),
+}
+
+/// The attachment in base64, whatever it holds: its line ends are nobody's to change.
+fn file(attachment: &Attachment) -> SinglePart {
+    let body = Body::new_with_encoding(attachment.content.clone(), ContentTransferEncoding::Base64);
+    let body = body.unwrap_or_else(Body::new);
+    let kind = attachment.content_type.to_ascii_lowercase();
+    // Parts of these types must not be in base64 (RFC 2046, section 5; RFC 2045, section 6.4).
+    let is_composite = kind.starts_with("multipart/") || kind.starts_with("message/");
+    let kind = if is_composite { BYTES } else { &attachment.content_type };
+    let bytes = || ContentType::parse(BYTES).expect("it is a media type");
+    let kind = ContentType::parse(kind).unwrap_or_else(|_error| bytes());
+    LettreAttachment::new(attachment.file_name.clone()).body(body, kind)
+}
+
+fn crlf(text: &str) -> String {
+    let mut out = String::with_capacity(text.len() + text.len() / 32);
+    let mut characters = text.chars().peekable();
+    while let Some(character) = characters.next() {
+        match character {
+            '\r' => {
+                characters.next_if_eq(&'\n');
+                out.push_str("\r\n");
+            }
+            '\n' => out.push_str("\r\n"),
+            other => out.push(other),
+        }
+    }
+    out
+}
+
+fn needs_smtputf8(outgoing: &OutgoingMail, mailbox: &EmailAddress) -> bool {
+    let mail = &outgoing.mail;
+    let sender = mail.from.as_ref().map_or(mailbox, |from| &from.address);
+    let named = mail.recipients.iter().filter(|one| one.kind != RecipientKind::Bcc);
+    let mut addresses = std::iter::once(sender)
+        .chain(mail.reply_to.iter().map(|reply_to| &reply_to.address))
+        .chain(named.map(|one| &one.mailbox.address))
+        .chain(&outgoing.recipients);
+    addresses.any(EmailAddress::needs_smtputf8)
+}
+
+/// The `Date` header counts whole seconds.
+fn system_time(time: Timestamp) -> SystemTime {
+    SystemTime::UNIX_EPOCH + Duration::from_secs(time.as_second().try_into().unwrap_or_default())
+}
+
+fn lettre_mailbox(mailbox: &Mailbox) -> LettreMailbox {
+    LettreMailbox::new(mailbox.display_name.clone(), lettre_address(&mailbox.address))
+}
+
+/// Without lettre's own check: ours has passed, and the two need not agree in every corner.
+fn lettre_address(address: &EmailAddress) -> lettre::Address {
+    let (user, domain) = address.as_str().rsplit_once('@').expect("an address has an `@`");
+    lettre::Address::new_dangerous(user, domain)
+}
+
+#[cfg(test)]
+mod tests;

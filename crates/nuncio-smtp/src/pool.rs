@@ -1,0 +1,158 @@
+//! Keeps connections for the next mail.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use tokio::sync::Notify;
+use tokio::time::Instant;
+
+use crate::connection::Connection;
+
+/// How long a connection may lie idle. Exchange closes idle ones after some minutes:
+/// <https://github.com/foxcpp/maddy/issues/693>.
+const IDLE_MAX: Duration = Duration::from_mins(1);
+/// How old a connection may grow. Exchange ends sessions after about 20 minutes:
+/// <https://github.com/haraka/Haraka/issues/2321>.
+const AGE_MAX: Duration = Duration::from_mins(10);
+/// How many mails may go over one connection.
+const MESSAGES_MAX: u32 = 100;
+/// A connection is not used in the last moments of the token that it logged in with.
+const TOKEN_MARGIN: Duration = Duration::from_mins(1);
+
+/// The connections of one mailbox.
+#[derive(Default)]
+pub struct Pool {
+    state: Mutex<State>,
+    freed: Notify,
+    open: Arc<AtomicUsize>,
+}
+
+/// A connection that is ready for a transaction.
+pub struct Link {
+    pub connection: Connection,
+    /// Of the settings that it was made with.
+    pub generation: i64,
+    /// When the token ends that it logged in with.
+    pub token_until: Option<Timestamp>,
+    messages: u32,
+    opened: Instant,
+    used: Instant,
+    _counted: Counted,
+}
+
+/// The right to use one connection; dropping it gives it back.
+pub struct Slot<'a>(&'a Pool);
+
+#[derive(Default)]
+struct State {
+    /// The last used comes last.
+    idle: Vec<Link>,
+    busy: usize,
+    generation: i64,
+}
+
+/// Counts an open connection as long as it lives.
+struct Counted(Arc<AtomicUsize>);
+
+impl Pool {
+    /// Waits for the right to use a connection: at most `connections_max` of them are open.
+    ///
+    /// Also gives the connections of older settings, to be closed first.
+    pub async fn acquire(&self, generation: i64, connections_max: u32) -> (Slot<'_>, Vec<Link>) {
+        loop {
+            let freed = self.freed.notified();
+            if let Some(outdated) = self.try_acquire(generation, connections_max) {
+                return (Slot(self), outdated);
+            }
+            freed.await;
+        }
+    }
+
+    /// An idle connection, the last used first.
+    pub fn take_idle(&self) -> Option<Link> {
+        self.lock().idle.pop()
+    }
+
+    /// Keeps a connection for the next mail, or gives it back if it was made with older settings.
+    pub fn keep(&self, mut link: Link) -> Option<Link> {
+        let mut state = self.lock();
+        if link.generation != state.generation {
+            return Some(link);
+        }
+        link.used = Instant::now();
+        link.messages += 1;
+        state.idle.push(link);
+        None
+    }
+
+    /// The idle connections that are of no more use; with `all` every idle one.
+    pub fn take_outworn(&self, now: Timestamp, all: bool) -> Vec<Link> {
+        let mut state = self.lock();
+        state.idle.extract_if(.., |link| all || !link.is_fit(now)).collect()
+    }
+
+    /// Counts a connection that was just made.
+    pub fn link(
+        &self,
+        connection: Connection,
+        generation: i64,
+        token_until: Option<Timestamp>,
+    ) -> Link {
+        let now = Instant::now();
+        let _counted = Counted::new(&self.open);
+        Link { connection, generation, token_until, messages: 0, opened: now, used: now, _counted }
+    }
+
+    pub fn open(&self) -> usize {
+        self.open.load(Ordering::Relaxed)
+    }
+
+    fn try_acquire(&self, generation: i64, connections_max: u32) -> Option<Vec<Link>> {
+        let mut state = self.lock();
+        if connections_max as usize <= state.busy {
+            return None;
+        }
+        state.busy += 1;
+        if state.generation < generation {
+            state.generation = generation;
+            return Some(std::mem::take(&mut state.idle));
+        }
+        Some(Vec::new())
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().expect("no holder of this lock panics")
+    }
+}
+
+impl Link {
+    /// Whether it may carry another mail.
+    pub fn is_fit(&self, now: Timestamp) -> bool {
+        self.used.elapsed() < IDLE_MAX
+            && self.opened.elapsed() < AGE_MAX
+            && self.messages < MESSAGES_MAX
+            && self.token_until.is_none_or(|until| now + TOKEN_MARGIN < until)
+    }
+}
+
+impl Drop for Slot<'_> {
+    fn drop(&mut self) {
+        self.0.lock().busy -= 1;
+        self.0.freed.notify_one();
+    }
+}
+
+impl Counted {
+    fn new(count: &Arc<AtomicUsize>) -> Self {
+        count.fetch_add(1, Ordering::Relaxed);
+        Self(Arc::clone(count))
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}

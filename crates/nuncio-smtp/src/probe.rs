@@ -1,0 +1,249 @@
+//! Tests settings stage by stage.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use nuncio_core::ports::mail::SmtpTester;
+use nuncio_core::ports::token::{Token, TokenSource};
+use nuncio_core::settings::{Authentication, Encryption, SmtpSettings};
+use nuncio_core::smtp_test::{NodeTest, StageError, StageKind, StageResult};
+use nuncio_tls::trust::Trust;
+use tokio::sync::mpsc;
+use tokio::time::Instant;
+
+use crate::auth::Login;
+use crate::claims::Claims;
+use crate::classify::classify;
+use crate::connection::{Connection, TlsDetail, secure};
+use crate::ehlo_name::ehlo_name;
+use crate::failure::{Failure, Problem};
+use crate::network::{Io, Network, Tcp, connect, resolve};
+use crate::phase::Phase;
+use crate::probe::report::Report;
+use crate::session::{Event, Session};
+use crate::transport::token_request;
+
+mod report;
+
+/// Tests settings from this node, over a connection and with a token of its own.
+pub struct SmtpProbe {
+    tokens: Arc<dyn TokenSource>,
+    network: Arc<dyn Network>,
+    ehlo_name: String,
+    node: String,
+}
+
+impl SmtpProbe {
+    /// `host_name` is what this node calls itself to servers, `node` what it is called by operators.
+    pub fn new(tokens: Arc<dyn TokenSource>, host_name: &str, node: &str) -> Self {
+        Self::over(Arc::new(Tcp), tokens, host_name, node)
+    }
+
+    pub(crate) fn over(
+        network: Arc<dyn Network>,
+        tokens: Arc<dyn TokenSource>,
+        host_name: &str,
+        node: &str,
+    ) -> Self {
+        Self { tokens, network, ehlo_name: ehlo_name(host_name), node: node.to_owned() }
+    }
+
+    /// DNS, TCP and TLS: nothing if one of them failed.
+    async fn reach(
+        &self,
+        settings: &SmtpSettings,
+        until: Instant,
+        report: &mut Report,
+    ) -> Option<Connection> {
+        let (host, port) = (&settings.host, settings.port);
+        let addresses = resolve(&*self.network, host, port, until).await;
+        let addresses = report.failure(StageKind::Dns, settings, addresses).await?;
+        let list: Vec<String> = addresses.iter().map(|one| one.ip().to_string()).collect();
+        report.passed(StageKind::Dns, format!("{host} is {}", list.join(", "))).await;
+
+        let connected = connect(&*self.network, &addresses, until).await;
+        let (stream, address) = report.failure(StageKind::Tcp, settings, connected).await?;
+        let detail = format!("connected to {address} (direct, no proxy configured)");
+        report.passed(StageKind::Tcp, detail).await;
+
+        let secured = self.encrypt(stream, settings, until).await;
+        let (connection, tls) = report.failure(StageKind::Tls, settings, secured).await?;
+        match tls {
+            Some(TlsDetail { version, cipher }) => {
+                let detail = format!("{version} with {cipher}; the certificate is trusted");
+                report.passed(StageKind::Tls, detail).await;
+            }
+            None => report.skipped(StageKind::Tls, "the settings use no encryption").await,
+        }
+        Some(connection)
+    }
+
+    async fn encrypt(
+        &self,
+        stream: Box<dyn Io>,
+        settings: &SmtpSettings,
+        until: Instant,
+    ) -> Result<(Connection, Option<TlsDetail>), Failure> {
+        let host = &settings.host;
+        let session = Session::new(&self.ehlo_name, settings.encryption);
+        if settings.encryption == Encryption::None {
+            return Ok((Connection::new(stream, session), None));
+        }
+        let trust = Trust::from_pem(&settings.ca_certificates_pem)
+            .map_err(|error| Failure { phase: Phase::Tls, problem: Problem::Trust(error) })?;
+        if settings.encryption == Encryption::Tls {
+            let (stream, tls) = secure(stream, host, &trust, until).await?;
+            return Ok((Connection::new(stream, session), Some(tls)));
+        }
+        let mut connection = Connection::new(stream, session);
+        let event = connection.advance(Some(until)).await?;
+        debug_assert_eq!(event, Event::StartTls, "a session with STARTTLS asks for it first");
+        let (connection, tls) = connection.start_tls(host, &trust, until).await?;
+        Ok((connection, Some(tls)))
+    }
+
+    /// The login for the AUTH stage: nothing if the token could not be had.
+    async fn token(&self, settings: &SmtpSettings, report: &mut Report) -> Option<Login> {
+        match &settings.authentication {
+            Authentication::None => {
+                report.skipped(StageKind::Token, "the settings use no authentication").await;
+                Some(Login::None)
+            }
+            Authentication::Password { username, password } => {
+                report.skipped(StageKind::Token, "the settings use a password").await;
+                let (username, password) = (username.clone(), password.clone());
+                Some(Login::Password { username, password })
+            }
+            Authentication::Oauth(client) => {
+                let fetched = self.tokens.fetch(token_request(settings, client)).await;
+                let Token { access_token, expires_at } = match fetched {
+                    Ok(token) => token,
+                    Err(error) => {
+                        let error = StageError {
+                            code: error.reason.code,
+                            cause: error.reason.message,
+                            remedy: error.reason.remedy,
+                            presented_chain: error.presented_chain,
+                        };
+                        report.failed(StageKind::Token, error).await;
+                        return None;
+                    }
+                };
+                let claims = Claims::read(&access_token).map_or_else(
+                    || "not a JWT, so its claims cannot be read".to_owned(),
+                    |claims| format!("claims, for diagnosis only: {}", claims.list()),
+                );
+                let detail = format!("token until {expires_at}; {claims}");
+                report.passed(StageKind::Token, detail).await;
+                let username = settings.email_address.to_string();
+                Some(Login::Oauth { username, token: access_token })
+            }
+        }
+    }
+
+    /// EHLO, AUTH and MAIL.
+    async fn talk(
+        &self,
+        connection: &mut Connection,
+        login: Option<Login>,
+        settings: &SmtpSettings,
+        until: Instant,
+        report: &mut Report,
+    ) -> Option<()> {
+        let greeted = connection.advance(Some(until)).await;
+        report.failure(StageKind::Ehlo, settings, greeted).await?;
+        let offered = connection.session().extensions().list();
+        report.passed(StageKind::Ehlo, format!("the server offers: {offered}")).await;
+
+        let Some(login) = login else {
+            report.skipped(StageKind::Auth, "there is no token").await;
+            return None;
+        };
+        let logged_in = connection.login(&login, until).await;
+        if let Err(failure) = logged_in {
+            let error = failure.explain(&settings.host, settings.port);
+            report.failed(StageKind::Auth, with_claims(error, &login)).await;
+            return None;
+        }
+        match &login {
+            Login::None => {
+                report.skipped(StageKind::Auth, "the settings use no authentication").await;
+            }
+            Login::Oauth { username, .. } | Login::Password { username, .. } => {
+                report.passed(StageKind::Auth, format!("logged in as {username}")).await;
+            }
+        }
+
+        let tried = connection.try_sender(&settings.email_address, until).await;
+        let reply = report.failure(StageKind::Mail, settings, tried).await?;
+        if reply.code < 400 {
+            report.passed(StageKind::Mail, format!("the sender is accepted: {reply}")).await;
+            return Some(());
+        }
+        let finding = classify(Phase::Mail, &reply);
+        let remedy = if finding.remedy.is_empty() {
+            "check the e-mail address, and that this mailbox may send through this server"
+        } else {
+            finding.remedy
+        };
+        let error = StageError {
+            code: "SENDER_REFUSED".to_owned(),
+            cause: format!("the server refused the sender `{}`: {reply}", settings.email_address),
+            remedy: remedy.to_owned(),
+            presented_chain: Vec::new(),
+        };
+        report.failed(StageKind::Mail, error).await;
+        Some(())
+    }
+}
+
+#[async_trait]
+impl SmtpTester for SmtpProbe {
+    async fn test(&self, settings: &SmtpSettings, stages: mpsc::Sender<StageResult>) -> NodeTest {
+        let mut report = Report::new(stages);
+        let timeout = settings.connect_timeout;
+        let until = Instant::now() + timeout;
+        let connection = self.reach(settings, until, &mut report).await;
+        if connection.is_none() {
+            report.skip_until(StageKind::Token).await;
+        }
+        // The token is independent of the server: whoever has two faults learns of both at once.
+        let before_token = Instant::now();
+        let login = self.token(settings, &mut report).await;
+        let until = until + before_token.elapsed();
+        if let Some(mut connection) = connection {
+            let usable = self.talk(&mut connection, login, settings, until, &mut report).await;
+            if usable.is_some() {
+                connection.quit().await;
+            }
+        }
+        report.skip_rest().await;
+        NodeTest { node: self.node.clone(), stages: report.into_stages() }
+    }
+}
+
+/// Adds what the token says of itself, if that is the likely cause.
+fn with_claims(error: StageError, login: &Login) -> StageError {
+    let Login::Oauth { token, .. } = login else { return error };
+    match Claims::read(token) {
+        Some(claims) if claims.is_for_graph() => StageError {
+            cause: format!(
+                "{}; the token is for Microsoft Graph ({}), which Exchange refuses at SMTP",
+                error.cause,
+                claims.list()
+            ),
+            remedy: format!(
+                "set the scope to `https://outlook.office365.com/.default` first; then {}",
+                error.remedy
+            ),
+            ..error
+        },
+        Some(claims) => {
+            StageError { cause: format!("{} (token: {})", error.cause, claims.list()), ..error }
+        }
+        None => error,
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,369 @@
+//! Hands mails over to the provider.
+
+use std::convert::Infallible;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use futures::future::join_all;
+use jiff::Timestamp;
+use nuncio_core::job::Reason;
+use nuncio_core::outcome::SendOutcome;
+use nuncio_core::ports::clock::Clock;
+use nuncio_core::ports::mail::{BodyGate, MailTransport, OutgoingMail};
+use nuncio_core::ports::token::{TokenError, TokenErrorKind, TokenRequest, TokenSource};
+use nuncio_core::reply::{EnhancedCode, SmtpReply};
+use nuncio_core::settings::{
+    Authentication, Encryption, OauthClient, SavedSmtpSettings, SmtpSettings,
+};
+use nuncio_runtime::chain::Chain;
+use nuncio_tls::trust::{Trust, TrustError};
+use tokio::time::{Instant, sleep, timeout};
+use tokio_util::sync::CancellationToken;
+use tracing::{Instrument as _, Span, debug, error, info_span};
+
+use crate::auth::Login;
+use crate::classify::{Class, classify};
+use crate::connection::{Connection, Delivered, secure};
+use crate::ehlo_name::ehlo_name;
+use crate::failure::{Failure, Problem};
+use crate::judge::{SenderKind, judge, lost, refused_here};
+use crate::message::{Message, build};
+use crate::network::{Network, Tcp, connect, resolve};
+use crate::phase::Phase;
+use crate::pool::{Link, Pool};
+use crate::session::transaction::Replies;
+use crate::session::{Event, Session, SessionError};
+
+/// How long a mail waits for a free connection. The dispatcher keeps to the limit itself, so that it
+/// need not wait.
+const SLOT_WAIT: Duration = Duration::from_secs(30);
+/// How often idle connections are looked at.
+const SWEEP_INTERVAL: Duration = Duration::from_secs(5);
+
+/// Sends mails over kept connections, at most as many as the settings allow.
+pub struct SmtpTransport {
+    tokens: Arc<dyn TokenSource>,
+    clock: Arc<dyn Clock>,
+    network: Arc<dyn Network>,
+    ehlo_name: String,
+    pool: Pool,
+    /// Of the last settings, as making it reads the system's certificates from disk.
+    trust: Mutex<Option<(String, Trust)>>,
+}
+
+/// What became of a mail on one connection.
+enum Attempt {
+    Over(SendOutcome),
+    /// The kept connection was of no use any more; nothing of the mail was sent.
+    Stale,
+}
+
+impl SmtpTransport {
+    /// `host_name` is what this node calls itself to servers.
+    pub fn new(tokens: Arc<dyn TokenSource>, clock: Arc<dyn Clock>, host_name: &str) -> Self {
+        Self::over(Arc::new(Tcp), tokens, clock, host_name)
+    }
+
+    pub(crate) fn over(
+        network: Arc<dyn Network>,
+        tokens: Arc<dyn TokenSource>,
+        clock: Arc<dyn Clock>,
+        host_name: &str,
+    ) -> Self {
+        let ehlo_name = ehlo_name(host_name);
+        Self { tokens, clock, network, ehlo_name, pool: Pool::default(), trust: Mutex::default() }
+    }
+
+    /// Closes connections that lie idle for too long, until `stop` is cancelled; then all idle ones.
+    pub async fn run(&self, stop: CancellationToken) -> Result<(), Infallible> {
+        while stop.run_until_cancelled(sleep(SWEEP_INTERVAL)).await.is_some() {
+            quit_all(self.pool.take_outworn(self.clock.now(), false)).await;
+        }
+        self.close_idle().await;
+        Ok(())
+    }
+
+    async fn hand_over(
+        &self,
+        saved: &SavedSmtpSettings,
+        mail: &OutgoingMail,
+        gate: &dyn BodyGate,
+    ) -> SendOutcome {
+        let message = match build(mail, &saved.settings.email_address) {
+            Ok(message) => message,
+            Err(fault) => {
+                error!("mail not built: {}", Chain(&fault));
+                return refused_here(&not_built(), mail.recipients.len());
+            }
+        };
+        let connections_max = saved.settings.limits.connections_max;
+        let acquire = self.pool.acquire(saved.generation, connections_max);
+        let Ok((_slot, outdated)) = timeout(SLOT_WAIT, acquire).await else {
+            let reason =
+                Reason::new("NO_FREE_CONNECTION", "all connections of the mailbox are busy");
+            return SendOutcome::Throttled { reason, retry_after: None };
+        };
+        quit_all(outdated).await;
+        if let Some(link) = self.kept(saved.generation).await {
+            match self.attempt(link, saved, &message, gate, true).await {
+                Attempt::Over(outcome) => return outcome,
+                Attempt::Stale => {
+                    debug!("kept connection was closed by the server; taking another")
+                }
+            }
+        }
+        match self.open(saved).await {
+            Ok(link) => match self.attempt(link, saved, &message, gate, false).await {
+                Attempt::Over(outcome) => outcome,
+                Attempt::Stale => unreachable!("only kept connections are stale"),
+            },
+            Err(outcome) => outcome,
+        }
+    }
+
+    /// A kept connection that the server has not closed, as far as can be seen.
+    async fn kept(&self, generation: i64) -> Option<Link> {
+        quit_all(self.pool.take_outworn(self.clock.now(), false)).await;
+        while let Some(mut link) = self.pool.take_idle() {
+            if link.generation != generation {
+                link.connection.quit().await;
+            } else if link.connection.is_quiet().await {
+                return Some(link);
+            }
+        }
+        None
+    }
+
+    async fn attempt(
+        &self,
+        mut link: Link,
+        saved: &SavedSmtpSettings,
+        message: &Message,
+        gate: &dyn BodyGate,
+        is_kept: bool,
+    ) -> Attempt {
+        let (host, port) = (&saved.settings.host, saved.settings.port);
+        let envelope = &message.envelope;
+        let sender = if envelope.from == saved.settings.email_address {
+            SenderKind::Mailbox
+        } else {
+            SenderKind::Other
+        };
+        let outcome = match link.connection.deliver(envelope, &message.wire, gate).await {
+            Delivered::Ended(replies) if is_kept && is_login_lost(&replies) => {
+                link.connection.quit().await;
+                return Attempt::Stale;
+            }
+            Delivered::Ended(replies) => {
+                record(&replies);
+                self.keep(link).await;
+                judge(&replies, sender)
+            }
+            Delivered::RefusedHere(reply) => {
+                self.keep(link).await;
+                refused_here(&reply, envelope.recipients.len())
+            }
+            Delivered::Abandoned => SendOutcome::Abandoned,
+            Delivered::Broken { failure, .. } if is_kept && is_staleness(&failure) => {
+                return Attempt::Stale;
+            }
+            Delivered::Broken { failure, replies } => broken(&failure, &replies, host, port),
+        };
+        Attempt::Over(outcome)
+    }
+
+    async fn keep(&self, link: Link) {
+        if let Some(outdated) = self.pool.keep(link) {
+            outdated.connection.quit().await;
+        }
+    }
+
+    /// Makes a connection and logs in. A refused token is replaced by a fresh one, once.
+    async fn open(&self, saved: &SavedSmtpSettings) -> Result<Link, SendOutcome> {
+        let settings = &saved.settings;
+        let outcome = |failure: &Failure| failure.outcome(&settings.host, settings.port);
+        let trust = self.trust(&settings.ca_certificates_pem).map_err(|error| {
+            outcome(&Failure { phase: Phase::Tls, problem: Problem::Trust(error) })
+        })?;
+        let (login, token_until) = self.login(settings).await?;
+        let failure = match self.connect(settings, &trust, &login).await {
+            Ok(connection) => {
+                return Ok(self.pool.link(connection, saved.generation, token_until));
+            }
+            Err(failure) => failure,
+        };
+        let (Authentication::Oauth(client), Login::Oauth { token: refused, .. }, true) =
+            (&settings.authentication, &login, failure.is_login_refused())
+        else {
+            return Err(outcome(&failure));
+        };
+        self.tokens.invalidate(token_request(settings, client), refused).await;
+        let (fresh, token_until) = self.login(settings).await?;
+        if matches!(&fresh, Login::Oauth { token, .. } if token == refused) {
+            return Err(outcome(&failure));
+        }
+        let connection = self.connect(settings, &trust, &fresh).await.map_err(|f| outcome(&f))?;
+        Ok(self.pool.link(connection, saved.generation, token_until))
+    }
+
+    async fn connect(
+        &self,
+        settings: &SmtpSettings,
+        trust: &Trust,
+        login: &Login,
+    ) -> Result<Connection, Failure> {
+        let until = Instant::now() + settings.connect_timeout;
+        let host = &settings.host;
+        let addresses = resolve(&*self.network, host, settings.port, until).await?;
+        let (mut stream, _address) = connect(&*self.network, &addresses, until).await?;
+        if settings.encryption == Encryption::Tls {
+            (stream, _) = secure(stream, host, trust, until).await?;
+        }
+        let session = Session::new(&self.ehlo_name, settings.encryption);
+        let mut connection = Connection::new(stream, session);
+        if connection.advance(Some(until)).await? == Event::StartTls {
+            (connection, _) = connection.start_tls(host, trust, until).await?;
+            connection.advance(Some(until)).await?;
+        }
+        match connection.login(login, until).await {
+            Ok(()) => Ok(connection),
+            Err(failure) => {
+                if matches!(failure.problem, Problem::Session(_)) {
+                    connection.quit().await;
+                }
+                Err(failure)
+            }
+        }
+    }
+
+    async fn login(
+        &self,
+        settings: &SmtpSettings,
+    ) -> Result<(Login, Option<Timestamp>), SendOutcome> {
+        match &settings.authentication {
+            Authentication::None => Ok((Login::None, None)),
+            Authentication::Password { username, password } => {
+                let (username, password) = (username.clone(), password.clone());
+                Ok((Login::Password { username, password }, None))
+            }
+            Authentication::Oauth(client) => {
+                let token = self.tokens.token(token_request(settings, client)).await;
+                let token = token.map_err(without_token)?;
+                let username = settings.email_address.to_string();
+                let login = Login::Oauth { username, token: token.access_token };
+                Ok((login, Some(token.expires_at)))
+            }
+        }
+    }
+
+    fn trust(&self, pem: &str) -> Result<Trust, TrustError> {
+        let mut cached = self.trust.lock().expect("no holder of this lock panics");
+        if let Some((_, trust)) = cached.as_ref().filter(|(of, _)| of == pem) {
+            return Ok(trust.clone());
+        }
+        let trust = Trust::from_pem(pem)?;
+        *cached = Some((pem.to_owned(), trust.clone()));
+        Ok(trust)
+    }
+}
+
+#[async_trait]
+impl MailTransport for SmtpTransport {
+    async fn send(
+        &self,
+        settings: &SavedSmtpSettings,
+        mail: &OutgoingMail,
+        gate: &dyn BodyGate,
+    ) -> SendOutcome {
+        let span = info_span!(
+            "smtp.transaction",
+            server.address = settings.settings.host,
+            server.port = settings.settings.port,
+            smtp.recipients = mail.recipients.len(),
+            smtp.reply.code = tracing::field::Empty,
+        );
+        self.hand_over(settings, mail, gate).instrument(span).await
+    }
+
+    fn connections(&self) -> usize {
+        self.pool.open()
+    }
+
+    async fn close_idle(&self) {
+        quit_all(self.pool.take_outworn(self.clock.now(), true)).await;
+    }
+}
+
+pub(crate) fn token_request<'a>(
+    settings: &'a SmtpSettings,
+    client: &'a OauthClient,
+) -> TokenRequest<'a> {
+    TokenRequest {
+        client,
+        ca_certificates_pem: &settings.ca_certificates_pem,
+        timeout: settings.connect_timeout,
+    }
+}
+
+fn without_token(error: TokenError) -> SendOutcome {
+    let reason = error.reason;
+    match error.kind {
+        TokenErrorKind::Fatal => SendOutcome::Closed { reason },
+        TokenErrorKind::Temporary { retry_after } => {
+            SendOutcome::Unavailable { reason, retry_after }
+        }
+    }
+}
+
+/// The outcome where the connection broke on the way.
+fn broken(failure: &Failure, replies: &Replies, host: &str, port: u16) -> SendOutcome {
+    let answered = matches!(failure.problem, Problem::Session(SessionError::Refused { .. }));
+    if failure.phase.may_be_taken() && !answered {
+        let explained = failure.explain(host, port);
+        return lost(replies, Reason::new("OUTCOME_UNKNOWN", explained.cause));
+    }
+    failure.outcome(host, port)
+}
+
+/// Whether a kept connection has only shown that it is one no more. Servers close what lies idle; the
+/// content was not sent.
+fn is_staleness(failure: &Failure) -> bool {
+    let before_content = failure.phase < Phase::Body;
+    let says_nothing = match &failure.problem {
+        Problem::TimedOut(_) | Problem::Closed | Problem::Io(_) => true,
+        Problem::Session(SessionError::Refused { reply, .. }) => reply.code == 421,
+        Problem::Session(_) | Problem::Trust(_) => false,
+    };
+    before_content && says_nothing
+}
+
+/// Whether the server has forgotten the login of this connection.
+fn is_login_lost(replies: &Replies) -> bool {
+    let first = [(Phase::Mail, replies.mail.as_ref())].into_iter();
+    let rest = replies.recipients.iter().map(|reply| (Phase::Rcpt, reply.as_ref()));
+    let mut all = first.chain(rest).filter_map(|(phase, reply)| Some((phase, reply?)));
+    all.any(|(phase, reply)| {
+        400 <= reply.code && classify(phase, reply).class == Class::SessionLost
+    })
+}
+
+fn record(replies: &Replies) {
+    let last = replies.end.as_ref().or(replies.data.as_ref()).or(replies.mail.as_ref());
+    if let Some(reply) = last {
+        Span::current().record("smtp.reply.code", reply.code);
+    }
+}
+
+fn not_built() -> SmtpReply {
+    let enhanced = Some(EnhancedCode { class: 5, subject: 6, detail: 0 });
+    let text = "the message could not be built (refused by nuncio, not sent)".to_owned();
+    SmtpReply { code: 554, enhanced, text }
+}
+
+async fn quit_all(links: Vec<Link>) {
+    join_all(links.into_iter().map(|link| link.connection.quit())).await;
+}
+
+#[cfg(test)]
+mod tests;
