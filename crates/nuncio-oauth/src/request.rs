@@ -227,6 +227,3 @@ fn not_a_url(endpoint: &str) -> TokenError {
     let cause = format!("the token endpoint `{shown}` is not an absolute URL with `https`");
     error(FATAL, INVALID_TENANT_OR_ENDPOINT, cause, "enter the URL that the provider documents")
 }
-
-#[cfg(test)]
-mod tests;

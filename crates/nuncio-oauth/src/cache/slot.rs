@@ -117,6 +117,7 @@ impl Slot {
     /// Returns how long nobody will ask again.
     pub(super) fn fail(&mut self, error: TokenError, now: Instant, jitter: f64) -> Duration {
         self.flight = None;
+        self.forced_at = None; // No token came, so there is none that the provider could refuse again.
         let before =
             self.trouble.take().filter(|before| is_fatal(&before.error) == is_fatal(&error));
         let (first, most) = match error.kind {

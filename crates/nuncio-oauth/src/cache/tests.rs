@@ -308,6 +308,20 @@ async fn a_second_refused_token_is_a_fatal_error_for_a_minute() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_outage_after_a_refused_token_is_an_outage() {
+    let world = World::new();
+    world.then(Ok(HOUR)).then(fault(None));
+    world.check("token-1", 1).await;
+    world.refuse("token-1").await;
+    let kind = world.check_error("DOWN", 2).await;
+    assert_eq!(kind, TokenErrorKind::Temporary { retry_after: None });
+
+    advance(Duration::from_secs(1)).await;
+
+    world.check("token-3", 3).await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn retry_after_is_honoured() {
     let world = World::new();
     world.then(fault(Some(Duration::from_secs(90))));
