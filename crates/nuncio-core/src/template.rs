@@ -93,11 +93,12 @@ impl Templates {
         })?;
         check_variables(template, variables)?;
         let texts = template.texts_for(locale)?;
-        let values: Value = template
-            .variables
-            .iter()
-            .map(|one| (one.name, variables.get(one.name).map_or("", Sensitive::expose)))
-            .collect();
+        let values = Value::from_pairs(
+            template
+                .variables
+                .iter()
+                .map(|one| (one.name, variables.get(one.name).map_or("", Sensitive::expose))),
+        );
         let make = |source, escape| {
             render(source, escape, &values)
                 .map_err(|error| TemplateError::Broken(format!("`{name}` is broken: {error}")))

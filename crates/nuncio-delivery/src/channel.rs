@@ -11,7 +11,7 @@ const UNAVAILABLE_PAUSE: Backoff =
     Backoff { min: Duration::from_secs(1), max: Duration::from_mins(1) };
 /// The first and the longest pause when the mailbox sends too fast.
 const THROTTLED_PAUSE: Backoff =
-    Backoff { min: Duration::from_secs(5), max: Duration::from_mins(2) };
+    Backoff { min: Duration::from_secs(2), max: Duration::from_mins(2) };
 /// The first and the longest time between two probes of a closed channel. Exchange Online throttles
 /// mailboxes that go on erring (continuous-error throttling), so the probes get rare.
 const CLOSED_PAUSE: Backoff =

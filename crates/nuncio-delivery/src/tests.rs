@@ -32,7 +32,7 @@ async fn a_deferred_mail_is_sent_later_with_the_same_message_id() {
     let sent = sandbox.sent();
     assert_eq!(sent[0].message_id, sent[1].message_id);
     let backoff = MailClass::Bulk.retry_policy().backoff_min;
-    assert!(backoff <= sent[1].at - sent[0].at, "{sent:?}");
+    assert!(sent[0].at + backoff <= sent[1].at, "{sent:?}");
 }
 
 #[tokio::test(start_paused = true)]
@@ -105,7 +105,7 @@ async fn new_settings_release_what_is_held_at_once() {
     sandbox.save_settings(limits(3, None));
 
     assert_eq!(sandbox.ended(job).await.state, JobState::Sent);
-    assert!(sandbox.elapsed() - before < Duration::from_secs(1));
+    assert!(sandbox.elapsed() < before + Duration::from_secs(1));
 }
 
 #[tokio::test(start_paused = true)]
@@ -151,11 +151,12 @@ async fn no_minute_has_more_messages_than_the_mailbox_may_send() {
     }
 
     let at: Vec<Duration> = sandbox.sent().iter().map(|one| one.at).collect();
-    for pair in at.windows(31) {
+    for run in at.windows(31) {
         assert!(
-            Duration::from_mins(1) <= pair[30] - pair[0],
-            "31 mails in {:?}",
-            pair[30] - pair[0]
+            run[0] + Duration::from_mins(1) <= run[30],
+            "31 mails from {:?} to {:?}",
+            run[0],
+            run[30]
         );
     }
     assert_eq!(at.last().expect("they were sent").as_secs(), 180, "the budget was used up");
@@ -163,8 +164,7 @@ async fn no_minute_has_more_messages_than_the_mailbox_may_send() {
 
 #[tokio::test(start_paused = true)]
 async fn credentials_go_before_bulk() {
-    let sandbox = Sandbox::new().limits(limits(1, None)).without_settings().start();
-    let mut sandbox = sandbox;
+    let mut sandbox = Sandbox::new().limits(limits(1, None)).without_settings().start();
     let bulk = sandbox.submit(mail()).await;
     let credentials = sandbox.submit(of_class(MailClass::Credentials, mail())).await;
 

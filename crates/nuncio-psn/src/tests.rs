@@ -1,1 +1,329 @@
+//! The role's service over a store in memory: what a client sees.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use futures::StreamExt as _;
+use jiff::Timestamp;
+use nuncio_api::v1;
+use nuncio_api::v1::mail_job_service_server::MailJobService as _;
+use nuncio_core::class::MailClass;
+use nuncio_core::job::{JobState, MailJobId};
+use nuncio_core::ports::clock::Entropy;
+use nuncio_core::ports::job_store::{Claim, Incarnation, JobStore};
+use nuncio_core::template::Templates;
+use nuncio_delivery::intake::Intake;
+use nuncio_delivery::observer::DeliveryObserver;
+use nuncio_runtime::clock::TestClock;
+use nuncio_store::memory::MemoryJobStore;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+use tonic::{Code, Request, Status};
+use tonic_types::StatusExt as _;
+
+use crate::service::MailJobs;
+
+struct Fixture {
+    service: MailJobs,
+    store: Arc<MemoryJobStore>,
+    shutdown: CancellationToken,
+}
+
+fn fixture() -> Fixture {
+    let store = Arc::new(MemoryJobStore::default());
+    let shutdown = CancellationToken::new();
+    let intake = Intake {
+        store: Arc::<MemoryJobStore>::clone(&store),
+        clock: Arc::new(TestClock::starting_at(Timestamp::UNIX_EPOCH)),
+        entropy: Arc::new(Counter::default()),
+        observer: Arc::new(Nobody),
+        settings: watch::channel(None).1,
+        templates: Templates::shipped(),
+    };
+    Fixture { service: MailJobs::new(intake, shutdown.clone()), store, shutdown }
+}
+
+impl Fixture {
+    async fn create(&self, request: v1::CreateMailJobRequest) -> Result<v1::MailJob, Status> {
+        let response = self.service.create_mail_job(Request::new(request)).await?;
+        Ok(response.into_inner().mail_job.unwrap())
+    }
+
+    async fn claim_all(&self) {
+        let now = Timestamp::UNIX_EPOCH + Duration::from_mins(1);
+        let until = now + Duration::from_mins(1);
+        let holder = Incarnation("test".to_owned());
+        self.store.claim(Claim { holder, now, until, limit: 100 }).await.unwrap();
+    }
+}
+
+fn request() -> v1::CreateMailJobRequest {
+    to(&["guest@example.com"])
+}
+
+fn to(addresses: &[&str]) -> v1::CreateMailJobRequest {
+    let mailbox =
+        |address: &&str| v1::Mailbox { address: (*address).to_owned(), ..Default::default() };
+    let raw = v1::RawContent { subject: "hello".into(), text: "hi".into(), html: String::new() };
+    let mail = v1::Mail {
+        to: addresses.iter().map(mailbox).collect(),
+        content: Some(v1::mail::Content::Raw(raw)),
+        ..Default::default()
+    };
+    v1::CreateMailJobRequest { mail: Some(mail), ..Default::default() }
+}
+
+fn from_template(name: &str, variables: &[(&str, &str)]) -> v1::CreateMailJobRequest {
+    let variables = variables.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
+    let template = v1::TemplateContent { template: name.into(), variables, locale: String::new() };
+    let mut request = request();
+    request.mail.as_mut().unwrap().content = Some(v1::mail::Content::Template(template));
+    request
+}
+
+fn reason(status: &Status) -> String {
+    status.get_details_error_info().unwrap().reason
+}
+
+fn fields(status: &Status) -> Vec<String> {
+    let violations = status.get_details_bad_request().unwrap().field_violations;
+    violations.into_iter().map(|violation| violation.field).collect()
+}
+
+#[tokio::test]
+async fn a_created_job_is_stored_and_queued() {
+    let fixture = fixture();
+
+    let job = fixture.create(request()).await.unwrap();
+
+    assert_eq!(job.state(), v1::MailJobState::Queued);
+    let id: MailJobId = job.name.parse().unwrap();
+    assert_eq!(fixture.store.get(id).await.unwrap().unwrap().state, JobState::Queued);
+}
+
+#[tokio::test]
+async fn everything_that_is_wrong_is_told_at_once() {
+    let fixture = fixture();
+    let mut bad = to(&["no address", "a@example.com"]);
+    let mail = bad.mail.as_mut().unwrap();
+    mail.content = Some(v1::mail::Content::Raw(v1::RawContent {
+        subject: "hello\r\nBcc: all@example.com".into(),
+        ..Default::default()
+    }));
+    bad.request_id = "with a blank".into();
+    bad.class = 99;
+
+    let refused = fixture.create(bad).await.unwrap_err();
+
+    assert_eq!(
+        (refused.code(), reason(&refused).as_str()),
+        (Code::InvalidArgument, "INVALID_MAIL_JOB")
+    );
+    let expected =
+        ["class", "request_id", "mail.to[0].address", "mail.raw.subject", "mail.raw.text"];
+    assert_eq!(fields(&refused), expected);
+    assert_eq!(fixture.store.backlog().await.unwrap().queued, 0);
+}
+
+#[tokio::test]
+async fn a_repeated_request_gives_the_same_job_and_another_content_is_refused() {
+    let fixture = fixture();
+    let with_id = |request| v1::CreateMailJobRequest { request_id: "r-1".into(), ..request };
+
+    let first = fixture.create(with_id(request())).await.unwrap();
+    let again = fixture.create(with_id(request())).await.unwrap();
+    let reused = fixture.create(with_id(to(&["other@example.com"]))).await.unwrap_err();
+
+    assert_eq!(first.name, again.name);
+    assert_eq!(
+        (reused.code(), reason(&reused).as_str()),
+        (Code::AlreadyExists, "REQUEST_ID_REUSED")
+    );
+    assert_eq!(reused.get_details_error_info().unwrap().metadata["mail_job"], first.name);
+}
+
+#[tokio::test]
+async fn a_check_stores_nothing() {
+    let fixture = fixture();
+
+    let job = fixture
+        .create(v1::CreateMailJobRequest { validate_only: true, ..request() })
+        .await
+        .unwrap();
+
+    assert_eq!(job.name, "");
+    assert_eq!(fixture.store.backlog().await.unwrap().queued, 0);
+}
+
+#[tokio::test]
+async fn an_unknown_template_is_not_found_and_missing_variables_are_named() {
+    let fixture = fixture();
+
+    let unknown = fixture.create(from_template("templates/nothing", &[])).await.unwrap_err();
+    let name = "templates/guest-credentials";
+    let missing = fixture.create(from_template(name, &[("usrname", "x")])).await.unwrap_err();
+
+    assert_eq!((unknown.code(), reason(&unknown).as_str()), (Code::NotFound, "TEMPLATE_NOT_FOUND"));
+    let missing = fields(&missing);
+    for variable in ["username", "password", "valid_from", "valid_to", "usrname"] {
+        let field = format!("mail.template.variables.{variable}");
+        assert!(missing.contains(&field), "{field} in {missing:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_template_decides_the_class_and_its_subject_stays_private() {
+    let fixture = fixture();
+    let variables =
+        [("username", "u"), ("password", "p"), ("valid_from", "today"), ("valid_to", "tomorrow")];
+
+    let request = from_template("templates/guest-credentials", &variables);
+    let job = fixture.create(request).await.unwrap();
+
+    assert_eq!(job.class(), v1::MailClass::Credentials);
+    assert_eq!((job.template.as_str(), job.subject.as_str()), ("templates/guest-credentials", ""));
+}
+
+#[tokio::test]
+async fn pages_hold_every_job_once() {
+    let fixture = fixture();
+    for _ in 0..5 {
+        fixture.create(request()).await.unwrap();
+    }
+
+    let mut names = Vec::new();
+    let mut page_token = String::new();
+    loop {
+        let list = v1::ListMailJobsRequest { page_size: 2, page_token, ..Default::default() };
+        let page = fixture.service.list_mail_jobs(Request::new(list)).await.unwrap().into_inner();
+        names.extend(page.mail_jobs.into_iter().map(|job| job.name));
+        page_token = page.next_page_token;
+        if page_token.is_empty() {
+            break;
+        }
+    }
+
+    assert_eq!(names.len(), 5);
+    assert!(names.is_sorted_by(|a, b| a > b), "newest first: {names:?}");
+}
+
+#[tokio::test]
+async fn names_and_tokens_that_are_none_are_told_apart() {
+    let fixture = fixture();
+    let get = async |name: &str| {
+        let request = Request::new(v1::GetMailJobRequest { name: name.to_owned() });
+        fixture.service.get_mail_job(request).await.unwrap_err()
+    };
+    let list = v1::ListMailJobsRequest { page_token: "%%%".into(), ..Default::default() };
+    let watch = v1::WatchMailJobsRequest { resume_token: "x".into(), ..Default::default() };
+
+    let malformed = get("jobs/7").await;
+    let absent = get("mailJobs/0192f0c1-0000-7000-8000-000000000000").await;
+    let page = fixture.service.list_mail_jobs(Request::new(list)).await.unwrap_err();
+    let resume = fixture.service.watch_mail_jobs(Request::new(watch)).await.err().unwrap();
+
+    assert_eq!(reason(&malformed), "INVALID_NAME");
+    assert_eq!((absent.code(), reason(&absent).as_str()), (Code::NotFound, "MAIL_JOB_NOT_FOUND"));
+    assert_eq!(reason(&page), "INVALID_PAGE_TOKEN");
+    assert_eq!(reason(&resume), "INVALID_RESUME_TOKEN");
+}
+
+#[tokio::test]
+async fn a_waiting_job_can_be_cancelled_and_one_that_is_sent_now_cannot() {
+    let fixture = fixture();
+    let waiting = fixture.create(request()).await.unwrap();
+    let cancel = async |name: &str| {
+        let request = Request::new(v1::CancelMailJobRequest { name: name.to_owned() });
+        fixture.service.cancel_mail_job(request).await
+    };
+
+    let cancelled = cancel(&waiting.name).await.unwrap().into_inner().mail_job.unwrap();
+    let sending = fixture.create(request()).await.unwrap();
+    fixture.claim_all().await;
+    let refused = cancel(&sending.name).await.unwrap_err();
+
+    assert_eq!(cancelled.state(), v1::MailJobState::Cancelled);
+    assert_eq!(reason(&refused), "MAIL_JOB_NOT_CANCELLABLE");
+    assert_eq!(refused.get_details_error_info().unwrap().metadata["state"], "SENDING");
+}
+
+#[tokio::test]
+async fn a_watch_tells_every_state_and_ends_with_the_job() {
+    let fixture = fixture();
+    let job = fixture.create(request()).await.unwrap();
+    let watch = v1::WatchMailJobsRequest { name: job.name.clone(), ..Default::default() };
+    let mut told = fixture.service.watch_mail_jobs(Request::new(watch)).await.unwrap().into_inner();
+
+    let first = told.next().await.unwrap().unwrap();
+    let request = v1::CancelMailJobRequest { name: job.name };
+    fixture.service.cancel_mail_job(Request::new(request)).await.unwrap();
+    let second = told.next().await.unwrap().unwrap();
+
+    assert_eq!(first.mail_job.unwrap().state(), v1::MailJobState::Queued);
+    assert_eq!(second.mail_job.unwrap().state(), v1::MailJobState::Cancelled);
+    assert!(told.next().await.is_none());
+}
+
+#[tokio::test]
+async fn a_resumed_watch_leaves_nothing_out() {
+    let fixture = fixture();
+    let all = |resume_token| v1::WatchMailJobsRequest { name: String::new(), resume_token };
+    let start = Request::new(all(String::new()));
+    let mut told = fixture.service.watch_mail_jobs(start).await.unwrap().into_inner();
+    let first = fixture.create(request()).await.unwrap();
+    let token = told.next().await.unwrap().unwrap().resume_token;
+    drop(told);
+    let second = fixture.create(request()).await.unwrap();
+    fixture.claim_all().await;
+
+    let resume = Request::new(all(token));
+    let told = fixture.service.watch_mail_jobs(resume).await.unwrap().into_inner();
+    let seen: Vec<_> = told
+        .take(3)
+        .map(|change| change.unwrap().mail_job.unwrap())
+        .map(|job| (job.name.clone(), job.state()))
+        .collect()
+        .await;
+
+    let (queued, sending) = (v1::MailJobState::Queued, v1::MailJobState::Sending);
+    assert_eq!(seen[0], (second.name.clone(), queued));
+    assert!(seen.contains(&(first.name, sending)) && seen.contains(&(second.name, sending)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_silent_watch_sends_bookmarks_and_ends_when_the_node_goes_down() {
+    let fixture = fixture();
+    let watch = Request::new(v1::WatchMailJobsRequest::default());
+    let mut told = fixture.service.watch_mail_jobs(watch).await.unwrap().into_inner();
+
+    let bookmark = told.next().await.unwrap().unwrap();
+    fixture.shutdown.cancel();
+    let end = told.next().await.unwrap().unwrap_err();
+
+    assert!(bookmark.mail_job.is_none() && !bookmark.resume_token.is_empty());
+    assert_eq!((end.code(), reason(&end).as_str()), (Code::Unavailable, "NODE_DRAINING"));
+}
+
+struct Nobody;
+
+impl DeliveryObserver for Nobody {
+    fn job_accepted(&self, _class: MailClass) {}
+    fn attempt_ended(&self, _class: MailClass, _outcome: &str, _elapsed: Duration) {}
+    fn job_ended(&self, _class: MailClass, _state: JobState) {}
+}
+
+#[derive(Default)]
+struct Counter(AtomicU32);
+
+impl Entropy for Counter {
+    fn id_bytes(&self) -> [u8; 10] {
+        let mut bytes = [0; 10];
+        bytes[6..].copy_from_slice(&self.0.fetch_add(1, Ordering::Relaxed).to_be_bytes());
+        bytes
+    }
+
+    fn jitter(&self) -> f64 {
+        0.0
+    }
+}
