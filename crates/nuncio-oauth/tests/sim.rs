@@ -1,9 +1,13 @@
 //! The token cache against the simulated provider, over real sockets.
 
-use std::io::Write;
+#![expect(clippy::unwrap_used, reason = "tests, and helpers of tests")]
+
+use std::fmt::Write as _;
+use std::io;
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
+use nuncio_core::ports::clock::Clock as _;
 use nuncio_core::ports::token::{Token, TokenError, TokenErrorKind, TokenRequest, TokenSource};
 use nuncio_core::secret::{ClientSecret, PrivateKeyPem};
 use nuncio_core::settings::{ClientCredential, OauthClient};
@@ -339,7 +343,7 @@ async fn lives_are_read_leniently() {
     for action in [TokenAction::ExpiresInAsText, TokenAction::ExpiresInMissing] {
         let world = World::with_fault(action).await;
         let token = world.token().await.unwrap();
-        let life = token.expires_at.duration_since(jiff_now()).as_secs();
+        let life = token.expires_at.duration_since(SystemClock.now()).as_secs();
         assert!((3500..=3600).contains(&life), "{life} s");
     }
 }
@@ -374,13 +378,13 @@ impl Log {
     }
 }
 
-impl Write for Log {
-    fn write(&mut self, text: &[u8]) -> std::io::Result<usize> {
+impl io::Write for Log {
+    fn write(&mut self, text: &[u8]) -> io::Result<usize> {
         self.0.lock().unwrap().extend_from_slice(text);
         Ok(text.len())
     }
 
-    fn flush(&mut self) -> std::io::Result<()> {
+    fn flush(&mut self) -> io::Result<()> {
         Ok(())
     }
 }
@@ -403,7 +407,7 @@ async fn no_secret_token_or_assertion_is_logged_or_told() {
                 world.sim.faults().push_token(TokenFault::always(action));
             }
             let outcome = world.cache.fetch(world.request()).await;
-            told.push_str(&format!("{:?} {outcome:?}", world.request()));
+            write!(told, "{:?} {outcome:?}", world.request()).unwrap();
             tokens.extend(outcome.ok().map(|token| token.access_token.expose().to_owned()));
         }
         world.token().await.unwrap_err();
@@ -433,9 +437,4 @@ fn echo(status: u16) -> TokenAction {
         content_type: "application/json".to_owned(),
         retry_after: None,
     })
-}
-
-fn jiff_now() -> jiff::Timestamp {
-    use nuncio_core::ports::clock::Clock as _;
-    SystemClock.now()
 }

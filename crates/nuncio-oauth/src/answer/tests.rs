@@ -208,8 +208,8 @@ fn odd_additions_do_not_hide_the_error() {
     assert_eq!(refusal(&with_secret(SECRET), 400, body).reason.code, INVALID_SCOPE);
 }
 
-fn check_not_a_token(seen: Seen, code: &str, fatal: bool, message: &str) {
-    let told = not_a_token(asked(&with_secret(SECRET)), &seen);
+fn check_not_a_token(seen: &Seen, code: &str, fatal: bool, message: &str) {
+    let told = not_a_token(asked(&with_secret(SECRET)), seen);
     assert_eq!((told.reason.code.as_str(), is_fatal(&told)), (code, fatal));
     assert!(told.reason.message.contains(message), "{}", told.reason.message);
 }
@@ -221,24 +221,24 @@ fn answers_that_are_no_tokens_are_told_by_their_status() {
     let to = Seen { redirect_host: Some("portal.test".to_owned()), ..seen(302) };
 
     let proxy = "is there a proxy or captive portal?";
-    check_not_a_token(seen(200), NOT_A_TOKEN_RESPONSE, true, proxy);
+    check_not_a_token(&seen(200), NOT_A_TOKEN_RESPONSE, true, proxy);
     let page = "(status 200, web page \"Guest Login\")";
-    check_not_a_token(title(200, "Guest Login"), NOT_A_TOKEN_RESPONSE, true, page);
-    check_not_a_token(title(200, SECRET), NOT_A_TOKEN_RESPONSE, true, "(status 200);");
+    check_not_a_token(&title(200, "Guest Login"), NOT_A_TOKEN_RESPONSE, true, page);
+    check_not_a_token(&title(200, SECRET), NOT_A_TOKEN_RESPONSE, true, "(status 200);");
     let redirect = "it redirects to `portal.test` (status 302), which is not followed";
-    check_not_a_token(to, NOT_A_TOKEN_RESPONSE, true, redirect);
+    check_not_a_token(&to, NOT_A_TOKEN_RESPONSE, true, redirect);
     check_not_a_token(
         seen(404),
         INVALID_TENANT_OR_ENDPOINT,
         true,
         "no token endpoint at this path",
     );
-    check_not_a_token(seen(429), TOKEN_ENDPOINT_THROTTLED, false, "asks for fewer requests");
-    check_not_a_token(seen(503), TOKEN_ENDPOINT_UNAVAILABLE, false, "is in trouble (status 503)");
-    check_not_a_token(seen(407), NOT_A_TOKEN_RESPONSE, true, proxy);
+    check_not_a_token(&seen(429), TOKEN_ENDPOINT_THROTTLED, false, "asks for fewer requests");
+    check_not_a_token(&seen(503), TOKEN_ENDPOINT_UNAVAILABLE, false, "is in trouble (status 503)");
+    check_not_a_token(&seen(407), NOT_A_TOKEN_RESPONSE, true, proxy);
 }
 
-fn check_grant(body: Value, expected: Option<(&str, u64)>) {
+fn check_grant(body: &Value, expected: Option<(&str, u64)>) {
     let grant: Grant = serde_json::from_value(body.clone()).unwrap();
     let read = grant.bearer().map(|token| (token, grant.life().as_secs()));
     assert_eq!(read, expected, "{body}");
@@ -247,22 +247,22 @@ fn check_grant(body: Value, expected: Option<(&str, u64)>) {
 #[test]
 fn grants_are_read_leniently() {
     let bearer = |expires_in: Value| json!({"access_token": "t", "token_type": "Bearer", "expires_in": expires_in});
-    check_grant(bearer(json!(3599)), Some(("t", 3599)));
-    check_grant(bearer(json!("3599")), Some(("t", 3599)));
-    check_grant(bearer(json!(3599.5)), Some(("t", 3599)));
-    check_grant(bearer(json!(null)), Some(("t", 3600)));
-    check_grant(bearer(json!("soon")), Some(("t", 3600)));
-    check_grant(bearer(json!(-1)), Some(("t", 3600)));
-    check_grant(bearer(json!(1_000_000_000)), Some(("t", 28 * 3600)));
-    check_grant(json!({"access_token": "t"}), Some(("t", 3600)));
-    check_grant(json!({"access_token": "t", "token_type": "bEARER"}), Some(("t", 3600)));
+    check_grant(&bearer(json!(3599)), Some(("t", 3599)));
+    check_grant(&bearer(json!("3599")), Some(("t", 3599)));
+    check_grant(&bearer(json!(3599.5)), Some(("t", 3599)));
+    check_grant(&bearer(json!(null)), Some(("t", 3600)));
+    check_grant(&bearer(json!("soon")), Some(("t", 3600)));
+    check_grant(&bearer(json!(-1)), Some(("t", 3600)));
+    check_grant(&bearer(json!(1_000_000_000)), Some(("t", 28 * 3600)));
+    check_grant(&json!({"access_token": "t"}), Some(("t", 3600)));
+    check_grant(&json!({"access_token": "t", "token_type": "bEARER"}), Some(("t", 3600)));
 }
 
 #[test]
 fn tokens_that_cannot_be_used_are_refused() {
-    check_grant(json!({"access_token": ""}), None);
-    check_grant(json!({"access_token": "a\u{1}b"}), None);
-    check_grant(json!({"access_token": "a\r\nQUIT"}), None);
-    check_grant(json!({"access_token": "t".repeat(16 * 1024 + 1)}), None);
-    check_grant(json!({"access_token": "t", "token_type": "mac"}), None);
+    check_grant(&json!({"access_token": ""}), None);
+    check_grant(&json!({"access_token": "a\u{1}b"}), None);
+    check_grant(&json!({"access_token": "a\r\nQUIT"}), None);
+    check_grant(&json!({"access_token": "t".repeat(16 * 1024 + 1)}), None);
+    check_grant(&json!({"access_token": "t", "token_type": "mac"}), None);
 }

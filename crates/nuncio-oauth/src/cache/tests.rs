@@ -13,11 +13,14 @@ const HOUR: Duration = Duration::from_hours(1);
 const MINUTE: Duration = Duration::from_mins(1);
 const START: &str = "2026-01-01T12:00:00Z";
 
+/// How long the token lives, or why there is none.
+type Answer = Result<Duration, Box<TokenError>>;
+
 /// Gives `token-1`, `token-2` and so on, each for an hour, unless its script says otherwise.
 #[derive(Default)]
 struct Scripted {
     calls: AtomicUsize,
-    script: Mutex<VecDeque<Result<Duration, TokenError>>>,
+    script: Mutex<VecDeque<Answer>>,
 }
 
 #[async_trait]
@@ -25,7 +28,7 @@ impl TokenEndpoint for Scripted {
     async fn request(&self, _wanted: &WantedToken) -> Result<Granted, TokenError> {
         let call = self.calls.fetch_add(1, Ordering::SeqCst) + 1;
         sleep(LATENCY).await;
-        let life = lock(&self.script).pop_front().unwrap_or(Ok(HOUR))?;
+        let life = lock(&self.script).pop_front().unwrap_or(Ok(HOUR)).map_err(|error| *error)?;
         let access_token = AccessToken::from(format!("token-{call}"));
         Ok(Granted { access_token, life })
     }
@@ -63,7 +66,7 @@ impl World {
         Self { endpoint, cache, client: client("secret"), authorities: String::new() }
     }
 
-    fn then(&self, answer: Result<Duration, TokenError>) -> &Self {
+    fn then(&self, answer: Answer) -> &Self {
         lock(&self.endpoint.script).push_back(answer);
         self
     }
@@ -111,16 +114,17 @@ fn client(secret: &str) -> OauthClient {
     }
 }
 
-fn fault(retry_after: Option<Duration>) -> Result<Duration, TokenError> {
+fn fault(retry_after: Option<Duration>) -> Answer {
     failure("DOWN", TokenErrorKind::Temporary { retry_after })
 }
 
-fn refusal() -> Result<Duration, TokenError> {
+fn refusal() -> Answer {
     failure("WRONG", TokenErrorKind::Fatal)
 }
 
-fn failure(code: &str, kind: TokenErrorKind) -> Result<Duration, TokenError> {
-    Err(TokenError { kind, reason: Reason::new(code, "scripted"), presented_chain: Vec::new() })
+fn failure(code: &str, kind: TokenErrorKind) -> Answer {
+    let reason = Reason::new(code, "scripted");
+    Err(Box::new(TokenError { kind, reason, presented_chain: Vec::new() }))
 }
 
 fn temporary(retry_after: Duration) -> TokenErrorKind {
@@ -173,7 +177,7 @@ async fn a_token_serves_until_three_quarters_of_its_life() {
     let world = World::new();
     world.check("token-1", 1).await;
 
-    advance(HOUR.mul_f64(0.75) - LATENCY - Duration::from_secs(1)).await;
+    advance(Duration::from_mins(44)).await;
 
     world.check("token-1", 1).await;
 }
@@ -217,7 +221,7 @@ async fn the_old_token_serves_while_its_refresh_fails() {
         world.then(fault(None));
     }
 
-    let end = Instant::now() + HOUR - LATENCY - Duration::from_secs(11);
+    let end = Instant::now() + Duration::from_secs(3600 - 2 - 11); // Latency and margin.
     while Instant::now() < end {
         assert_eq!(world.token().await.unwrap(), "token-1");
         advance(Duration::from_secs(5)).await;
@@ -234,7 +238,7 @@ async fn near_its_end_a_token_is_not_given_while_a_newer_one_can_be_had() {
     let world = World::new();
     world.check("token-1", 1).await;
 
-    advance(HOUR - Duration::from_mins(4)).await;
+    advance(Duration::from_mins(56)).await;
 
     world.check("token-2", 2).await;
 }
@@ -245,7 +249,7 @@ async fn near_its_end_a_token_is_better_than_none() {
     world.then(Ok(HOUR)).then(refusal());
     world.check("token-1", 1).await;
 
-    advance(HOUR - Duration::from_mins(4)).await;
+    advance(Duration::from_mins(56)).await;
 
     world.check("token-1", 2).await;
 }
@@ -298,7 +302,7 @@ async fn a_second_refused_token_is_a_fatal_error_for_a_minute() {
     world.refuse("token-2").await;
     let kind = world.check_error("ACCESS_TOKEN_REFUSED", 2).await;
     assert_eq!(kind, TokenErrorKind::Fatal);
-    advance(MINUTE - LATENCY - Duration::from_secs(1)).await;
+    advance(Duration::from_secs(57)).await; // 59 s after the request.
     world.check_error("ACCESS_TOKEN_REFUSED", 2).await;
 
     advance(Duration::from_secs(1)).await;
@@ -329,7 +333,7 @@ async fn retry_after_is_honoured() {
     world.check_error("DOWN", 1).await;
     advance(Duration::from_secs(30)).await;
     let kind = world.check_error("DOWN", 1).await;
-    assert_eq!(kind, temporary(Duration::from_secs(60)), "what is left of it");
+    assert_eq!(kind, temporary(MINUTE), "what is left of it");
     advance(Duration::from_millis(59_999)).await;
     world.check_error("DOWN", 1).await;
 
@@ -358,7 +362,7 @@ async fn a_refusal_is_remembered_for_one_to_ten_minutes() {
     for (calls, pause_min) in [1, 2, 4, 8, 10, 10].into_iter().enumerate() {
         world.then(refusal());
         world.check_error("WRONG", calls + 1).await;
-        advance(Duration::from_mins(pause_min) - Duration::from_millis(1)).await;
+        advance(Duration::from_millis(pause_min * 60_000 - 1)).await;
         let kind = world.check_error("WRONG", calls + 1).await;
         assert_eq!(kind, TokenErrorKind::Fatal);
         advance(Duration::from_millis(1)).await;
