@@ -228,7 +228,7 @@ fn answers_that_are_no_tokens_are_told_by_their_status() {
     let redirect = "it redirects to `portal.test` (status 302), which is not followed";
     check_not_a_token(&to, NOT_A_TOKEN_RESPONSE, true, redirect);
     check_not_a_token(
-        seen(404),
+        &seen(404),
         INVALID_TENANT_OR_ENDPOINT,
         true,
         "no token endpoint at this path",
