@@ -30,7 +30,7 @@ EXIT_UNREACHABLE = 6
 EXIT_OF_STATUS = {
     grpc.StatusCode.NOT_FOUND: 3,
     grpc.StatusCode.INVALID_ARGUMENT: 4,
-    grpc.StatusCode.ALREADY_EXISTS: 5,
+    grpc.StatusCode.ALREADY_EXISTS: 4,
     grpc.StatusCode.FAILED_PRECONDITION: 5,
     grpc.StatusCode.UNAVAILABLE: EXIT_UNREACHABLE,
     grpc.StatusCode.DEADLINE_EXCEEDED: EXIT_UNREACHABLE,
