@@ -146,9 +146,9 @@ impl Op for Rescue {
                 Dead::AllBut(alive) => sql.push("lease_holder <> ").push_bind(&alive.0),
             };
             let count = step_each(tx, sql, |job, row| {
-                let rescues = rows::number_from("rescues", row.rescues + 1).map_err(unreadable)?;
+                let count = rows::number_from("rescues", row.rescues + 1).map_err(unreadable)?;
                 let (rescued, attempt) =
-                    life::rescued(job.clone(), row.body_entered, rescues, rescue.now);
+                    life::rescued(job.clone(), row.body_entered, count, rescue.now);
                 Ok(Advance::step(job, row.fence, &rescued).rescue(attempt))
             });
             answers.push(Ok(count.await?));

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use nuncio_core::job::{Job, MailJobId, NewJob, RequestKey};
 use nuncio_core::mail::Attachment;
 use nuncio_core::ports::job_store::{SubmitError, Submitted};
+use nuncio_core::trace::TraceParent;
 use sqlx::{QueryBuilder, SqliteConnection};
 
 use crate::rows::{self, whole_us};
@@ -155,7 +156,7 @@ async fn insert_jobs(connection: &mut SqliteConnection, new: &[&Submit]) -> sqlx
             .push_bind(labels)
             .push_bind(&job.subject)
             .push_bind(job.template.as_deref())
-            .push_bind(job.trace.as_ref().map(|trace| trace.as_str()));
+            .push_bind(job.trace.as_ref().map(TraceParent::as_str));
     });
     sql.build().execute(connection).await.map(drop)
 }

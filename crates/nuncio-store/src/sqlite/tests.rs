@@ -1,3 +1,15 @@
+use std::fs;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use futures::future::join_all;
+use nuncio_core::class::MailClass;
+use nuncio_core::job::{JobState, Reason};
+use nuncio_core::mail::{Attachment, Mail, Recipient, RecipientKind};
+use nuncio_core::retry::Decision;
+use tempfile::TempDir;
+
+use super::open::Limits;
 use super::*;
 
 nuncio_core::job_store_conformance!(async {
@@ -5,3 +17,352 @@ nuncio_core::job_store_conformance!(async {
     let store = SqliteJobStore::open(&folder.path().join("jobs.db")).await.unwrap();
     (store, folder)
 });
+
+const START: Timestamp = Timestamp::constant(1_800_000_000, 0);
+
+fn folder() -> (TempDir, PathBuf) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("jobs.db");
+    (folder, path)
+}
+
+fn job(number: u8) -> NewJob {
+    let mail = Mail {
+        from: None,
+        reply_to: None,
+        recipients: vec![Recipient {
+            mailbox: "guest@example.com"
+                .parse::<nuncio_core::address::EmailAddress>()
+                .unwrap()
+                .into(),
+            kind: RecipientKind::To,
+        }],
+        subject: "Welcome".to_owned(),
+        text: Some("the password is Tr0ub4dor".to_owned().into()),
+        html: None,
+        attachments: Vec::new(),
+        template: None,
+    };
+    NewJob {
+        id: MailJobId::new(START, [number; 10]),
+        request: None,
+        class: MailClass::Bulk,
+        mail,
+        message_id: format!("<{number}@nuncio.example>"),
+        created_at: START,
+        due_at: START,
+        expires_at: START + Duration::from_hours(1),
+        labels: std::collections::BTreeMap::new(),
+        trace: None,
+    }
+}
+
+fn large_job(number: u8) -> NewJob {
+    let mut job = job(number);
+    let (file_name, content_type) = ("a.bin".to_owned(), "application/octet-stream".to_owned());
+    job.mail.attachments = vec![Attachment { file_name, content_type, content: vec![7; 40_000] }];
+    job
+}
+
+async fn claim(store: &SqliteJobStore, limit: u32) -> Vec<Claimed> {
+    let holder = Incarnation("node".to_owned());
+    let until = START + Duration::from_mins(1);
+    store.claim(Claim { holder, now: START, until, limit }).await.unwrap()
+}
+
+fn failed(job: &Job) -> Settlement {
+    let reason = Some(Reason::new("PROVIDER_REFUSED", "refused"));
+    let recipients = job.recipients.clone();
+    let decision =
+        Decision { state: JobState::Failed, reason, due_at: START, recipients, counted: true };
+    let (outcome, detail) = ("PROVIDER_REFUSED".to_owned(), String::new());
+    let attempt = Attempt { started_at: START, ended_at: START, outcome, detail, counted: true };
+    Settlement { decision, attempt, settings_generation: None, now: START }
+}
+
+async fn check_refused(path: &Path, expect: &[&str]) {
+    let Err(refused) = SqliteJobStore::open(path).await else { panic!("it was opened") };
+
+    let message = refused.to_string();
+    for part in expect {
+        assert!(message.contains(part), "`{part}` is not in: {message}");
+    }
+}
+
+#[tokio::test]
+async fn what_was_stored_is_there_after_a_restart() {
+    let (_folder, path) = folder();
+    let store = SqliteJobStore::open(&path).await.unwrap();
+    store.submit(job(1)).await.unwrap();
+    let lease = claim(&store, 1).await.remove(0).lease;
+    store.enter_body(&lease).await.unwrap();
+    store.submit(job(2)).await.unwrap();
+    let last = store.last_change().await.unwrap();
+    store.close().await;
+
+    let store = SqliteJobStore::open(&path).await.unwrap();
+
+    assert_eq!(store.last_change().await.unwrap(), last);
+    assert_eq!(claim(&store, 9).await.len(), 1);
+    let dead = Dead::AllBut(Incarnation("next".to_owned()));
+    assert_eq!(store.rescue(dead, START).await.unwrap(), 2);
+    let rescued = store.get(lease.job).await.unwrap().unwrap();
+    assert_eq!(rescued.state, JobState::Unknown, "it is known that the body went out");
+}
+
+#[tokio::test]
+async fn a_store_that_was_dropped_has_lost_nothing() {
+    let (_folder, path) = folder();
+    let store = SqliteJobStore::open(&path).await.unwrap();
+    join_all((1..=50).map(|number| store.submit(job(number)))).await;
+    drop(store);
+
+    let store = SqliteJobStore::open(&path).await.unwrap();
+
+    assert_eq!(store.backlog().await.unwrap().queued, 50);
+}
+
+#[tokio::test]
+async fn closing_serves_those_who_wait_and_refuses_those_who_come_later() {
+    let (_folder, path) = folder();
+    let store = SqliteJobStore::open(&path).await.unwrap();
+    let submits = join_all((1..=50).map(|number| store.submit(job(number))));
+
+    let (submitted, ()) = tokio::join!(biased; submits, store.close());
+
+    assert!(submitted.iter().all(Result::is_ok));
+    assert!(matches!(store.submit(job(99)).await, Err(SubmitError::Store(_))));
+    let store = SqliteJobStore::open(&path).await.unwrap();
+    assert_eq!(store.backlog().await.unwrap().queued, 50);
+}
+
+#[tokio::test]
+async fn a_second_process_is_told_that_the_store_is_in_use() {
+    let (_folder, path) = folder();
+    let store = SqliteJobStore::open(&path).await.unwrap();
+
+    check_refused(&path, &["another nuncio runs on this data folder", "jobs.db.lock"]).await;
+
+    store.close().await;
+    assert!(SqliteJobStore::open(&path).await.is_ok());
+}
+
+#[tokio::test]
+async fn a_file_that_is_no_store_is_named_with_what_to_do() {
+    let (_folder, path) = folder();
+    fs::write(&path, "this is no database, but it is long enough to be taken for one".repeat(20))
+        .unwrap();
+
+    check_refused(&path, &["jobs.db` is damaged", "restore a backup", "move it"]).await;
+}
+
+#[tokio::test]
+async fn a_store_with_damaged_pages_is_not_used() {
+    let (_folder, path) = folder();
+    let store = SqliteJobStore::open(&path).await.unwrap();
+    join_all((1..=100).map(|number| store.submit(job(number)))).await;
+    store.close().await;
+    let mut bytes = fs::read(&path).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle..middle + 16 * 1024].fill(0xa5);
+    fs::write(&path, bytes).unwrap();
+
+    check_refused(&path, &["jobs.db` is damaged"]).await;
+}
+
+#[tokio::test]
+async fn a_store_of_a_newer_version_is_not_touched() {
+    let (_folder, path) = folder();
+    let store = SqliteJobStore::open(&path).await.unwrap();
+    store.close().await;
+    let newer = "INSERT INTO _sqlx_migrations (version, description, success, checksum, \
+                 execution_time) VALUES (999, 'from the future', TRUE, x'00', 0)";
+    let pool = SqlitePool::connect_with(sqlx::sqlite::SqliteConnectOptions::new().filename(&path));
+    let pool = pool.await.unwrap();
+    sqlx::query(newer).execute(&pool).await.unwrap();
+    pool.close().await;
+
+    check_refused(&path, &["newer nuncio", "schema 999"]).await;
+}
+
+#[tokio::test]
+async fn a_folder_that_cannot_be_written_is_named() {
+    let (_folder, path) = folder();
+    fs::write(&path, "").unwrap();
+
+    let inside_a_file = path.join("jobs.db");
+    let expect = inside_a_file.display().to_string();
+    check_refused(&inside_a_file, &[&expect, "cannot be written"]).await;
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn only_its_owner_may_read_the_store() {
+    use std::os::unix::fs::PermissionsExt;
+
+    let (folder, path) = folder();
+    let store = SqliteJobStore::open(&path).await.unwrap();
+    store.submit(job(1)).await.unwrap();
+
+    let files: Vec<_> = fs::read_dir(folder.path()).unwrap().map(Result::unwrap).collect();
+    assert_eq!(files.len(), 4, "the file, its log, its index and its lock");
+    for file in files {
+        let mode = file.metadata().unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600, "{:?}", file.file_name());
+    }
+}
+
+#[tokio::test]
+async fn the_mail_is_gone_when_its_job_has_ended() {
+    let (_folder, path) = folder();
+    let store = SqliteJobStore::open(&path).await.unwrap();
+    for (number, how) in (1..).zip(["settled", "cancelled", "expired"]) {
+        store.submit(large_job(number)).await.unwrap();
+        let id = large_job(number).id;
+        match how {
+            "settled" => {
+                let claimed = claim(&store, 1).await.remove(0);
+                let settlement = failed(&claimed.job);
+                store.settle(claimed.lease, settlement).await.unwrap();
+            }
+            "cancelled" => drop(store.cancel(id, START).await.unwrap()),
+            _ => drop(store.expire(START + Duration::from_hours(2), 9).await.unwrap()),
+        }
+        assert!(store.get(id).await.unwrap().unwrap().state.is_final(), "{how}");
+        for table in ["mail_bodies", "mail_attachments"] {
+            let sql = sqlx::AssertSqlSafe(format!("SELECT COUNT(*) FROM {table}"));
+            let left: i64 = sqlx::query_scalar(sql).fetch_one(&store.readers).await.unwrap();
+            assert_eq!(left, 0, "{table} after it was {how}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_full_disk_refuses_jobs_and_takes_them_again_when_there_is_room() {
+    let (_folder, path) = folder();
+    let limits = Limits { pages_max: Some(200) };
+    let store = open::open(&path, limits).await.unwrap();
+    let results = join_all((1..=40).map(|number| store.submit(large_job(number)))).await;
+    let mut stored = results.iter().filter(|one| one.is_ok()).count();
+    let mut number = 40;
+    let refused = loop {
+        number += 1;
+        match store.submit(large_job(number)).await {
+            Ok(_) => stored += 1,
+            Err(refused) => break refused,
+        }
+    };
+    assert!(matches!(refused, SubmitError::Store(StoreError::Full(_))), "{refused:?}");
+    assert_eq!(store.get(large_job(number).id).await.unwrap(), None);
+    assert_eq!(store.backlog().await.unwrap().queued, stored as u64, "the others are there");
+
+    let some = store.list(&JobQuery { limit: 10, ..JobQuery::default() }).await.unwrap();
+    for one in some {
+        store.cancel(one.id, START).await.unwrap();
+    }
+
+    assert!(matches!(store.submit(large_job(200)).await, Ok(Submitted::New(_))));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn writes_of_all_kinds_at_once_do_not_disturb_each_other() {
+    let (_folder, path) = folder();
+    let store = &SqliteJobStore::open(&path).await.unwrap();
+    let life = |number: u8| async move {
+        store.submit(job(number)).await.unwrap();
+        let claimed = claim(store, 1).await.remove(0);
+        store.extend(&claimed.lease, START + Duration::from_mins(5)).await.unwrap();
+        store.enter_body(&claimed.lease).await.unwrap();
+        let stale = Lease { job: claimed.lease.job, fence: claimed.lease.fence - 1 };
+        assert!(store.settle(stale, failed(&claimed.job)).await.is_err());
+        let twice = Lease { job: claimed.lease.job, fence: claimed.lease.fence };
+        let (one, two) = tokio::join!(
+            store.settle(claimed.lease, failed(&claimed.job)),
+            store.settle(twice, failed(&claimed.job)),
+        );
+        assert!(one.is_ok() != two.is_ok(), "a lease settles once: {one:?}, {two:?}");
+        store.expire(START, 10).await.unwrap();
+        store.rescue(Dead::LeaseEnded, START).await.unwrap();
+    };
+
+    join_all((1..=100).map(life)).await;
+
+    let jobs = store.list(&JobQuery { limit: 200, ..JobQuery::default() }).await.unwrap();
+    assert_eq!(jobs.len(), 100);
+    assert!(jobs.iter().all(|job| (job.state, job.attempts) == (JobState::Failed, 1)));
+    assert_eq!(store.changes(ChangeSeq(0), None, 1000).await.unwrap().len(), 300);
+}
+
+#[tokio::test]
+async fn many_writes_share_a_commit() {
+    let (_folder, path) = folder();
+    let store = SqliteJobStore::open(&path).await.unwrap();
+    let mut changed = store.changed();
+    changed.borrow_and_update();
+    let count_commits = async {
+        let mut commits = 0;
+        while store.backlog().await.unwrap().queued < 200 {
+            changed.changed().await.unwrap();
+            commits += 1;
+        }
+        commits
+    };
+
+    let (commits, submitted) =
+        tokio::join!(count_commits, join_all((1..=200).map(|number| store.submit(job(number)))));
+
+    assert!(submitted.iter().all(Result::is_ok));
+    assert!(commits <= 20, "{commits} commits for 200 submits");
+}
+
+#[test]
+fn the_conditions_of_the_indexes_name_the_states_of_the_domain() {
+    for state in JobState::ALL {
+        let name = format!("'{}'", state.name());
+        assert_eq!(read::waiting!().contains(&name), state.is_waiting(), "{name}");
+        assert_eq!(read::ended!().contains(&name), state.is_final(), "{name}");
+    }
+}
+
+#[tokio::test]
+async fn what_runs_often_looks_only_into_indexes() {
+    let (_folder, path) = folder();
+    let store = SqliteJobStore::open(&path).await.unwrap();
+    let waiting = read::waiting!();
+    let ended = read::ended!();
+    for (sql, index) in [
+        (
+            format!(
+                "SELECT id FROM mail_jobs WHERE {waiting} AND class = 'bulk' AND due_at_us <= 9 AND expires_at_us > 9 ORDER BY due_at_us, id LIMIT 5"
+            ),
+            "mail_jobs_waiting",
+        ),
+        (
+            format!(
+                "SELECT id FROM mail_jobs WHERE {waiting} AND expires_at_us <= 9 ORDER BY expires_at_us LIMIT 5"
+            ),
+            "mail_jobs_expiring",
+        ),
+        (
+            format!(
+                "SELECT id FROM mail_jobs WHERE {ended} AND updated_at_us < 9 ORDER BY updated_at_us LIMIT 5"
+            ),
+            "mail_jobs_ended",
+        ),
+        (
+            "SELECT id FROM mail_jobs WHERE state = 'SENDING' AND lease_until_us <= 9".to_owned(),
+            "mail_jobs_leased",
+        ),
+        (
+            "SELECT id FROM mail_jobs WHERE state = 'HELD' AND due_at_us > 9".to_owned(),
+            "mail_jobs_held",
+        ),
+    ] {
+        let plan = sqlx::AssertSqlSafe(format!("EXPLAIN QUERY PLAN {sql}"));
+        let steps: Vec<(i64, i64, i64, String)> =
+            sqlx::query_as(plan).fetch_all(&store.readers).await.unwrap();
+        let steps: Vec<_> = steps.into_iter().map(|step| step.3).collect();
+        assert_eq!(steps.len(), 1, "no sorting, no second table: {steps:?}");
+        assert!(steps[0].starts_with("SEARCH") && steps[0].contains(index), "{steps:?}");
+    }
+}

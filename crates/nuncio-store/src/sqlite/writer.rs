@@ -325,8 +325,7 @@ impl<O: Op> Lane<O> {
 pub(super) fn in_powers_of_two<T>(mut all: &[T], max: usize) -> impl Iterator<Item = &[T]> {
     std::iter::from_fn(move || {
         let length = all.len().min(max);
-        let piece = all.split_off(..(1 << length.checked_ilog2()?));
-        piece
+        all.split_off(..(1 << length.checked_ilog2()?))
     })
 }
 
