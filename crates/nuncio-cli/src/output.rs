@@ -18,8 +18,8 @@ pub(crate) mod json;
 mod line;
 mod table;
 
-pub(crate) use line::{Line, Tone};
-pub(crate) use table::{Cell, Table};
+pub use line::{Line, Tone};
+pub use table::{Cell, Table};
 
 /// How often a spinner moves.
 const SPINNER_TICK: std::time::Duration = std::time::Duration::from_millis(100);
@@ -84,13 +84,13 @@ impl Output {
     }
 
     /// A line of the result, for people.
-    pub(crate) fn line(&mut self, line: impl Into<Line>) -> io::Result<()> {
+    pub fn line(&mut self, line: impl Into<Line>) -> io::Result<()> {
         writeln!(self.out, "{}", line.into().render(self.out_style.colors))?;
         self.out.flush()
     }
 
     /// A table of the result, for people.
-    pub(crate) fn table(&mut self, table: &Table) -> io::Result<()> {
+    pub fn table(&mut self, table: &Table) -> io::Result<()> {
         let Style { colors, terminal } = self.out_style;
         writeln!(self.out, "{}", table.render(colors, terminal))?;
         self.out.flush()
@@ -121,7 +121,7 @@ impl Output {
     }
 
     /// A line that accompanies the result.
-    pub(crate) fn note(&mut self, line: impl Into<Line>) -> io::Result<()> {
+    pub fn note(&mut self, line: impl Into<Line>) -> io::Result<()> {
         writeln!(self.err, "{}", line.into().render(self.err_style.colors))?;
         self.err.flush()
     }

@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 /// What a part of a text means; on a terminal it has a colour.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) enum Tone {
+pub enum Tone {
     #[default]
     Plain,
     Good,
@@ -30,19 +30,19 @@ impl Tone {
 
 /// A line of text whose parts have tones.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Line(Vec<(Tone, String)>);
+pub struct Line(Vec<(Tone, String)>);
 
 impl Line {
-    pub(crate) fn new() -> Self {
+    pub fn new() -> Self {
         Self::default()
     }
 
-    pub(crate) fn push(mut self, tone: Tone, text: impl AsRef<str>) -> Self {
+    pub fn push(mut self, tone: Tone, text: impl AsRef<str>) -> Self {
         self.0.push((tone, clean(text.as_ref())));
         self
     }
 
-    pub(crate) fn plain(self, text: impl AsRef<str>) -> Self {
+    pub fn plain(self, text: impl AsRef<str>) -> Self {
         self.push(Tone::Plain, text)
     }
 

@@ -6,20 +6,20 @@ use crate::output::line::{Tone, clean};
 
 /// A table, or with an empty head a list of names and values.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Table {
+pub struct Table {
     head: Vec<&'static str>,
     rows: Vec<Vec<Cell>>,
 }
 
 /// A cell and what it means.
 #[derive(Clone, Debug)]
-pub(crate) struct Cell {
+pub struct Cell {
     text: String,
     tone: Tone,
 }
 
 impl Cell {
-    pub(crate) fn toned(tone: Tone, text: impl AsRef<str>) -> Self {
+    pub fn toned(tone: Tone, text: impl AsRef<str>) -> Self {
         Self { text: clean(text.as_ref()), tone }
     }
 }
@@ -31,28 +31,28 @@ impl<T: AsRef<str>> From<T> for Cell {
 }
 
 impl Table {
-    pub(crate) fn with_head(head: impl IntoIterator<Item = &'static str>) -> Self {
+    pub fn with_head(head: impl IntoIterator<Item = &'static str>) -> Self {
         Self { head: head.into_iter().collect(), rows: Vec::new() }
     }
 
     /// A list of names and values.
-    pub(crate) fn list() -> Self {
+    pub fn list() -> Self {
         Self::default()
     }
 
-    pub(crate) fn row(&mut self, cells: impl IntoIterator<Item = Cell>) {
+    pub fn row(&mut self, cells: impl IntoIterator<Item = Cell>) {
         self.rows.push(cells.into_iter().collect());
     }
 
     /// A name and its value; without a value there is no row.
-    pub(crate) fn value(&mut self, name: &'static str, value: impl Into<Cell>) {
+    pub fn value(&mut self, name: &'static str, value: impl Into<Cell>) {
         let value = value.into();
         if !value.text.is_empty() {
             self.row([Cell::toned(Tone::Dim, name), value]);
         }
     }
 
-    pub(crate) fn is_empty(&self) -> bool {
+    pub fn is_empty(&self) -> bool {
         self.rows.is_empty()
     }
 
