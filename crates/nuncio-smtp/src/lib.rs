@@ -33,3 +33,6 @@ pub mod ehlo_name;
 pub mod transport;
 
 pub mod probe;
+
+#[cfg(test)]
+mod testing;
