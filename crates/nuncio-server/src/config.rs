@@ -152,7 +152,6 @@ impl OtlpEndpoint {
 }
 
 impl Strings for ProcessEnvironment {
-    #[expect(clippy::disallowed_methods, reason = "this is the one place that reads it")]
     fn get(&self, name: &str) -> Option<String> {
         // A value that is no Unicode shows its replacement characters in the problem about it.
         std::env::var_os(name).map(|value| value.to_string_lossy().into_owned())

@@ -1,3 +1,18 @@
-//! nuncio-server
+//! A node of nuncio: configuration, telemetry, wiring, listeners. It alone sees roles *and* adapters.
+
+pub mod serve;
 
 pub mod config;
+pub mod telemetry;
+
+pub mod node;
+pub mod status;
+
+pub mod http;
+pub mod metrics;
+
+mod grpc;
+mod node_service;
+
+/// The version of the program.
+pub const VERSION: &str = env!("CARGO_PKG_VERSION");

@@ -29,16 +29,16 @@ pub(super) fn check(
     env: &impl Strings,
     problems: &mut Problems,
 ) -> Option<Config> {
-    let node_name = sources.get(Key::NodeName, problems, node_name, default_node_name(env));
-    let data_dir = sources.get(Key::DataDir, problems, data_dir, PathBuf::from(DATA_DIR));
+    let node_name = sources.get_text(Key::NodeName, problems, node_name, default_node_name(env));
+    let data_dir = sources.get_text(Key::DataDir, problems, data_dir, PathBuf::from(DATA_DIR));
     let roles = sources.get(Key::Roles, problems, roles, BTreeSet::from(Role::ALL));
-    let grpc = sources.get(Key::GrpcListen, problems, listen, GRPC_LISTEN);
+    let grpc = sources.get_text(Key::GrpcListen, problems, listen, GRPC_LISTEN);
     let insecure = sources.get(Key::GrpcInsecure, problems, Ok, false);
-    let http = sources.get(Key::HttpListen, problems, listen, HTTP_LISTEN);
-    let format = sources.get(Key::LogFormat, problems, log_format, LogFormat::Human);
+    let http = sources.get_text(Key::HttpListen, problems, listen, HTTP_LISTEN);
+    let format = sources.get_text(Key::LogFormat, problems, log_format, LogFormat::Human);
     let filter = LogFilter(LOG_FILTER.to_owned());
-    let filter = sources.get(Key::LogFilter, problems, log_filter, filter);
-    let otlp = sources.get(Key::OtlpEndpoint, problems, otlp_endpoint, None);
+    let filter = sources.get_text(Key::LogFilter, problems, log_filter, filter);
+    let otlp = sources.get_text(Key::OtlpEndpoint, problems, otlp_endpoint, None);
     let days = |days| whole(days, RETENTION_DAYS_MAX, "days");
     let retention = sources.get(Key::RetentionDays, problems, days, RETENTION_DAYS.into());
     let seconds = |seconds| whole(seconds, DRAIN_TIMEOUT_S_MAX, "seconds");
@@ -84,10 +84,10 @@ fn check_ports(grpc: &Found<SocketAddr>, http: &Found<SocketAddr>, problems: &mu
     }
 }
 
-fn node_name(text: String) -> Result<NodeName, String> {
+fn node_name(text: &str) -> Result<NodeName, String> {
     let allowed = |b: u8| b.is_ascii_alphanumeric() || b"-_.".contains(&b);
     if (1..=NODE_NAME_CHARS_MAX).contains(&text.len()) && text.bytes().all(allowed) {
-        Ok(NodeName(text))
+        Ok(NodeName(text.to_owned()))
     } else {
         Err(format!("must be 1 to {NODE_NAME_CHARS_MAX} letters, digits, `-`, `_` or `.`"))
     }
@@ -96,11 +96,11 @@ fn node_name(text: String) -> Result<NodeName, String> {
 fn default_node_name(env: &impl Strings) -> NodeName {
     let machine = || std::fs::read_to_string(HOST_NAME_FILE).ok();
     let host = env.get("HOSTNAME").filter(|name| !name.is_empty()).or_else(machine);
-    let host = host.and_then(|name| node_name(name.trim().to_owned()).ok());
+    let host = host.and_then(|name| node_name(name.trim()).ok());
     host.unwrap_or_else(|| NodeName(NODE_NAME.to_owned()))
 }
 
-fn data_dir(text: String) -> Result<PathBuf, String> {
+fn data_dir(text: &str) -> Result<PathBuf, String> {
     if text.is_empty() || text.contains('\0') {
         return Err(format!("must be a path, such as `{DATA_DIR}`"));
     }
@@ -124,36 +124,36 @@ fn roles(names: Vec<String>) -> Result<BTreeSet<Role>, String> {
     if unknown.is_empty() { Ok(roles) } else { Err(unknown.join(", ") + "; use `pan`, `psn`") }
 }
 
-fn listen(text: String) -> Result<SocketAddr, String> {
+fn listen(text: &str) -> Result<SocketAddr, String> {
     text.parse().map_err(|_| {
         format!("`{text}` is no IP address with port; give it as `127.0.0.1:7587` or `[::1]:7587`")
     })
 }
 
-fn log_format(text: String) -> Result<LogFormat, String> {
-    match text.as_str() {
+fn log_format(text: &str) -> Result<LogFormat, String> {
+    match text {
         "human" => Ok(LogFormat::Human),
         "json" => Ok(LogFormat::Json),
         _ => Err(format!("`{text}` is no format; use `human` or `json`")),
     }
 }
 
-fn log_filter(text: String) -> Result<LogFilter, String> {
-    match EnvFilter::builder().parse(&text) {
-        Ok(_) if !text.trim().is_empty() => Ok(LogFilter(text)),
+fn log_filter(text: &str) -> Result<LogFilter, String> {
+    match EnvFilter::builder().parse(text) {
+        Ok(_) if !text.trim().is_empty() => Ok(LogFilter(text.to_owned())),
         Ok(_) => Err(format!("is empty; use a level such as `{LOG_FILTER}`, or `off`")),
         Err(_) => Err(format!("`{text}` is no filter; use one such as `info,nuncio_smtp=debug`")),
     }
 }
 
-fn otlp_endpoint(text: String) -> Result<Option<OtlpEndpoint>, String> {
+fn otlp_endpoint(text: &str) -> Result<Option<OtlpEndpoint>, String> {
     let uri = text.parse::<Uri>().ok();
     let known = uri.as_ref().is_some_and(|uri| {
         matches!(uri.scheme_str(), Some("http" | "https"))
             && uri.authority().is_some_and(|authority| !authority.as_str().contains('@'))
     });
     if known {
-        Ok(Some(OtlpEndpoint(text)))
+        Ok(Some(OtlpEndpoint(text.to_owned())))
     } else {
         // The text is not shown: a URL with a user name holds a password too.
         Err("is no http or https URL of a collector; give it as `http://127.0.0.1:4317`".to_owned())

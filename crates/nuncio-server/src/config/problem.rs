@@ -16,7 +16,7 @@ pub struct Problem {
     pub key: String,
     pub source: Source,
     /// What is wrong and what to do.
-    pub problem: String,
+    pub text: String,
 }
 
 /// Where a value was given.
@@ -36,8 +36,8 @@ pub(super) struct Problems(Vec<Problem>);
 impl Problems {
     /// Notes a problem: which key, where it was given, what is wrong and what to do.
     pub(super) fn add(&mut self, key: &str, source: &Source, problem: impl fmt::Display) {
-        let (key, source, problem) = (key.to_owned(), source.clone(), problem.to_string());
-        self.0.push(Problem { key, source, problem });
+        let (key, source, text) = (key.to_owned(), source.clone(), problem.to_string());
+        self.0.push(Problem { key, source, text });
     }
 
     /// The value, if there is no problem.
@@ -58,7 +58,7 @@ impl fmt::Display for ConfigError {
 
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} ({}): {}", self.key, self.source, self.problem)
+        write!(f, "{} ({}): {}", self.key, self.source, self.text)
     }
 }
 

@@ -167,6 +167,17 @@ impl Sources {
         found
     }
 
+    /// The same for a setting that is a text.
+    pub(super) fn get_text<T>(
+        &self,
+        key: Key,
+        problems: &mut Problems,
+        check: impl Fn(&str) -> Result<T, String>,
+        default: T,
+    ) -> Option<Found<T>> {
+        self.get(key, problems, |text: String| check(&text), default)
+    }
+
     fn add(&mut self, key: Key, source: Source, value: Value) {
         self.0.push(Given { key, source, value });
     }
@@ -174,13 +185,13 @@ impl Sources {
     fn add_file(&mut self, path: &Path, table: toml::Table, problems: &mut Problems) {
         let source = Source::File(path.to_owned());
         for (name, value) in table {
-            match value {
-                toml::Value::Table(section) if is_section(&name) => {
-                    for (inner, value) in section {
-                        self.add_entry(&format!("{name}.{inner}"), &source, value, problems);
-                    }
+            if is_section(&name) && value.is_table() {
+                let section: toml::Table = value.try_into().expect("it is a table");
+                for (inner, value) in section {
+                    self.add_entry(&format!("{name}.{inner}"), &source, value, problems);
                 }
-                value => self.add_entry(&name, &source, value, problems),
+            } else {
+                self.add_entry(&name, &source, value, problems);
             }
         }
     }

@@ -60,7 +60,7 @@ fn check(line: &str, expect: &str) {
 
 /// The problems without the names of files.
 fn said(error: &ConfigError) -> Vec<String> {
-    let said = |problem: &problem::Problem| format!("{}: {}", problem.key, problem.problem);
+    let said = |problem: &problem::Problem| format!("{}: {}", problem.key, problem.text);
     error.problems.iter().map(said).collect()
 }
 

@@ -1,0 +1,54 @@
+//! A node as probes and Prometheus see it.
+
+use async_trait::async_trait;
+use nuncio_delivery::channel::ChannelStatus;
+use nuncio_runtime::chain::Chain;
+use tracing::warn;
+
+use crate::http::NodeView;
+use crate::metrics::gauges::{Gauges, client_secret_expires_at};
+use crate::status::NodeStatus;
+
+#[async_trait]
+impl NodeView for NodeStatus {
+    async fn gauges(&self) -> Gauges {
+        let snapshot = match self.snapshot().await {
+            Ok(snapshot) => snapshot,
+            Err(error) => {
+                warn!("metrics are scraped without gauges: {}", Chain(&error));
+                return Gauges::default();
+            }
+        };
+        let settings = snapshot.settings.as_deref();
+        Gauges {
+            backlog: Some(snapshot.backlog),
+            smtp_connections: Some(snapshot.connections),
+            channel_open: Some(is_open(&snapshot.channel)),
+            settings_generation: settings.map(|saved| saved.generation),
+            oauth_token_expires_at: snapshot.token_expires_at,
+            client_secret_expires_at: settings
+                .and_then(|saved| client_secret_expires_at(&saved.settings)),
+        }
+    }
+
+    /// A node without settings or with a closed channel is ready: it stores jobs, and takes settings.
+    async fn not_ready(&self) -> Vec<String> {
+        match self.store.last_change().await {
+            Ok(_) => Vec::new(),
+            // The cause is for the log; anybody may ask this port.
+            Err(error) => {
+                warn!("not ready: {}", Chain(&error));
+                vec![error.to_string()]
+            }
+        }
+    }
+}
+
+fn is_open(channel: &ChannelStatus) -> bool {
+    match channel {
+        ChannelStatus::Open => true,
+        ChannelStatus::NotConfigured
+        | ChannelStatus::Paused { .. }
+        | ChannelStatus::Closed { .. } => false,
+    }
+}

@@ -1,0 +1,150 @@
+//! What a node counts and measures, for Prometheus.
+
+use std::borrow::Cow;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use nuncio_core::class::MailClass;
+use nuncio_core::job::JobState;
+use nuncio_delivery::observer::DeliveryObserver;
+use prometheus_client::encoding::{EncodeLabelSet, text};
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::metrics::info::Info;
+use prometheus_client::registry::{Registry, Unit};
+
+mod collector;
+pub mod gauges;
+
+use crate::metrics::collector::GaugeCollector;
+use crate::metrics::gauges::Gauges;
+
+/// The format that [`Metrics::scrape`] writes (`OpenMetrics` 1.0, section "Overall Structure").
+pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+/// The upper bounds of the durations of attempts, in seconds: from a round trip on a warm connection to the
+/// longest wait for the end of data.
+const SEND_DURATION_BUCKETS_S: [f64; 14] =
+    [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 600.0];
+
+/// The most outcomes that are counted by their own names. Names are few, but come from a text.
+const OUTCOMES_MAX: usize = 100;
+/// Stands for all further outcomes.
+const OTHER_OUTCOME: &str = "OTHER";
+
+/// The counters and gauges of one node. Each node of a process has its own.
+#[derive(Debug)]
+pub struct Metrics {
+    registry: Registry,
+    accepted: Family<ByClass, Counter>,
+    ended: Family<ByClassAndState, Counter>,
+    attempts: Family<ByOutcome, Counter>,
+    /// How many outcomes were new.
+    outcomes: AtomicUsize,
+    send_duration: Histogram,
+    gauges: Arc<Mutex<Gauges>>,
+}
+
+impl Metrics {
+    pub fn new() -> Self {
+        let mut registry = Registry::with_prefix("nuncio");
+        let accepted = Family::<ByClass, Counter>::default();
+        let ended = Family::<ByClassAndState, Counter>::default();
+        let attempts = Family::<ByOutcome, Counter>::default();
+        let send_duration = Histogram::new(SEND_DURATION_BUCKETS_S);
+        let gauges = Arc::new(Mutex::new(Gauges::default()));
+        let version = Info::new([("version", env!("CARGO_PKG_VERSION"))]);
+        registry.register("build", "Version of nuncio", version);
+        registry.register("mail_jobs_accepted", "Mail jobs that were stored", accepted.clone());
+        registry.register("mail_jobs_ended", "Mail jobs that came to a final state", ended.clone());
+        registry.register("mail_attempts", "Attempts to send a mail", attempts.clone());
+        registry.register_with_unit(
+            "mail_send_duration",
+            "Time that an attempt to send a mail took",
+            Unit::Seconds,
+            send_duration.clone(),
+        );
+        registry.register_collector(Box::new(GaugeCollector(Arc::clone(&gauges))));
+        let outcomes = AtomicUsize::new(0);
+        let metrics = Self { registry, accepted, ended, attempts, outcomes, send_duration, gauges };
+        metrics.begin_at_zero();
+        metrics
+    }
+
+    /// All metrics as text, with the gauges as they are now.
+    pub fn scrape(&self, now: Gauges) -> String {
+        *self.gauges.lock().unwrap_or_else(PoisonError::into_inner) = now;
+        let mut text = String::new();
+        text::encode(&mut text, &self.registry).expect("a String takes everything");
+        text
+    }
+
+    /// Makes all series, as a rate needs the zero from which a counter started.
+    fn begin_at_zero(&self) {
+        for class in MailClass::ALL {
+            drop(self.accepted.get_or_create(&ByClass::from(class)));
+            for state in JobState::ALL.into_iter().filter(|state| state.is_final()) {
+                drop(self.ended.get_or_create(&ByClassAndState::from((class, state))));
+            }
+        }
+    }
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl DeliveryObserver for Metrics {
+    fn job_accepted(&self, class: MailClass) {
+        self.accepted.get_or_create(&ByClass::from(class)).inc();
+    }
+
+    fn attempt_ended(&self, _class: MailClass, outcome: &str, elapsed: Duration) {
+        let mut label = ByOutcome { outcome: Cow::Owned(outcome.to_owned()) };
+        let known = self.attempts.get(&label).is_some();
+        if !known && OUTCOMES_MAX <= self.outcomes.fetch_add(1, Ordering::Relaxed) {
+            label = ByOutcome { outcome: Cow::Borrowed(OTHER_OUTCOME) };
+        }
+        self.attempts.get_or_create(&label).inc();
+        self.send_duration.observe(elapsed.as_secs_f64());
+    }
+
+    fn job_ended(&self, class: MailClass, state: JobState) {
+        self.ended.get_or_create(&ByClassAndState::from((class, state))).inc();
+    }
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct ByClass {
+    class: &'static str,
+}
+
+impl From<MailClass> for ByClass {
+    fn from(class: MailClass) -> Self {
+        Self { class: class.name() }
+    }
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct ByClassAndState {
+    class: &'static str,
+    state: &'static str,
+}
+
+impl From<(MailClass, JobState)> for ByClassAndState {
+    fn from((class, state): (MailClass, JobState)) -> Self {
+        Self { class: class.name(), state: state.name() }
+    }
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct ByOutcome {
+    outcome: Cow<'static, str>,
+}
+
+#[cfg(test)]
+mod tests;

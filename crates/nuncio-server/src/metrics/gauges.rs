@@ -1,0 +1,30 @@
+//! What is measured at the moment of a scrape.
+
+use jiff::Timestamp;
+use jiff::civil::Time;
+use jiff::tz::TimeZone;
+use nuncio_core::ports::job_store::Backlog;
+use nuncio_core::settings::{Authentication, SmtpSettings};
+
+/// How a node is at one moment. What is not known is left out of the scrape.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Gauges {
+    pub backlog: Option<Backlog>,
+    pub smtp_connections: Option<usize>,
+    /// Whether mail can go out as far as this node knows.
+    pub channel_open: Option<bool>,
+    pub settings_generation: Option<i64>,
+    pub oauth_token_expires_at: Option<Timestamp>,
+    pub client_secret_expires_at: Option<Timestamp>,
+}
+
+/// When the client secret ends, as far as its operator has told: with its last day, in UTC.
+pub fn client_secret_expires_at(settings: &SmtpSettings) -> Option<Timestamp> {
+    match &settings.authentication {
+        Authentication::None | Authentication::Password { .. } => None,
+        Authentication::Oauth(client) => {
+            let day_after = client.client_secret_expire_date?.tomorrow().ok()?;
+            TimeZone::UTC.to_timestamp(day_after.to_datetime(Time::midnight())).ok()
+        }
+    }
+}

@@ -1,0 +1,157 @@
+use nuncio_core::ports::job_store::Backlog;
+use nuncio_core::settings::{
+    Authentication, ClientCredential, Encryption, MailboxLimits, OauthClient, Provider,
+    SmtpSettings,
+};
+
+use super::gauges::client_secret_expires_at;
+use super::*;
+
+/// Checks that a scrape has all these lines, whole and in any order.
+fn check(metrics: &Metrics, gauges: Gauges, lines: &[&str]) {
+    let text = metrics.scrape(gauges);
+
+    for line in lines {
+        assert!(text.lines().any(|one| one == *line), "`{line}` is missing in:\n{text}");
+    }
+}
+
+fn gauges() -> Gauges {
+    Gauges {
+        backlog: Some(Backlog { queued: 5, sending: 2, deferred: 3, held: 1 }),
+        smtp_connections: Some(3),
+        channel_open: Some(true),
+        settings_generation: Some(7),
+        oauth_token_expires_at: Some("2026-11-23T12:00:00.9Z".parse().unwrap()),
+        client_secret_expires_at: Some("2027-03-16T00:00:00Z".parse().unwrap()),
+    }
+}
+
+#[test]
+fn counters_count_by_class_state_and_outcome() {
+    let metrics = Metrics::new();
+
+    metrics.job_accepted(MailClass::Alarm);
+    metrics.job_accepted(MailClass::Alarm);
+    metrics.attempt_ended(MailClass::Alarm, "SENT", Duration::from_millis(300));
+    metrics.attempt_ended(MailClass::Bulk, "MAILBOX_THROTTLED", Duration::from_secs(3));
+    metrics.job_ended(MailClass::Alarm, JobState::Sent);
+
+    let lines = [
+        r#"nuncio_mail_jobs_accepted_total{class="alarm"} 2"#,
+        r#"nuncio_mail_jobs_ended_total{class="alarm",state="SENT"} 1"#,
+        r#"nuncio_mail_attempts_total{outcome="SENT"} 1"#,
+        r#"nuncio_mail_attempts_total{outcome="MAILBOX_THROTTLED"} 1"#,
+        r#"nuncio_mail_send_duration_seconds_bucket{le="0.25"} 0"#,
+        r#"nuncio_mail_send_duration_seconds_bucket{le="0.5"} 1"#,
+        "nuncio_mail_send_duration_seconds_sum 3.3",
+        "nuncio_mail_send_duration_seconds_count 2",
+    ];
+    check(&metrics, Gauges::default(), &lines);
+}
+
+#[test]
+fn counters_are_there_before_the_first_mail() {
+    let lines = [
+        r#"nuncio_mail_jobs_accepted_total{class="credentials"} 0"#,
+        r#"nuncio_mail_jobs_ended_total{class="bulk",state="FAILED"} 0"#,
+        concat!(r#"nuncio_build_info{version=""#, env!("CARGO_PKG_VERSION"), r#""} 1"#),
+        "# EOF",
+    ];
+    check(&Metrics::new(), Gauges::default(), &lines);
+    let text = Metrics::new().scrape(Gauges::default());
+    assert!(!text.contains(r#"state="QUEUED""#), "no job ends in a state that is not final");
+}
+
+#[test]
+fn gauges_are_those_of_the_scrape() {
+    let metrics = Metrics::new();
+    let lines = [
+        r#"nuncio_mail_backlog{state="QUEUED"} 5"#,
+        r#"nuncio_mail_backlog{state="SENDING"} 2"#,
+        r#"nuncio_mail_backlog{state="DEFERRED"} 3"#,
+        r#"nuncio_mail_backlog{state="HELD"} 1"#,
+        "nuncio_smtp_connections 3",
+        "nuncio_channel_open 1",
+        "nuncio_smtp_settings_generation 7",
+        "nuncio_oauth_token_expiry_timestamp_seconds 1795435200",
+        "nuncio_client_secret_expiry_timestamp_seconds 1805155200",
+    ];
+    check(&metrics, gauges(), &lines);
+
+    let later = Gauges { channel_open: Some(false), smtp_connections: Some(0), ..gauges() };
+    check(&metrics, later, &["nuncio_channel_open 0", "nuncio_smtp_connections 0"]);
+}
+
+#[test]
+fn what_is_not_known_is_left_out() {
+    let metrics = Metrics::new();
+    metrics.scrape(gauges());
+
+    let text = metrics.scrape(Gauges::default());
+
+    for name in ["backlog", "connections", "channel", "generation", "expiry"] {
+        assert!(!text.contains(name), "`{name}` is in:\n{text}");
+    }
+}
+
+#[test]
+fn every_metric_has_one_help_and_one_type() {
+    let text = Metrics::new().scrape(gauges());
+
+    for sample in text.lines().filter(|line| !line.starts_with('#')) {
+        let name = sample.split(['{', ' ']).next().unwrap();
+        let family = ["_total", "_bucket", "_sum", "_count", "_info"]
+            .iter()
+            .find_map(|suffix| name.strip_suffix(suffix))
+            .unwrap_or(name);
+        for kind in ["HELP", "TYPE"] {
+            let start = format!("# {kind} {family} ");
+            let count = text.lines().filter(|line| line.starts_with(&start)).count();
+            assert_eq!(count, 1, "`{start}` for `{sample}`");
+        }
+    }
+}
+
+#[test]
+fn outcomes_beyond_the_limit_share_one_series() {
+    let metrics = Metrics::new();
+    for number in 0..OUTCOMES_MAX + 50 {
+        metrics.attempt_ended(MailClass::Bulk, &format!("CODE_{number}"), Duration::ZERO);
+    }
+    metrics.attempt_ended(MailClass::Bulk, "CODE_0", Duration::ZERO);
+
+    let lines = [
+        r#"nuncio_mail_attempts_total{outcome="OTHER"} 50"#,
+        r#"nuncio_mail_attempts_total{outcome="CODE_0"} 2"#,
+    ];
+    check(&metrics, Gauges::default(), &lines);
+}
+
+#[test]
+fn a_client_secret_lasts_to_the_end_of_its_last_day() {
+    let client = OauthClient {
+        client_id: "id".to_owned(),
+        tenant_id: None,
+        credential: ClientCredential::SecretPost("secret".to_owned().into()),
+        client_secret_expire_date: Some(jiff::civil::date(2027, 3, 15)),
+        token_endpoint: "https://login.example.com/token".to_owned(),
+        scope: "scope".to_owned(),
+    };
+    let mut settings = SmtpSettings {
+        provider: Provider::Generic,
+        host: "smtp.example.com".to_owned(),
+        port: 587,
+        connect_timeout: Duration::from_secs(60),
+        encryption: Encryption::StartTls,
+        email_address: "nuncio@example.com".parse().unwrap(),
+        authentication: Authentication::Oauth(client),
+        ca_certificates_pem: String::new(),
+        limits: MailboxLimits { connections_max: 3, messages_per_minute_max: None },
+    };
+    let expires_at = client_secret_expires_at(&settings).unwrap();
+    assert_eq!(expires_at.to_string(), "2027-03-16T00:00:00Z");
+
+    settings.authentication = Authentication::None;
+    assert_eq!(client_secret_expires_at(&settings), None);
+}

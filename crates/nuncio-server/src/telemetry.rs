@@ -1,0 +1,171 @@
+//! Logs and traces of a node.
+
+use std::io::{self, IsTerminal as _};
+use std::time::Duration;
+
+use opentelemetry::KeyValue;
+use opentelemetry::trace::TracerProvider as _;
+use opentelemetry_otlp::{ExporterBuildError, SpanExporter, WithExportConfig as _};
+use opentelemetry_sdk::Resource;
+use opentelemetry_sdk::error::OTelSdkError;
+use opentelemetry_sdk::propagation::TraceContextPropagator;
+use opentelemetry_sdk::trace::SdkTracerProvider;
+use tracing::Dispatch;
+use tracing::level_filters::LevelFilter;
+use tracing_subscriber::filter::{FilterExt as _, Targets};
+use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::{SubscriberInitExt as _, TryInitError};
+use tracing_subscriber::{EnvFilter, Layer, Registry};
+
+use crate::config::{Config, LogConfig, LogFilter, LogFormat, OtlpEndpoint};
+
+/// How long one export of spans may take.
+const EXPORT_TIMEOUT: Duration = Duration::from_secs(3);
+/// How long a stopping node waits for its last spans to be taken.
+const FLUSH_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// What crates of others may log, whatever the filter asks for. Below these levels some of them write headers,
+/// and these hold tokens (`authorization`).
+const CAPS: [(&str, LevelFilter); 12] = [
+    ("axum", LevelFilter::INFO),
+    ("h2", LevelFilter::WARN),
+    ("hyper", LevelFilter::WARN),
+    ("hyper_util", LevelFilter::WARN),
+    ("lettre", LevelFilter::WARN),
+    ("oauth2", LevelFilter::WARN),
+    ("opentelemetry", LevelFilter::WARN),
+    ("reqwest", LevelFilter::WARN),
+    ("rustls", LevelFilter::WARN),
+    ("tokio_rustls", LevelFilter::WARN),
+    ("tonic", LevelFilter::INFO),
+    ("tower", LevelFilter::WARN),
+];
+
+/// The logs and traces of this process.
+#[derive(Clone, Copy, Debug)]
+pub struct Telemetry;
+
+/// Sends the last spans when the node stops.
+#[derive(Debug)]
+#[must_use = "without `shutdown` the last spans are lost"]
+pub struct TelemetryGuard {
+    provider: Option<SdkTracerProvider>,
+}
+
+/// Why logs and traces could not be set up.
+#[derive(Debug, thiserror::Error)]
+pub enum TelemetryError {
+    #[error("the export of traces to `telemetry.otlp_endpoint` cannot be set up")]
+    Exporter(#[from] ExporterBuildError),
+    #[error("logs are set up already in this process")]
+    Installed(#[from] TryInitError),
+}
+
+/// The last spans were not taken.
+#[derive(Debug, thiserror::Error)]
+#[error("the last traces were not sent")]
+pub struct FlushError(#[source] OTelSdkError);
+
+impl Telemetry {
+    /// Logs to standard error, and exports traces where that is configured, for the whole process. Colours are used only
+    /// on a terminal.
+    ///
+    /// It must be called within a Tokio runtime, which carries the export.
+    pub fn install(config: &Config) -> Result<TelemetryGuard, TelemetryError> {
+        let (dispatch, guard) = build(config, io::stderr, io::stderr().is_terminal())?;
+        opentelemetry::global::set_text_map_propagator(TraceContextPropagator::new());
+        dispatch.try_init()?;
+        Ok(guard)
+    }
+}
+
+/// The same as [`Telemetry::install`], but onto `writer` and for nobody yet: a test gives each node its own with
+/// `tracing::instrument::WithSubscriber`.
+pub fn subscriber<W>(
+    config: &Config,
+    writer: W,
+) -> Result<(Dispatch, TelemetryGuard), TelemetryError>
+where
+    W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
+{
+    build(config, writer, false)
+}
+
+impl TelemetryGuard {
+    /// Sends what was not sent yet. Takes a few seconds at most.
+    pub async fn shutdown(self) -> Result<(), FlushError> {
+        let Some(provider) = self.provider else { return Ok(()) };
+        // It blocks its thread while the runtime carries the export.
+        let flush = move || provider.shutdown_with_timeout(FLUSH_TIMEOUT);
+        let flushed = tokio::task::spawn_blocking(flush).await;
+        let flushed =
+            flushed.unwrap_or_else(|panic| Err(OTelSdkError::InternalFailure(panic.to_string())));
+        flushed.map_err(FlushError)
+    }
+}
+
+fn build<W>(
+    config: &Config,
+    writer: W,
+    ansi: bool,
+) -> Result<(Dispatch, TelemetryGuard), TelemetryError>
+where
+    W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
+{
+    let provider = config.otlp_endpoint.as_ref().map(|endpoint| tracer_provider(config, endpoint));
+    let provider = provider.transpose()?;
+    let traces = provider.as_ref().map(|provider| {
+        let layer = tracing_opentelemetry::layer().with_tracer(provider.tracer("nuncio"));
+        layer.with_location(false).with_threads(false).with_filter(trace_filter())
+    });
+    let subscriber = Registry::default().with(log_layer(&config.log, writer, ansi)).with(traces);
+    Ok((Dispatch::new(subscriber), TelemetryGuard { provider }))
+}
+
+fn log_layer<W>(log: &LogConfig, writer: W, ansi: bool) -> Box<dyn Layer<Registry> + Send + Sync>
+where
+    W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
+{
+    let layer = tracing_subscriber::fmt::layer().with_writer(writer).with_ansi(ansi);
+    let filter = env_filter(&log.filter).and(caps(LevelFilter::TRACE));
+    match log.format {
+        LogFormat::Human => layer.with_filter(filter).boxed(),
+        LogFormat::Json => layer.json().flatten_event(true).with_filter(filter).boxed(),
+    }
+}
+
+fn env_filter(filter: &LogFilter) -> EnvFilter {
+    EnvFilter::builder().parse(filter.as_str()).expect("the configuration has checked it")
+}
+
+/// Spans of ours are recorded whatever the log leaves out; those of others never.
+fn trace_filter() -> Targets {
+    Targets::new().with_target("nuncio", LevelFilter::INFO)
+}
+
+/// Lets `own` through, and of the crates of others what they may log.
+fn caps(own: LevelFilter) -> Targets {
+    Targets::new().with_default(own).with_targets(CAPS)
+}
+
+fn tracer_provider(
+    config: &Config,
+    endpoint: &OtlpEndpoint,
+) -> Result<SdkTracerProvider, ExporterBuildError> {
+    let exporter = SpanExporter::builder()
+        .with_tonic()
+        .with_endpoint(endpoint.as_str())
+        .with_timeout(EXPORT_TIMEOUT)
+        .build()?;
+    // Attributes as in the semantic conventions of OpenTelemetry, "Service".
+    let resource = Resource::builder()
+        .with_service_name("nuncio")
+        .with_attribute(KeyValue::new("service.version", env!("CARGO_PKG_VERSION")))
+        .with_attribute(KeyValue::new("service.instance.id", config.node_name.to_string()))
+        .build();
+    Ok(SdkTracerProvider::builder().with_batch_exporter(exporter).with_resource(resource).build())
+}
+
+#[cfg(test)]
+mod tests;
