@@ -108,7 +108,9 @@ mod tests {
         message.reserve(100);
         let place = message.as_ptr();
 
-        assert_eq!(stuff(message).as_ptr(), place);
+        let wire = stuff(message);
+
+        assert_eq!(wire.as_ptr(), place);
     }
 
     proptest! {

@@ -1,1 +1,220 @@
+use nuncio_core::reply::EnhancedCode;
 
+use super::*;
+
+fn reply(text: &str) -> SmtpReply {
+    let (code, rest) = text.split_once(' ').unwrap();
+    let (first, after) = rest.split_once(' ').unwrap_or((rest, ""));
+    let enhanced: Option<EnhancedCode> = first.parse().ok();
+    let text = if enhanced.is_some() { after } else { rest };
+    SmtpReply { code: code.parse().unwrap(), enhanced, text: text.to_owned() }
+}
+
+fn check(phase: Phase, text: &str, class: Class, code: &str) {
+    let finding = classify(phase, &reply(text));
+    assert_eq!((finding.class, finding.code), (class, code), "{text} at {phase}");
+}
+
+fn throttled(seconds: u64) -> Class {
+    Class::Throttled(Some(Duration::from_secs(seconds)))
+}
+
+#[test]
+fn refused_logins() {
+    let check = |text, class, code| check(Phase::Auth, text, class, code);
+    check("535 5.7.3 Authentication unsuccessful [host]", Class::Login, "INVALID_EMAIL_ADDRESS");
+    check("535 5.7.8 Error: authentication failed", Class::Login, "INVALID_EMAIL_ADDRESS");
+    check("535 Incorrect authentication data", Class::Login, "INVALID_EMAIL_ADDRESS");
+    check(
+        "535 5.7.139 Authentication unsuccessful, SmtpClientAuthentication is disabled for the Mailbox.",
+        Class::Closed,
+        "SMTP_AUTH_DISABLED",
+    );
+    check(
+        "535 5.7.139 Authentication unsuccessful, basic authentication is disabled.",
+        Class::Closed,
+        "BASIC_AUTHENTICATION_DISABLED",
+    );
+    check(
+        "535 5.7.139 Authentication unsuccessful, user is locked by your organization's security defaults policy.",
+        Class::Closed,
+        "BLOCKED_BY_SECURITY_DEFAULTS",
+    );
+    check(
+        "535 5.7.139 The request did not meet the criteria to be authenticated successfully.",
+        Class::Closed,
+        "BLOCKED_BY_POLICY",
+    );
+    check(
+        "550 5.7.30 Basic authentication is not supported for Client Submission.",
+        Class::Closed,
+        "BASIC_AUTHENTICATION_DISABLED",
+    );
+    check("501 5.5.124 Invalid XOAUTH2 auth data", Class::Closed, "INVALID_EMAIL_ADDRESS");
+    check("504 5.5.4 unknown mechanism", Class::Closed, "MECHANISM_NOT_OFFERED");
+    check("454 4.7.0 Temporary authentication failure", Class::Unavailable, "LOGIN_UNAVAILABLE");
+    check("421 4.3.2 Service not active", Class::Unavailable, "SERVER_UNAVAILABLE");
+    check(
+        "421 4.7.66 TLS 1.0 and 1.1 are not supported",
+        Class::Closed,
+        "TLS_VERSION_NOT_SUPPORTED",
+    );
+    check("538 5.7.11 Encryption required", Class::Closed, "LOGIN_REFUSED");
+    check("550 5.2.251 full", Class::Closed, "MAILBOX_FULL");
+    check("550 5.2.252 throttled", Class::Closed, "MAILBOX_BLOCKED");
+    check("550 5.2.253 licence", Class::Closed, "MAILBOX_BLOCKED");
+    check("550 5.2.255 invalid recipients", Class::Closed, "MAILBOX_BLOCKED");
+}
+
+#[test]
+fn refusals_before_the_login() {
+    check(
+        Phase::Greeting,
+        "421 4.3.2 Service not active",
+        Class::Unavailable,
+        "SERVER_UNAVAILABLE",
+    );
+    check(Phase::Greeting, "450 busy", Class::Unavailable, "SERVER_UNAVAILABLE");
+    check(Phase::Greeting, "554 no service", Class::Closed, "CLIENT_REFUSED");
+    check(Phase::StartTls, "454 4.7.0 TLS not available", Class::Unavailable, "SERVER_UNAVAILABLE");
+    check(Phase::Ehlo, "550 5.7.1 go away", Class::Closed, "CLIENT_REFUSED");
+}
+
+#[test]
+fn the_sender_and_the_session() {
+    let check = |phase, text, class, code| check(phase, text, class, code);
+    let text = "530 5.7.57 Client not authenticated to send mail";
+    check(Phase::Mail, text, Class::SessionLost, "LOGIN_REQUIRED");
+    let text = "550 5.7.60 SMTP; Client does not have permissions to send as this sender";
+    check(Phase::Mail, text, Class::Sender, "SENDER_REFUSED");
+    check(Phase::EndOfData, text, Class::Sender, "SENDER_REFUSED");
+    let text = "554 5.2.252 SendAsDenied; a not allowed to send as b; STOREDRV.Submission";
+    check(Phase::EndOfData, text, Class::Sender, "SENDER_REFUSED");
+    let text =
+        "554 5.2.0 STOREDRV.Submission.Exception:SendAsDeniedException.MapiExceptionSendAsDenied";
+    check(Phase::EndOfData, text, Class::Sender, "SENDER_REFUSED");
+    let text = "553 5.7.1 <a@b>: Sender address rejected: not owned by user c";
+    check(Phase::Rcpt, text, Class::Sender, "SENDER_REFUSED");
+    let text = "430 4.2.0 STOREDRV; mailbox logon failure; ConnectionFailedTransientException";
+    check(Phase::EndOfData, text, Class::Closed, "MAILBOX_PERMISSION_MISSING");
+    let text = "430 4.2.0 STOREDRV; MapiExceptionLogonFailed";
+    check(Phase::EndOfData, text, Class::Closed, "MAILBOX_PERMISSION_MISSING");
+}
+
+#[test]
+fn too_much_and_too_fast() {
+    let end = Phase::EndOfData;
+    let concurrent =
+        "432 4.3.2 Concurrent connections limit exceeded. Visit https://aka.ms/concurrent_sending";
+    check(end, concurrent, throttled(10), "MAILBOX_THROTTLED");
+    let threads = "432 4.3.2 STOREDRV.ClientSubmit; sender thread limit exceeded";
+    check(end, threads, throttled(10), "MAILBOX_THROTTLED");
+    check(Phase::Auth, concurrent, throttled(10), "MAILBOX_THROTTLED");
+    check(end, "432 slow down", throttled(10), "MAILBOX_THROTTLED");
+    let rate =
+        "421 4.4.2 Message submission rate for this client has exceeded the configured limit";
+    check(Phase::Mail, rate, throttled(120), "MAILBOX_THROTTLED");
+    check(Phase::Mail, "421 4.4.2 Connection timed out", Class::Unavailable, "SERVER_UNAVAILABLE");
+    check(Phase::Mail, "451 4.7.500 Server busy", throttled(120), "MAILBOX_THROTTLED");
+    check(
+        Phase::Rcpt,
+        "451 4.7.699 Access denied, please try again later",
+        throttled(120),
+        "MAILBOX_THROTTLED",
+    );
+    check(end, "550 5.2.254 too many recipients", throttled(900), "MAILBOX_BLOCKED");
+    check(Phase::Rcpt, "452 4.5.3 Too many recipients", Class::Deferred, "TOO_MANY_RECIPIENTS");
+    check(Phase::Rcpt, "550 4.5.3 Too many recipients", Class::Deferred, "TOO_MANY_RECIPIENTS");
+    check(Phase::Rcpt, "550 5.2.121 hourly limit", Class::Deferred, "RECIPIENT_THROTTLED");
+    check(Phase::Rcpt, "550 5.2.122 hourly limit", Class::Deferred, "RECIPIENT_THROTTLED");
+    let quota = "554 5.2.0 STOREDRV.Submission.Exception:SubmissionQuotaExceededException";
+    check(end, quota, throttled(3600), "DAY_LIMIT_REACHED");
+    check(end, "554 5.2.2 SubmissionQuotaExceededException", throttled(3600), "DAY_LIMIT_REACHED");
+    check(end, "550 5.2.2 Submission quota exceeded", throttled(3600), "DAY_LIMIT_REACHED");
+    check(end, "550 5.1.90 too many", throttled(3600), "DAY_LIMIT_REACHED");
+    check(
+        Phase::Mail,
+        "550 5.4.5 Daily user sending limit exceeded",
+        throttled(3600),
+        "DAY_LIMIT_REACHED",
+    );
+    check(end, "550 5.7.232 trial", throttled(3600), "TENANT_LIMIT_REACHED");
+    check(end, "550 5.7.233 tenant", throttled(3600), "TENANT_LIMIT_REACHED");
+}
+
+#[test]
+fn blocked_mailboxes_and_tenants() {
+    let check = |text, code| check(Phase::EndOfData, text, Class::Closed, code);
+    check("554 5.2.2 mailbox full; Storage", "MAILBOX_FULL");
+    check("554 5.2.2 STOREDRV; QuotaExceededException", "MAILBOX_FULL");
+    check("550 5.2.251 mailbox full", "MAILBOX_FULL");
+    check("550 5.1.8 Access denied, bad outbound sender", "MAILBOX_BLOCKED");
+    check("550 5.7.501 Access denied, spam abuse detected", "MAILBOX_BLOCKED");
+    check("550 5.7.503 Access denied, banned sender", "MAILBOX_BLOCKED");
+    check("550 5.7.705 tenant has exceeded threshold", "TENANT_BLOCKED");
+    check("550 5.7.708 traffic not accepted from this IP", "TENANT_BLOCKED");
+    check("550 5.7.750 unregistered domain", "DOMAIN_NOT_REGISTERED");
+}
+
+#[test]
+fn troubles_of_the_provider() {
+    let check = |text| check(Phase::EndOfData, text, Class::Unavailable, "SERVER_UNAVAILABLE");
+    check("451 4.7.0 Temporary server error. Please try again later. PRX5");
+    check("451 4.3.111 MRH1");
+    check("451 4.4.3 Temporary error ATTR18");
+    check("451 4.4.24 trouble");
+    check("451 4.4.25 trouble");
+    check("451 4.4.28 trouble");
+    check("451 4.7.700 PFA agent busy");
+    check("421 4.4.1 connection timed out");
+    check("421 4.3.2 Service not active");
+}
+
+#[test]
+fn one_mail_or_one_recipient() {
+    let refused = |phase, text| check(phase, text, Class::Refused, "PROVIDER_REFUSED");
+    refused(Phase::EndOfData, "550 5.7.703 blocked by the tenant");
+    refused(Phase::EndOfData, "550 5.6.11 bare line feeds");
+    refused(Phase::EndOfData, "550 5.7.512 From header");
+    refused(Phase::Rcpt, "550 5.5.105 External sending is not supported");
+    refused(Phase::Rcpt, "550 5.1.1 nobody");
+    refused(Phase::Rcpt, "550 5.1.10 nobody");
+    refused(Phase::Rcpt, "550 5.4.1 nobody");
+    refused(Phase::Rcpt, "501 5.1.3 bad address");
+    refused(Phase::Rcpt, "552 5.2.2 mailbox full");
+    refused(Phase::EndOfData, "599 unheard of");
+    let deferred = |phase, text| check(phase, text, Class::Deferred, "PROVIDER_DEFERRED");
+    deferred(Phase::Rcpt, "450 4.2.0 Greylisted");
+    deferred(Phase::Rcpt, "452 4.2.2 full");
+    deferred(Phase::Mail, "451 4.7.0 try later");
+    deferred(Phase::EndOfData, "499 unheard of");
+    deferred(Phase::EndOfData, "430 4.2.0 something else");
+}
+
+#[test]
+fn the_more_precise_row_wins() {
+    // `5.2.252` alone is the block, with this text it is the sender's missing right.
+    check(Phase::EndOfData, "550 5.2.252 SendAsDenied", Class::Sender, "SENDER_REFUSED");
+    check(Phase::EndOfData, "550 5.2.252 blocked", Class::Closed, "MAILBOX_BLOCKED");
+}
+
+#[test]
+fn every_row_can_be_reached() {
+    for row in ROWS {
+        let enhanced = match &row.enhanced {
+            Enhanced::Any => None,
+            Enhanced::One(class, subject, detail) => Some((*class, *subject, *detail)),
+            Enhanced::Range(class, subject, details) => Some((*class, *subject, *details.start())),
+        };
+        let enhanced =
+            enhanced.map(|(class, subject, detail)| EnhancedCode { class, subject, detail });
+        let code = if row.basic == 0 { 550 } else { row.basic };
+        let reply = SmtpReply { code, enhanced, text: row.text.to_owned() };
+        let phase = row.phases.first().copied().unwrap_or(Phase::Mail);
+
+        let finding = classify(phase, &reply);
+
+        assert_eq!((finding.class, finding.code), (row.class, row.code), "{row:?}");
+        assert_eq!(row.text, row.text.to_lowercase(), "{row:?}");
+    }
+}
