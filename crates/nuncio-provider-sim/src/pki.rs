@@ -98,6 +98,8 @@ impl SimPki {
                 Err(source) => Err(PkiError::Write { path, source }),
             }
         };
+        std::fs::create_dir_all(folder)
+            .map_err(|source| PkiError::Write { path: folder.to_owned(), source })?;
         write("intermediate.pem", self.intermediate_pem())?;
         write("ca.pem", self.ca_pem())
     }

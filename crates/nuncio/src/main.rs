@@ -1,1 +1,67 @@
-fn main() {}
+//! The program `nuncio`: a node, its client, a demonstration and a provider simulator.
+
+use std::process::ExitCode;
+
+use clap::{CommandFactory as _, Parser, Subcommand};
+use nuncio_cli::command::ClientCommand;
+use nuncio_cli::environment::Environment;
+use nuncio_cli::exit::{self, Exit};
+use nuncio_cli::globals::Globals;
+use nuncio_cli::output::Output;
+use nuncio_server::config::args::ServeArgs;
+
+mod demo;
+mod sim;
+
+/// Distributed notification service: takes mail jobs over gRPC, stores them durably, and sends them over
+/// SMTP with OAuth 2.0
+#[derive(Parser)]
+#[command(name = "nuncio", version, propagate_version = true, after_long_help = exit::HELP)]
+struct Cli {
+    #[command(flatten)]
+    globals: Globals,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run a node
+    Serve(Box<ServeArgs>),
+    /// Show a node, its settings and real mail jobs with a simulated provider, in some ten seconds
+    Demo(demo::DemoArgs),
+    /// Run the provider simulator: a token endpoint and a submission server with limits and faults
+    Sim(sim::SimArgs),
+    #[command(flatten)]
+    Client(ClientCommand),
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let environment = Environment::read();
+    let mut out = Output::standard(&cli.globals, &environment);
+    let runtime = tokio::runtime::Runtime::new().expect("a process may start threads");
+    match cli.command {
+        Command::Serve(args) => runtime.block_on(nuncio_server::serve::serve(&args)),
+        Command::Demo(args) => {
+            runtime.block_on(Box::pin(demo::run(args, &cli.globals, &mut out))).into()
+        }
+        Command::Sim(args) => runtime.block_on(Box::pin(sim::run(&args, &mut out))).into(),
+        Command::Client(command) => {
+            let run =
+                nuncio_cli::run::run(command, &cli.globals, &environment, &mut out, Cli::command());
+            let exit: Exit = runtime.block_on(run);
+            exit.into()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        Cli::command().debug_assert();
+    }
+}

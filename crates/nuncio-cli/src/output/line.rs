@@ -30,6 +30,7 @@ impl Tone {
 
 /// A line of text whose parts have tones.
 #[derive(Clone, Debug, Default)]
+#[must_use]
 pub struct Line(Vec<(Tone, String)>);
 
 impl Line {

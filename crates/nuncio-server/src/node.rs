@@ -1,0 +1,246 @@
+//! A node: the only place that sees roles *and* adapters.
+
+use std::io;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use nuncio_api::v1::mail_job_service_server::SERVICE_NAME as MAIL_JOB_SERVICE;
+use nuncio_api::v1::node_service_server::{NodeServiceServer, SERVICE_NAME as NODE_SERVICE};
+use nuncio_api::v1::smtp_settings_service_server::SERVICE_NAME as SMTP_SETTINGS_SERVICE;
+use nuncio_cluster::embedded::EmbeddedCluster;
+use nuncio_core::ports::clock::{Clock, Entropy};
+use nuncio_core::ports::job_store::{Dead, Incarnation, JobStore, StoreError};
+use nuncio_core::ports::mail::{MailTransport, SmtpTester};
+use nuncio_core::ports::settings::SettingsShare;
+use nuncio_core::ports::token::TokenSource;
+use nuncio_core::template::Templates;
+use nuncio_delivery::channel::ChannelStatus;
+use nuncio_delivery::delivery::Delivery;
+use nuncio_delivery::intake::Intake;
+use nuncio_oauth::cache::TokenCache;
+use nuncio_pan::pan::Pan;
+use nuncio_psn::psn::Psn;
+use nuncio_runtime::clock::{SystemClock, SystemEntropy};
+use nuncio_runtime::tasks::{TaskError, Tasks};
+use nuncio_smtp::probe::SmtpProbe;
+use nuncio_smtp::transport::SmtpTransport;
+use nuncio_store::sqlite::SqliteJobStore;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+use tonic::service::RoutesBuilder;
+use tracing::{info, warn};
+
+use crate::config::{Config, Role};
+use crate::grpc::GrpcServer;
+use crate::http::HttpServer;
+use crate::metrics::Metrics;
+use crate::node_service::Nodes;
+use crate::status::NodeStatus;
+
+/// The file of the job store in the data folder.
+const STORE_FILE: &str = "jobs.sqlite";
+/// What the node gives its parts beyond what they take themselves, so that they can name who is late.
+const GRACE: Duration = Duration::from_secs(5);
+
+/// A node that is ready to run.
+pub struct Node {
+    listeners: Listeners,
+    grpc: GrpcServer,
+    http: HttpServer,
+    psn: Option<Psn>,
+    store: Arc<SqliteJobStore>,
+    streams: CancellationToken,
+    drain_timeout: Duration,
+}
+
+/// The ports of a node. They are bound first, so that a node which cannot serve does no work.
+pub struct Listeners {
+    pub grpc: TcpListener,
+    pub http: TcpListener,
+}
+
+/// Why a node did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    #[error(
+        "cannot listen on {address} (`{key}`); is another nuncio running? choose another port or stop it"
+    )]
+    Bind { key: &'static str, address: SocketAddr, source: io::Error },
+    #[error(
+        "data folder `{path}` cannot be made or written; create it for this user or set `data_dir`"
+    )]
+    DataDir { path: String, source: io::Error },
+    #[error("the settings cannot be opened")]
+    Settings(#[from] nuncio_cluster::embedded::OpenError),
+    #[error("the job store cannot be opened")]
+    Store(#[from] nuncio_store::sqlite::OpenError),
+    #[error("the jobs of the last run cannot be taken back")]
+    Rescue(#[from] StoreError),
+    #[error("gRPC reflection cannot be set up")]
+    Reflection(#[from] tonic_reflection::server::Error),
+}
+
+impl Listeners {
+    pub async fn bind(config: &Config) -> Result<Self, StartError> {
+        let bind = async |key, address| {
+            let bound = TcpListener::bind(address).await;
+            bound.map_err(|source| StartError::Bind { key, address, source })
+        };
+        Ok(Self {
+            grpc: bind("grpc.listen", config.grpc_listen).await?,
+            http: bind("http.listen", config.http_listen).await?,
+        })
+    }
+
+    /// The addresses that were bound: a port 0 has become a real one.
+    pub fn addresses(&self) -> io::Result<(SocketAddr, SocketAddr)> {
+        Ok((self.grpc.local_addr()?, self.http.local_addr()?))
+    }
+}
+
+impl Node {
+    /// Builds adapters, roles and listeners. Jobs that the last run left half done are taken back.
+    pub async fn build(config: &Config, listeners: Listeners) -> Result<Self, StartError> {
+        make_data_dir(&config.data_dir)?;
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let entropy: Arc<dyn Entropy> = Arc::new(SystemEntropy);
+        let cluster: Arc<dyn SettingsShare> = Arc::new(EmbeddedCluster::open(&config.data_dir)?);
+        let sqlite = Arc::new(SqliteJobStore::open(&config.data_dir.join(STORE_FILE)).await?);
+        let store: Arc<dyn JobStore> = Arc::<SqliteJobStore>::clone(&sqlite);
+        let incarnation = incarnation(&*clock, &*entropy);
+        let rescued = store.rescue(Dead::AllBut(incarnation.clone()), clock.now()).await?;
+        if rescued > 0 {
+            warn!(jobs = rescued, "took back {rescued} mail jobs that the last run left half done");
+        }
+
+        let name = config.node_name.as_str().to_owned();
+        let tokens: Arc<dyn TokenSource> =
+            Arc::new(TokenCache::new(Arc::clone(&clock), Arc::clone(&entropy)));
+        let transport: Arc<dyn MailTransport> =
+            Arc::new(SmtpTransport::new(Arc::clone(&tokens), Arc::clone(&clock), &name));
+        let tester: Arc<dyn SmtpTester> =
+            Arc::new(SmtpProbe::new(Arc::clone(&tokens), &name, &name));
+        let (channel, channel_seen) = watch::channel(ChannelStatus::NotConfigured);
+        let address = listeners.grpc.local_addr().unwrap_or(config.grpc_listen);
+        let status = NodeStatus {
+            name: name.clone(),
+            roles: config.roles.clone(),
+            address,
+            started_at: clock.now(),
+            clock: Arc::clone(&clock),
+            store: Arc::clone(&store),
+            transport: Arc::clone(&transport),
+            tokens,
+            settings: cluster.smtp(),
+            channel: channel_seen,
+        };
+        let metrics = Arc::new(Metrics::new());
+
+        let streams = CancellationToken::new();
+        let mut routes = RoutesBuilder::default();
+        let mut services = vec![NODE_SERVICE];
+        routes.add_service(NodeServiceServer::new(Nodes {
+            status: status.clone(),
+            tester: Arc::clone(&tester),
+        }));
+        if config.roles.contains(&Role::Pan) {
+            let pan = Pan {
+                settings: Arc::clone(&cluster),
+                tester,
+                clock: Arc::clone(&clock),
+                node: name,
+            };
+            pan.register(&mut routes);
+            services.push(SMTP_SETTINGS_SERVICE);
+        }
+        let psn = config.roles.contains(&Role::Psn).then(|| Psn {
+            intake: Intake {
+                store: Arc::clone(&store),
+                clock: Arc::clone(&clock),
+                entropy: Arc::clone(&entropy),
+                observer: Arc::<Metrics>::clone(&metrics),
+                settings: cluster.smtp(),
+                templates: Templates::shipped(),
+            },
+            delivery: Delivery {
+                store,
+                transport,
+                clock,
+                entropy,
+                observer: Arc::<Metrics>::clone(&metrics),
+                settings: cluster.smtp(),
+                channel,
+                incarnation,
+                retention: config.retention,
+                drain_timeout: config.drain_timeout,
+            },
+        });
+        if let Some(psn) = &psn {
+            psn.register(&mut routes, &streams);
+            services.push(MAIL_JOB_SERVICE);
+        }
+        Ok(Self {
+            grpc: GrpcServer::new(routes, services)?,
+            http: HttpServer::new(metrics, status),
+            listeners,
+            psn,
+            store: sqlite,
+            streams,
+            drain_timeout: config.drain_timeout,
+        })
+    }
+
+    /// Runs until `shutdown` is cancelled or a part fails. Then it drains, bounded: NOT_SERVING and GOAWAY,
+    /// no more claims, the mails under way end, and health is told to the last.
+    pub async fn run(self, shutdown: CancellationToken) -> Result<(), TaskError> {
+        let mut tasks = Tasks::new(&shutdown);
+        let drained = CancellationToken::new();
+        let working = Arc::new(drained.clone().drop_guard());
+        let (grpc, http, streams) = (self.listeners.grpc, self.listeners.http, self.streams);
+        let at_work = Arc::clone(&working);
+        tasks.spawn("grpc", |stop| async move {
+            let end_streams = async {
+                stop.cancelled().await;
+                streams.cancel();
+            };
+            let (served, ()) = tokio::join!(self.grpc.run(grpc, stop.clone()), end_streams);
+            drop(at_work);
+            served
+        });
+        if let Some(psn) = self.psn {
+            let at_work = Arc::clone(&working);
+            tasks.spawn("psn", |stop| async move {
+                let end = psn.run(stop).await;
+                drop(at_work);
+                end
+            });
+        }
+        drop(working);
+        tasks.spawn("http", |stop| self.http.draining_on(stop).run(http, drained));
+        let end = tasks.join(self.drain_timeout + GRACE).await;
+        self.store.close().await;
+        info!("node has stopped");
+        end
+    }
+}
+
+fn make_data_dir(path: &Path) -> Result<(), StartError> {
+    use std::os::unix::fs::DirBuilderExt as _;
+
+    let failed = |source| StartError::DataDir { path: path.display().to_string(), source };
+    if !path.is_dir() {
+        std::fs::DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(failed)?;
+    }
+    // The store and the settings would fail too, but with less to say.
+    let probe = path.join(".nuncio-write-test");
+    std::fs::write(&probe, b"").and_then(|()| std::fs::remove_file(&probe)).map_err(failed)
+}
+
+fn incarnation(clock: &dyn Clock, entropy: &dyn Entropy) -> Incarnation {
+    let millis = u64::try_from(clock.now().as_millisecond()).unwrap_or_default();
+    let uuid = uuid::Builder::from_unix_timestamp_millis(millis, &entropy.id_bytes()).into_uuid();
+    Incarnation(uuid.to_string())
+}

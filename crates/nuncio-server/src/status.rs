@@ -1,0 +1,72 @@
+//! How this node is: for `NodeService`, for the metrics and for readiness.
+
+use std::collections::BTreeSet;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use nuncio_core::ports::clock::Clock;
+use nuncio_core::ports::job_store::{Backlog, JobStore, StoreError};
+use nuncio_core::ports::mail::MailTransport;
+use nuncio_core::ports::token::{TokenRequest, TokenSource};
+use nuncio_core::settings::{Authentication, SavedSmtpSettings};
+use nuncio_delivery::channel::ChannelStatus;
+use tokio::sync::watch;
+
+use crate::config::Role;
+
+/// Looks at the parts of a node.
+#[derive(Clone)]
+pub struct NodeStatus {
+    pub name: String,
+    pub roles: BTreeSet<Role>,
+    pub address: SocketAddr,
+    pub started_at: Timestamp,
+    pub clock: Arc<dyn Clock>,
+    pub store: Arc<dyn JobStore>,
+    pub transport: Arc<dyn MailTransport>,
+    pub tokens: Arc<dyn TokenSource>,
+    pub settings: watch::Receiver<Option<Arc<SavedSmtpSettings>>>,
+    pub channel: watch::Receiver<ChannelStatus>,
+}
+
+/// How a node is at one moment.
+#[derive(Clone, Debug)]
+pub struct NodeSnapshot {
+    pub at: Timestamp,
+    pub settings: Option<Arc<SavedSmtpSettings>>,
+    pub channel: ChannelStatus,
+    pub connections: usize,
+    pub token_expires_at: Option<Timestamp>,
+    pub backlog: Backlog,
+}
+
+impl NodeStatus {
+    pub async fn snapshot(&self) -> Result<NodeSnapshot, StoreError> {
+        let settings = self.settings.borrow().clone();
+        let channel = self.channel.borrow().clone();
+        Ok(NodeSnapshot {
+            at: self.clock.now(),
+            channel,
+            connections: self.transport.connections(),
+            token_expires_at: self.token_expires_at(settings.as_deref()).await,
+            backlog: self.store.backlog().await?,
+            settings,
+        })
+    }
+
+    async fn token_expires_at(&self, saved: Option<&SavedSmtpSettings>) -> Option<Timestamp> {
+        let settings = &saved?.settings;
+        match &settings.authentication {
+            Authentication::None | Authentication::Password { .. } => None,
+            Authentication::Oauth(client) => {
+                let request = TokenRequest {
+                    client,
+                    ca_certificates_pem: &settings.ca_certificates_pem,
+                    timeout: settings.connect_timeout,
+                };
+                self.tokens.cached_until(request).await
+            }
+        }
+    }
+}
