@@ -7,6 +7,7 @@ use nuncio_core::job::Reason;
 use nuncio_core::ports::token::{TokenError, TokenErrorKind};
 use nuncio_core::settings::{ClientCredential, OauthClient};
 use nuncio_tls::diagnosis::Server;
+use oauth2::url::form_urlencoded::byte_serialize;
 use oauth2::{AccessToken, RefreshToken, Scope};
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
@@ -29,6 +30,8 @@ const LIFE_MAX: Duration = Duration::from_hours(28);
 const TOKEN_CHARS_MAX: usize = 16 * 1024;
 /// The longest description that is shown, in characters.
 const DESCRIPTION_CHARS_MAX: usize = 300;
+
+const TOO_MANY_REQUESTS: u16 = 429;
 
 /// Who was asked, and by whom.
 #[derive(Clone, Copy)]
@@ -125,9 +128,12 @@ impl fmt::Debug for Refusal {
 pub(crate) fn refused(asked: Asked<'_>, seen: &Seen, refusal: &Refusal) -> TokenError {
     let code = refusal.code();
     let known = code.and_then(aadsts::by_code);
-    let is_entra = known.is_some();
+    let is_entra = known.is_some(); // Then its own words say nothing more.
     let known = known.or_else(|| generic(asked, refusal));
     let kind = kind(seen, &refusal.error, known.map(|known| known.kind));
+    // Whatever the words, this status means one thing (RFC 6585, section 4).
+    let known =
+        if seen.status == TOO_MANY_REQUESTS { aadsts::by_error("slow_down") } else { known };
     let Some(known) = known else {
         let cause = format!("{} refused: {}", asked.server, refusal.words(asked));
         let remedy = "see the provider's documentation of this error";
@@ -156,7 +162,7 @@ pub(crate) fn not_a_token(asked: Asked<'_>, seen: &Seen) -> TokenError {
         Some(_) | None => format!("status {status}"),
     };
     match status {
-        429 => error(
+        TOO_MANY_REQUESTS => error(
             kind,
             TOKEN_ENDPOINT_THROTTLED,
             format!("{server} asks for fewer requests ({titled})"),
@@ -266,7 +272,7 @@ fn generic(asked: Asked<'_>, refusal: &Refusal) -> Option<Known> {
 /// Status and `error` decide. A code can only make a refusal milder.
 fn kind(seen: &Seen, error: &str, known: Option<Kind>) -> TokenErrorKind {
     let temporary = TokenErrorKind::Temporary { retry_after: seen.retry_after };
-    let by_status = matches!(seen.status, 408 | 429 | 500..);
+    let by_status = matches!(seen.status, 408 | TOO_MANY_REQUESTS | 500..);
     let by_error = matches!(error, "temporarily_unavailable" | "server_error" | "slow_down");
     match known {
         _ if by_status || by_error => temporary,
@@ -277,7 +283,7 @@ fn kind(seen: &Seen, error: &str, known: Option<Kind>) -> TokenErrorKind {
 
 fn reason_by_status(seen: &Seen, otherwise: &'static str) -> &'static str {
     match seen.status {
-        429 => TOKEN_ENDPOINT_THROTTLED,
+        TOO_MANY_REQUESTS => TOKEN_ENDPOINT_THROTTLED,
         408 | 500.. => TOKEN_ENDPOINT_UNAVAILABLE,
         _ => otherwise,
     }
@@ -306,7 +312,8 @@ fn secret_is_an_id(client: &OauthClient) -> bool {
 fn shows_secret(client: &OauthClient, text: &str) -> bool {
     match &client.credential {
         ClientCredential::SecretPost(secret) | ClientCredential::SecretBasic(secret) => {
-            text.contains(secret.expose())
+            let encoded: String = byte_serialize(secret.expose().as_bytes()).collect();
+            text.contains(secret.expose()) || text.contains(&encoded)
         }
         // A JWT begins like this: `{"` in Base64.
         ClientCredential::Certificate { .. } => text.contains("eyJ"),

@@ -1,6 +1,7 @@
 //! HTTP to a token endpoint: no redirects, no cookies, no proxies, small answers, one dead line.
 
 use std::error::Error;
+use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::{Mutex, PoisonError};
@@ -69,6 +70,8 @@ pub(crate) enum HttpError {
     NotResolved,
     #[error("the connection was refused")]
     Refused,
+    #[error("the connection was cut")]
+    Cut,
     #[error("TLS failed")]
     Tls(StageError),
     #[error("the answer has more than {BODY_BYTES_MAX} bytes")]
@@ -196,8 +199,14 @@ impl<'a> Exchange<'a> {
         }
         let io = find::<std::io::Error>(&error).map(std::io::Error::kind);
         match io {
-            Some(std::io::ErrorKind::ConnectionRefused) => HttpError::Refused,
-            Some(std::io::ErrorKind::TimedOut) => HttpError::TimedOut,
+            Some(ErrorKind::ConnectionRefused) => HttpError::Refused,
+            Some(ErrorKind::TimedOut) => HttpError::TimedOut,
+            Some(
+                ErrorKind::UnexpectedEof
+                | ErrorKind::ConnectionReset
+                | ErrorKind::ConnectionAborted
+                | ErrorKind::BrokenPipe,
+            ) => HttpError::Cut,
             _ => HttpError::Other(error.into()),
         }
     }

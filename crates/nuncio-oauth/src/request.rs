@@ -193,6 +193,12 @@ fn no_answer(server: Server<'_>, wanted: &WantedToken, fault: HttpError) -> Toke
             format!("{server} refused the connection (direct, no proxy configured)"),
             "check host and port of the token endpoint, and the firewall between",
         ),
+        HttpError::Cut => error(
+            TEMPORARY,
+            TOKEN_ENDPOINT_UNAVAILABLE,
+            format!("{server} cut the connection before its answer (direct, no proxy configured)"),
+            "check that no firewall between cuts HTTPS connections; see the provider's service health",
+        ),
         HttpError::Tls(problem) => {
             // A handshake that was cut may work next time; a wrong certificate will not.
             let kind = if problem.code == TLS_FAILED { TEMPORARY } else { FATAL };

@@ -240,7 +240,7 @@ async fn an_endpoint_in_trouble_is_told() {
     world.check_temporary("TOKEN_ENDPOINT_UNAVAILABLE", "status 503", None).await;
 
     let world = World::with_fault(TokenAction::Reset).await;
-    world.check_temporary("TOKEN_ENDPOINT_UNAVAILABLE", "the exchange with", None).await;
+    world.check_temporary("TOKEN_ENDPOINT_UNAVAILABLE", "cut the connection", None).await;
 }
 
 #[tokio::test]

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::fmt::Write as _;
+use std::net::IpAddr;
 
 use aws_lc_rs::digest::{SHA256, digest};
 use jiff::Timestamp;
@@ -9,6 +10,7 @@ use nuncio_core::smtp_test::PresentedCertificate;
 use rustls::CertificateError;
 use rustls::pki_types::CertificateDer;
 use x509_parser::certificate::X509Certificate;
+use x509_parser::extensions::GeneralName;
 use x509_parser::prelude::FromDer as _;
 use x509_parser::time::ASN1Time;
 use x509_parser::x509::X509Name;
@@ -18,6 +20,8 @@ pub const PRESENTED_MAX: usize = 10;
 
 /// The longest name that is shown, in characters.
 const NAME_CHARS_MAX: usize = 200;
+/// How many hosts of a certificate are shown.
+const HOSTS_MAX: usize = 10;
 
 /// A chain that was not trusted, and why.
 #[derive(Debug)]
@@ -65,6 +69,20 @@ pub fn missing_issuer(chain: &[CertificateDer<'_>]) -> Option<Issuer> {
     Some(Issuer { name: show_name(last.issuer()), der: last.issuer().as_raw().to_vec() })
 }
 
+/// The name of the server's own certificate, if it is signed by itself.
+pub fn self_signed(chain: &[CertificateDer<'_>]) -> Option<String> {
+    let own = parse(chain.first()?)?;
+    (own.subject().as_raw() == own.issuer().as_raw()).then(|| show_name(own.subject()))
+}
+
+/// The hosts that the server's own certificate is valid for (RFC 9525, section 6.2).
+pub fn hosts(chain: &[CertificateDer<'_>]) -> Vec<String> {
+    let own = chain.first().and_then(parse);
+    let names = own.as_ref().and_then(|own| own.subject_alternative_name().ok().flatten());
+    let names = names.iter().flat_map(|names| &names.value.general_names);
+    names.filter_map(show_host).take(HOSTS_MAX).collect()
+}
+
 /// Whether `der` is the name whose content, without its tag and length, is `content`.
 pub fn is_name(der: &[u8], content: &[u8]) -> bool {
     // Tag and length take at least two bytes, and five at most for a length below 16 MiB.
@@ -102,12 +120,22 @@ fn present(certificate: &CertificateDer<'_>) -> PresentedCertificate {
     }
 }
 
-fn parse<'a>(certificate: &'a CertificateDer<'_>) -> Option<X509Certificate<'a>> {
+fn parse<'a>(certificate: &'a CertificateDer<'a>) -> Option<X509Certificate<'a>> {
     X509Certificate::from_der(certificate).ok().map(|(_rest, parsed)| parsed)
 }
 
 fn show_name(name: &X509Name<'_>) -> String {
     harmless(&name.to_string())
+}
+
+fn show_host(name: &GeneralName<'_>) -> Option<String> {
+    if let GeneralName::DNSName(host) = name {
+        return Some(harmless(host));
+    }
+    let GeneralName::IPAddress(bytes) = name else { return None };
+    let v4 = <[u8; 4]>::try_from(*bytes).map(IpAddr::from);
+    let v6 = || <[u8; 16]>::try_from(*bytes).map(IpAddr::from);
+    v4.or_else(|_other_length| v6()).ok().map(|address| address.to_string())
 }
 
 fn show_time(time: ASN1Time) -> String {

@@ -20,8 +20,6 @@ pub const TLS_FAILED: &str = "TLS_FAILED";
 
 /// How many sources of an error are searched.
 const SOURCES_MAX: usize = 16;
-/// How many names of a certificate are shown.
-const NAMES_SHOWN: usize = 10;
 
 /// The server that was spoken to.
 #[derive(Clone, Copy, Debug)]
@@ -107,8 +105,8 @@ fn diagnose_chain(server: Server<'_>, refused: &RefusedChain) -> StageError {
                     .to_owned(),
             )
         }
-        CertificateError::NotValidForNameContext { presented, .. } => {
-            name_mismatch(server, presented)
+        CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
+            name_mismatch(server, &chain::hosts(&refused.chain))
         }
         problem => other_fault(server, problem),
     };
@@ -124,26 +122,43 @@ fn unknown_issuer(server: Server<'_>, refused: &RefusedChain) -> StageError {
         );
     };
     let name = issuer.name;
-    let cause = if refused.same_name_trusted {
-        format!(
-            "the certificate of {server} names the issuer `{name}`; an authority of this name is \
-             trusted, but its key did not sign the chain"
-        )
-    } else {
+    if refused.same_name_trusted {
+        return stage_error(
+            NO_VALID_CERTIFICATION_PATH,
+            format!(
+                "the certificate of {server} names the issuer `{name}`; an authority of this name is \
+                 trusted, but its key did not sign the chain"
+            ),
+            format!(
+                "if the authority has a new key, add its new certificate in PEM to \
+                 ca_certificates_pem; otherwise somebody poses as `{name}`"
+            ),
+        );
+    }
+    if let Some(own) = chain::self_signed(&refused.chain) {
+        return stage_error(
+            NO_VALID_CERTIFICATION_PATH,
+            format!("the certificate `{own}` of {server} is signed by itself and not trusted"),
+            format!(
+                "have it replaced by one of a trusted authority, or, if you trust it, add the \
+                 certificate of `{own}` in PEM to ca_certificates_pem"
+            ),
+        );
+    }
+    stage_error(
+        NO_VALID_CERTIFICATION_PATH,
         format!(
             "the certificates of {server} lead to `{name}`, which is not a trusted certificate authority"
-        )
-    };
-    let remedy = format!(
-        "if you trust it, add the certificate of `{name}` in PEM to ca_certificates_pem; \
-         an unexpected issuer means that something between opens TLS connections"
-    );
-    stage_error(NO_VALID_CERTIFICATION_PATH, cause, remedy)
+        ),
+        format!(
+            "if you trust it, add the certificate of `{name}` in PEM to ca_certificates_pem; \
+             an unexpected issuer means that something between opens TLS connections"
+        ),
+    )
 }
 
-fn name_mismatch(server: Server<'_>, presented: &[String]) -> StageError {
-    let names: Vec<_> = presented.iter().take(NAMES_SHOWN).map(|name| harmless(name)).collect();
-    let names = if names.is_empty() { "no name".to_owned() } else { names.join(", ") };
+fn name_mismatch(server: Server<'_>, hosts: &[String]) -> StageError {
+    let names = if hosts.is_empty() { "no host".to_owned() } else { hosts.join(", ") };
     stage_error(
         CERTIFICATE_NAME_MISMATCH,
         format!("the certificate of {server} is valid for {names}, not for `{}`", server.host),

@@ -176,13 +176,23 @@ fn errors_of_other_providers_are_told_by_rfc_6749() {
 
 #[test]
 fn words_that_repeat_the_secret_are_not_shown() {
-    let words = format!("the secret {SECRET} is wrong");
-    let body = json!({"error": "invalid_client", "error_description": words});
+    for shown in [SECRET, "Zq8Q%7Ehunter2"] {
+        let words = format!("unexpected client_secret={shown}");
+        let body = json!({"error": "invalid_client", "error_description": words});
 
-    let told = refusal(&with_secret(SECRET), 401, body);
+        let told = refusal(&with_secret(SECRET), 401, body);
 
-    assert!(!format!("{told:?}").contains(SECRET));
-    assert!(told.reason.message.contains("its words repeat the credential"));
+        assert!(!format!("{told:?}").contains("hunter2"));
+        assert!(told.reason.message.contains("its words repeat the credential"));
+    }
+}
+
+#[test]
+fn too_many_requests_mean_that_whatever_the_words() {
+    let told = refusal(&with_secret(SECRET), 429, json!({"error": "temporarily_unavailable"}));
+
+    assert_eq!(told.reason.code, TOKEN_ENDPOINT_THROTTLED);
+    assert!(told.reason.message.starts_with("the token endpoint asks for fewer requests"));
 }
 
 #[test]
