@@ -2,12 +2,14 @@
 
 use std::time::{Duration, SystemTime};
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use jiff::Timestamp;
 use lettre::address::Envelope as LettreEnvelope;
 use lettre::message::header::{
-    ContentTransferEncoding, ContentType, HeaderName, HeaderValue, MessageId,
+    Cc, ContentTransferEncoding, ContentType, HeaderName, HeaderValue, MessageId, To,
 };
-use lettre::message::{Attachment as LettreAttachment, Body, Mailbox as LettreMailbox};
+use lettre::message::{Attachment as LettreAttachment, Body, Mailbox as LettreMailbox, Mailboxes};
 use lettre::message::{Message as LettreMessage, MessageBuilder, MultiPart, SinglePart};
 use nuncio_core::address::{EmailAddress, Mailbox};
 use nuncio_core::mail::{Attachment, Mail, RecipientKind};
@@ -18,6 +20,12 @@ use crate::session::transaction::Envelope;
 
 /// The type of an attachment whose own type does not go with base64.
 const BYTES: &str = "application/octet-stream";
+
+/// The longest word of a subject that is left to lettre: with it a line stays below the 998 octets of
+/// RFC 5322, section 2.1.1.
+const WORD_OCTETS_MAX: usize = 900;
+/// What one encoded word holds: in base64 it stays below 75 octets (RFC 2047, section 2).
+const ENCODED_OCTETS: usize = 42;
 
 /// A message that is ready for the wire, and what the server must know of it.
 #[derive(Debug)]
@@ -58,22 +66,42 @@ fn headers(outgoing: &OutgoingMail, from: &Mailbox) -> MessageBuilder {
         .envelope(envelope)
         .date(system_time(outgoing.date))
         .from(lettre_mailbox(from))
-        .header(MessageId::from(outgoing.message_id.clone()))
-        .subject(&mail.subject);
+        .header(MessageId::from(outgoing.message_id.clone()));
+    builder = if mail.subject.split(' ').any(|word| WORD_OCTETS_MAX < word.len()) {
+        builder.raw_header(long_subject(&mail.subject))
+    } else {
+        builder.subject(&mail.subject)
+    };
     if let Some(reply_to) = &mail.reply_to {
         builder = builder.reply_to(lettre_mailbox(reply_to));
     }
-    let mut is_anybody_named = false;
-    for recipient in &mail.recipients {
-        let mailbox = lettre_mailbox(&recipient.mailbox);
-        match recipient.kind {
-            RecipientKind::To => builder = builder.to(mailbox),
-            RecipientKind::Cc => builder = builder.cc(mailbox),
-            RecipientKind::Bcc => continue,
-        }
-        is_anybody_named = true;
+    // Each in one go: lettre's way of adding one by one reads the header again each time.
+    let named = |kind| -> Mailboxes {
+        let recipients = mail.recipients.iter().filter(|one| one.kind == kind);
+        recipients.map(|one| lettre_mailbox(&one.mailbox)).collect()
+    };
+    let (to, cc) = (named(RecipientKind::To), named(RecipientKind::Cc));
+    let is_anybody_named = to.iter().chain(cc.iter()).next().is_some();
+    if to.iter().next().is_some() {
+        builder = builder.header(To::from(to));
+    }
+    if cc.iter().next().is_some() {
+        builder = builder.header(Cc::from(cc));
     }
     if is_anybody_named { builder } else { builder.raw_header(undisclosed()) }
+}
+
+/// A subject as encoded words (RFC 2047): lettre folds lines only at blanks.
+fn long_subject(subject: &str) -> HeaderValue {
+    let mut words = Vec::new();
+    let mut rest = subject;
+    while !rest.is_empty() {
+        let (word, after) = rest.split_at(rest.floor_char_boundary(ENCODED_OCTETS));
+        words.push(format!("=?utf-8?b?{}?=", STANDARD.encode(word)));
+        rest = after;
+    }
+    let name = HeaderName::new_from_ascii_str("Subject");
+    HeaderValue::dangerous_new_pre_encoded(name, subject.to_owned(), words.join("\r\n "))
 }
 
 /// An empty group (RFC 5322, section 3.4), as a mail without any recipient field looks suspicious.

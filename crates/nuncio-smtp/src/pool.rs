@@ -39,6 +39,7 @@ pub struct Link {
     messages: u32,
     opened: Instant,
     used: Instant,
+    /// Held for its drop only.
     _counted: Counted,
 }
 
@@ -101,8 +102,15 @@ impl Pool {
         token_until: Option<Timestamp>,
     ) -> Link {
         let now = Instant::now();
-        let _counted = Counted::new(&self.open);
-        Link { connection, generation, token_until, messages: 0, opened: now, used: now, _counted }
+        Link {
+            connection,
+            generation,
+            token_until,
+            messages: 0,
+            opened: now,
+            used: now,
+            _counted: Counted::new(&self.open),
+        }
     }
 
     pub fn open(&self) -> usize {

@@ -65,7 +65,7 @@ impl ReplyParser {
     }
 
     /// The next reply, or nothing until more bytes are fed.
-    pub fn next(&mut self) -> Result<Option<Reply>, ReplyError> {
+    pub fn next_reply(&mut self) -> Result<Option<Reply>, ReplyError> {
         while let Some(end) = self.line_end()? {
             let line = &self.buffer[self.start..end];
             self.open_octets += line.len() + 1;

@@ -136,7 +136,7 @@ impl Session {
             if !self.output.is_empty() {
                 return Ok(Step::Write(std::mem::take(&mut self.output)));
             }
-            match self.input.next()? {
+            match self.input.next_reply()? {
                 Some(reply) => self.receive(reply)?,
                 None => return Ok(Step::Read),
             }

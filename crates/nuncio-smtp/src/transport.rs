@@ -109,7 +109,7 @@ impl SmtpTransport {
             match self.attempt(link, saved, &message, gate, true).await {
                 Attempt::Over(outcome) => return outcome,
                 Attempt::Stale => {
-                    debug!("kept connection was closed by the server; taking another")
+                    debug!("kept connection was closed by the server; taking another");
                 }
             }
         }

@@ -1,11 +1,11 @@
 use super::*;
 
-fn reply(code: u16) -> Option<SmtpReply> {
-    Some(SmtpReply { code, enhanced: None, text: String::new() })
+fn reply(code: u16) -> SmtpReply {
+    SmtpReply { code, enhanced: None, text: String::new() }
 }
 
 fn replies(mail: u16, recipients: &[u16], data: u16, end: u16) -> Replies {
-    let given = |code: u16| if code == 0 { None } else { reply(code) };
+    let given = |code: u16| (code != 0).then(|| reply(code));
     Replies {
         mail: given(mail),
         recipients: recipients.iter().map(|code| given(*code)).collect(),

@@ -5,8 +5,8 @@ use nuncio_core::secret::Sensitive;
 use super::*;
 use crate::testing::{MAILBOX, outgoing};
 
-fn sensitive(text: &str) -> Option<Sensitive> {
-    Some(Sensitive::from(text.to_owned()))
+fn sensitive(text: &str) -> Sensitive {
+    Sensitive::from(text.to_owned())
 }
 
 fn mailbox(name: &str, address: &str) -> Mailbox {
@@ -100,8 +100,8 @@ fn a_mail_of_blind_copies_names_nobody() {
 fn text_and_html_are_alternatives_beside_the_files() {
     let content: Vec<u8> = (0..=255).chain(*b"\r\n\n.\r\n").collect();
     let mut outgoing = outgoing(&["a@x.test"]);
-    outgoing.mail.text = sensitive("Grüße\r\n.\r\n..zwei\nletzte");
-    outgoing.mail.html = sensitive("<p>Grüße</p>");
+    outgoing.mail.text = Some(sensitive("Grüße\r\n.\r\n..zwei\nletzte"));
+    outgoing.mail.html = Some(sensitive("<p>Grüße</p>"));
     outgoing.mail.attachments = vec![Attachment {
         file_name: "Übersicht 訪客.pdf".to_owned(),
         content_type: "application/pdf".to_owned(),
@@ -156,14 +156,20 @@ fn a_file_of_a_composite_type_goes_as_bytes() {
 fn long_lines_are_folded_or_encoded() {
     let long = "x".repeat(998);
     let mut outgoing = outgoing(&["a@x.test"]);
-    outgoing.mail.text = sensitive(&"y".repeat(5000));
+    outgoing.mail.text = Some(sensitive(&"y".repeat(5000)));
     outgoing.mail.subject = long.clone();
+    outgoing.mail.attachments = vec![Attachment {
+        file_name: "訪".repeat(255),
+        content_type: "application/pdf".to_owned(),
+        content: vec![0; 5000],
+    }];
 
     let text = built(&outgoing);
 
     let message = MessageParser::default().parse(&text).unwrap();
     assert_eq!(message.body_text(0).unwrap().trim_end(), "y".repeat(5000));
     assert_eq!(message.subject(), Some(&*long));
+    assert_eq!(message.attachment(0).unwrap().attachment_name(), Some(&*"訪".repeat(255)));
 
     let names: Vec<Recipient> = (0..1000)
         .map(|n| recipient(RecipientKind::To, "A Name, Inc.", &format!("r{n}@x.test")))

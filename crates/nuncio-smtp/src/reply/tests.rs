@@ -9,7 +9,7 @@ fn parse(bytes: &[u8]) -> Result<Vec<Reply>, ReplyError> {
 }
 
 fn drain(parser: &mut ReplyParser) -> Result<Vec<Reply>, ReplyError> {
-    std::iter::from_fn(|| parser.next().transpose()).collect()
+    std::iter::from_fn(|| parser.next_reply().transpose()).collect()
 }
 
 fn check(bytes: &str, expect: &str) {
@@ -73,12 +73,12 @@ fn a_reply_without_end_is_cut_off() {
 fn bytes_behind_a_reply_are_noticed() {
     let mut parser = ReplyParser::default();
     parser.feed(b"220 go\r\n250 smuggled");
-    parser.next().unwrap().unwrap();
+    parser.next_reply().unwrap().unwrap();
     assert!(!parser.is_empty());
 
     let mut parser = ReplyParser::default();
     parser.feed(b"220 go\r\n");
-    parser.next().unwrap().unwrap();
+    parser.next_reply().unwrap().unwrap();
     assert!(parser.is_empty());
 }
 
@@ -88,7 +88,8 @@ proptest! {
         cuts in proptest::collection::vec(1_usize..9, 0..60),
         texts in proptest::collection::vec("[ -~é]{0,12}", 1..8),
     ) {
-        let whole: String = texts.iter().map(|text| format!("250-{text}\r\n250 2.0.0 {text}\r\n")).collect();
+        let whole = texts.iter().map(|text| format!("250-{text}\r\n250 2.0.0 {text}\r\n"));
+        let whole = whole.collect::<Vec<_>>().concat();
         let mut rest = whole.as_bytes();
         let mut parser = ReplyParser::default();
         let mut replies = Vec::new();

@@ -208,7 +208,7 @@ impl Session {
     fn mail_line(&self, envelope: &Envelope) -> String {
         let mut line = format!("MAIL FROM:<{}>", envelope.from);
         if self.extensions.size() {
-            line.push_str(&format!(" SIZE={}", envelope.size));
+            line = format!("{line} SIZE={}", envelope.size);
         }
         if envelope.is_eight_bit {
             line.push_str(" BODY=8BITMIME");
