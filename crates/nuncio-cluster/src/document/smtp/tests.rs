@@ -1,1 +1,74 @@
+use nuncio_core::conformance::settings::all_shapes;
 
+use super::*;
+
+fn saved(settings: SmtpSettings) -> SavedSmtpSettings {
+    let saved_at = "2026-11-23T12:34:56.789012345Z".parse().unwrap();
+    SavedSmtpSettings { settings, generation: 7, saved_at }
+}
+
+/// A document as text, with one thing replaced.
+fn document(from: &str, to: &str) -> String {
+    let json = encode(&saved(all_shapes().remove(0)));
+    let text = str::from_utf8(&json).unwrap();
+    assert!(text.contains(from), "`{from}` is not in {text}");
+    text.replacen(from, to, 1)
+}
+
+fn check_refused(text: &str, expect: &str) {
+    assert_eq!(decode(text.as_bytes(), 7).unwrap_err().to_string(), expect);
+}
+
+#[test]
+fn settings_of_every_shape_come_back() {
+    for settings in all_shapes() {
+        let saved = saved(settings);
+
+        assert_eq!(decode(&encode(&saved), 7).unwrap(), saved);
+    }
+}
+
+#[test]
+fn version_1_stays_readable() {
+    let text = r#"{"version":1,"saved_at":"2026-11-23T12:34:56.789012345Z","provider":"exchange_online",
+        "host":"relay.example.com","port":587,"connect_timeout_ms":1500,"encryption":"start_tls",
+        "email_address":"nuncio@example.com","authentication":{"oauth":{
+        "client_id":"11111111-2222-3333-4444-555555555555","tenant_id":"contoso.example",
+        "credential":{"secret_post":{"client_secret":"shape-secret"}},
+        "client_secret_expire_date":"2027-03-15",
+        "token_endpoint":"https://login.example.com/oauth2/v2.0/token",
+        "scope":"https://outlook.example.com/.default offline"}},
+        "ca_certificates_pem":"-----BEGIN CERTIFICATE-----\nCCCC\n-----END CERTIFICATE-----\n",
+        "connections_max":3,"messages_per_minute_max":30}"#;
+
+    assert_eq!(decode(text.as_bytes(), 7).unwrap(), saved(all_shapes().remove(0)));
+}
+
+#[test]
+fn a_later_version_is_refused_with_what_to_do() {
+    check_refused(
+        &document(r#""version":1"#, r#""version":2,"colour":"green""#),
+        "it has version 2 of its format, and this nuncio knows version 1; run the nuncio that wrote it, or a \
+         newer one",
+    );
+}
+
+#[test]
+fn what_is_malformed_is_told_without_its_content() {
+    let malformed = "its content does not have the shape of its version: ";
+    check_refused("", &format!("{malformed}it is no JSON with a `version`"));
+    check_refused("{}", &format!("{malformed}it is no JSON with a `version`"));
+    check_refused(
+        &document("nuncio@example.com", "nuncio"),
+        &format!("{malformed}`email_address` is no address"),
+    );
+    for (from, to) in [
+        (r#""port":587"#, r#""port":"shape-secret""#),
+        ("secret_post", "shape-secret"),
+        (r#""provider""#, r#""shape-secret":1,"provider""#),
+    ] {
+        let error = decode(document(from, to).as_bytes(), 7).unwrap_err().to_string();
+        assert!(error.starts_with(&format!("{malformed}unexpected value at line 1")), "{error}");
+        assert!(!error.contains("shape-secret"), "{error}");
+    }
+}
