@@ -189,7 +189,9 @@ impl Stage {
 
     /// Runs a command of the client, just as a person would, and shows it first.
     async fn command(&self, words: &[&str], out: &mut Output) -> Result<(), Failure> {
-        out.line(Line::new().push(Tone::Strong, format!("$ nuncio {}", shown(words))))?;
+        for line in shown(words) {
+            out.line(Line::new().push(Tone::Strong, line))?;
+        }
         let program = ClientCommand::augment_subcommands(clap::Command::new("nuncio"));
         let matches = program.try_get_matches_from(["nuncio"].iter().chain(words));
         let command = matches.and_then(|matches| ClientCommand::from_arg_matches(&matches));
@@ -204,21 +206,21 @@ impl Stage {
     }
 }
 
-/// A command line broken at its options, so that it can be read and copied.
-fn shown(words: &[&str]) -> String {
-    let mut shown = String::new();
-    for (index, word) in words.iter().enumerate() {
-        let breaks = word.starts_with("--") && index > 4;
-        shown.push_str(if index == 0 {
-            ""
-        } else if breaks {
-            " \\\n      "
+/// A command line, broken before its options if it is long, so that it can be read and copied.
+fn shown(words: &[&str]) -> Vec<String> {
+    let mut lines = vec!["$ nuncio".to_owned()];
+    for word in words {
+        let breaks = word.starts_with("--") && 6 < words.len();
+        let last = lines.last_mut().expect("there is one from the start");
+        if breaks {
+            last.push_str(" \\");
+            lines.push(format!("    {word}"));
         } else {
-            " "
-        });
-        shown.push_str(word);
+            last.push(' ');
+            last.push_str(word);
+        }
     }
-    shown
+    lines
 }
 
 fn title(out: &mut Output, text: &str) -> Result<(), Failure> {

@@ -16,8 +16,8 @@ const RCPT: &[Phase] = &[Phase::Rcpt];
 const CONTENT: &[Phase] = &[Phase::Data, Phase::EndOfData];
 const TRANSACTION: &[Phase] = &[Phase::Mail, Phase::Rcpt, Phase::Data, Phase::EndOfData];
 
-/// How long a mailbox rests after it sent too fast or over too many connections.
-const SLOW_DOWN: Class = Throttled(Some(Duration::from_secs(10)));
+/// The server names no time: the pause begins with seconds and grows while it goes on refusing.
+const SLOW_DOWN: Class = Throttled(None);
 /// How long it rests after the server called itself busy for this client.
 const BUSY: Class = Throttled(Some(Duration::from_mins(2)));
 /// How long it rests after too many faulty mails. Microsoft does not say how long the block lasts:

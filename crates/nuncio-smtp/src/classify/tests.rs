@@ -106,11 +106,11 @@ fn too_much_and_too_fast() {
     let end = Phase::EndOfData;
     let concurrent =
         "432 4.3.2 Concurrent connections limit exceeded. Visit https://aka.ms/concurrent_sending";
-    check(end, concurrent, throttled(10), "MAILBOX_THROTTLED");
+    check(end, concurrent, Class::Throttled(None), "MAILBOX_THROTTLED");
     let threads = "432 4.3.2 STOREDRV.ClientSubmit; sender thread limit exceeded";
-    check(end, threads, throttled(10), "MAILBOX_THROTTLED");
-    check(Phase::Auth, concurrent, throttled(10), "MAILBOX_THROTTLED");
-    check(end, "432 slow down", throttled(10), "MAILBOX_THROTTLED");
+    check(end, threads, Class::Throttled(None), "MAILBOX_THROTTLED");
+    check(Phase::Auth, concurrent, Class::Throttled(None), "MAILBOX_THROTTLED");
+    check(end, "432 slow down", Class::Throttled(None), "MAILBOX_THROTTLED");
     let rate =
         "421 4.4.2 Message submission rate for this client has exceeded the configured limit";
     check(Phase::Mail, rate, throttled(120), "MAILBOX_THROTTLED");

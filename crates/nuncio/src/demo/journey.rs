@@ -55,6 +55,7 @@ pub(super) async fn run(
     };
     timeout(DEADLINE, follow).await.map_err(|_| Failure::Overdue(DEADLINE))??;
     tell(out, started.elapsed(), "every job has ended")?;
+    simulator.faults().clear();
     sum_up(simulator, &mut clients, jobs, out).await
 }
 
@@ -200,12 +201,17 @@ async fn sum_up(
     out.table(&table)?;
     let stats = simulator.stats();
     let (accepted, doubled) = (simulator.accepted_count(), simulator.duplicates().len());
-    let line = format!(
-        "The provider took {accepted} mails, {doubled} of them twice; at most {} connections at once; \
-         {} token requests.",
-        stats.connections.max, stats.token_requests,
-    );
-    out.line(line)?;
+    let facts = [
+        format!("The provider took {accepted} mails, {doubled} of them twice."),
+        format!("At most {} connections were open at once.", stats.connections.max),
+        format!(
+            "{} tokens were requested: for the test, for sending, and after the expiry.",
+            stats.token_requests
+        ),
+    ];
+    for fact in facts {
+        out.line(fact)?;
+    }
     Ok(())
 }
 
