@@ -41,17 +41,21 @@ struct Style {
     terminal: bool,
 }
 
+impl Style {
+    fn new(color: Color, environment: &Environment, terminal: bool) -> Self {
+        let colors = match color {
+            Color::Auto => terminal && !environment.no_color,
+            Color::Always => true,
+            Color::Never => false,
+        };
+        Self { colors, terminal }
+    }
+}
+
 impl Output {
     /// Prints to the standard output and the standard error of the process.
     pub fn standard(globals: &Globals, environment: &Environment) -> Self {
-        let style = |terminal: bool| Style {
-            colors: match globals.color {
-                Color::Auto => terminal && !environment.no_color,
-                Color::Always => true,
-                Color::Never => false,
-            },
-            terminal,
-        };
+        let style = |terminal| Style::new(globals.color, environment, terminal);
         Self {
             out: Box::new(io::stdout()),
             err: Box::new(io::stderr()),
@@ -68,7 +72,7 @@ impl Output {
         err: impl Write + Send + 'static,
         globals: &Globals,
     ) -> Self {
-        let style = Style { colors: globals.color == Color::Always, terminal: false };
+        let style = Style::new(globals.color, &Environment::default(), false);
         Self {
             out: Box::new(out),
             err: Box::new(err),

@@ -7,6 +7,8 @@ use nuncio_core::violation::Violations;
 
 /// Nanoseconds in a second.
 const NANOS: i128 = 1_000_000_000;
+/// The first second of the year 1, the earliest that a `google.protobuf.Timestamp` may tell.
+const YEAR_1: i64 = -62_135_596_800;
 
 /// A moment, as the API tells it.
 pub fn timestamp(moment: Timestamp) -> prost_types::Timestamp {
@@ -32,9 +34,10 @@ pub fn timestamp_from(
     moment: Option<prost_types::Timestamp>,
 ) -> Option<Timestamp> {
     let prost_types::Timestamp { seconds, nanos } = moment?;
-    let valid = (0..=999_999_999).contains(&nanos).then(|| Timestamp::new(seconds, nanos).ok());
+    let in_range = YEAR_1 <= seconds && (0..=999_999_999).contains(&nanos);
+    let valid = Timestamp::new(seconds, nanos).ok().filter(|_| in_range);
     let problem = "is no moment between the years 1 and 9999 with 0 to 999999999 nanoseconds";
-    violations.check(field, valid.flatten().ok_or(problem))
+    violations.check(field, valid.ok_or(problem))
 }
 
 /// A span of time that a caller gave, if it gave one. Nothing that nuncio asks for is negative.

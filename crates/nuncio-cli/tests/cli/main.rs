@@ -1,5 +1,7 @@
 //! Each command against a server that answers as a script says, over a real socket.
 
+#![expect(clippy::unwrap_used, reason = "all of it is test code")]
+
 use std::io::{self, Write};
 use std::sync::{Arc, Mutex};
 

@@ -23,16 +23,16 @@ fn stage(kind: SmtpTestStageKind, outcome: SmtpTestOutcome) -> SmtpTestStage {
     }
 }
 
-fn test(stages: Vec<SmtpTestStage>, passed: bool) -> Vec<TestSmtpSettingsResponse> {
+fn test(stages: &[SmtpTestStage], passed: bool) -> Vec<TestSmtpSettingsResponse> {
     let told = stages.iter().cloned().map(Event::Stage);
-    let node = SmtpNodeTest { node: "nodes/a".to_owned(), passed, stages: stages.clone() };
+    let node = SmtpNodeTest { node: "nodes/a".to_owned(), passed, stages: stages.to_vec() };
     let report = SmtpTestReport { passed, nodes: vec![node] };
     let events = told.chain([Event::Report(report)]);
     events.map(|event| TestSmtpSettingsResponse { event: Some(event) }).collect()
 }
 
 fn passing() -> Vec<TestSmtpSettingsResponse> {
-    test(vec![stage(SmtpTestStageKind::Dns, SmtpTestOutcome::Passed)], true)
+    test(&[stage(SmtpTestStageKind::Dns, SmtpTestOutcome::Passed)], true)
 }
 
 fn failing() -> Vec<TestSmtpSettingsResponse> {
@@ -51,7 +51,7 @@ fn failing() -> Vec<TestSmtpSettingsResponse> {
         ..stage(SmtpTestStageKind::Tls, SmtpTestOutcome::Failed)
     };
     let auth = stage(SmtpTestStageKind::Auth, SmtpTestOutcome::Skipped);
-    test(vec![stage(SmtpTestStageKind::Dns, SmtpTestOutcome::Passed), tls, auth], false)
+    test(&[stage(SmtpTestStageKind::Dns, SmtpTestOutcome::Passed), tls, auth], false)
 }
 
 fn saved() -> SmtpSettings {

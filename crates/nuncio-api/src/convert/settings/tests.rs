@@ -1,1 +1,142 @@
+use std::time::Duration;
 
+use jiff::Timestamp;
+use prost::Message;
+
+use super::*;
+
+const SECRET: &str = "3Kx8Q~very-secret";
+
+fn settings(authentication: Authentication) -> SmtpSettings {
+    SmtpSettings {
+        provider: Provider::ExchangeOnline,
+        host: "smtp.office365.com".to_owned(),
+        port: 587,
+        connect_timeout: Duration::from_mins(1),
+        encryption: Encryption::StartTls,
+        email_address: "nuncio@example.com".parse().unwrap(),
+        authentication,
+        ca_certificates_pem: String::new(),
+        limits: MailboxLimits { connections_max: 3, messages_per_minute_max: Some(30) },
+    }
+}
+
+fn with_credential(credential: ClientCredential) -> SmtpSettings {
+    settings(Authentication::Oauth(OauthClient {
+        client_id: "client".to_owned(),
+        tenant_id: Some("tenant".to_owned()),
+        credential,
+        client_secret_expire_date: Some("2027-03-15".parse().unwrap()),
+        token_endpoint: "https://login.example.com/token".to_owned(),
+        scope: "scope".to_owned(),
+    }))
+}
+
+fn every_kind() -> Vec<SmtpSettings> {
+    let secret = || ClientSecret::from(SECRET.to_owned());
+    let certificate_pem = "-----BEGIN CERTIFICATE-----".to_owned();
+    let private_key = PrivateKeyPem::from(format!("-----BEGIN PRIVATE KEY-----{SECRET}"));
+    let password = Password::from(SECRET.to_owned());
+    vec![
+        settings(Authentication::None),
+        settings(Authentication::Password { username: "user".to_owned(), password }),
+        with_credential(ClientCredential::SecretPost(secret())),
+        with_credential(ClientCredential::SecretBasic(secret())),
+        with_credential(ClientCredential::Certificate { certificate_pem, private_key }),
+    ]
+}
+
+#[test]
+fn no_secret_is_ever_told() {
+    for settings in every_kind() {
+        let saved = SavedSmtpSettings { settings, generation: 3, saved_at: Timestamp::UNIX_EPOCH };
+
+        let told = v1::SmtpSettings::from(&saved);
+
+        let bytes = told.encode_to_vec();
+        let found = bytes.windows(SECRET.len()).any(|window| window == SECRET.as_bytes());
+        assert!(!found, "{told:?}");
+    }
+}
+
+#[test]
+fn a_saved_secret_is_told_to_be_there() {
+    let told: Vec<_> =
+        every_kind().iter().map(|one| v1::SmtpSettings::from(one).authentication).collect();
+
+    assert_eq!(told[0], None);
+    let Some(Wire::Password(password)) = &told[1] else { panic!("no password") };
+    assert!(password.password_set);
+    for (told, secret, key) in
+        [(&told[2], true, false), (&told[3], true, false), (&told[4], false, true)]
+    {
+        let Some(Wire::Oauth(oauth)) = told else { panic!("no oauth") };
+        assert_eq!((oauth.client_secret_set, oauth.private_key_set), (secret, key));
+    }
+}
+
+/// What is told can be given back: with the saved secrets it makes the same settings again.
+#[test]
+fn settings_without_secrets_come_back_with_the_saved_ones() {
+    for settings in every_kind() {
+        let mut violations = Violations::default();
+
+        let draft = smtp_settings_draft(&mut violations, v1::SmtpSettings::from(&settings));
+
+        assert!(violations.is_empty(), "{violations}");
+        assert_eq!(draft.check(Some(&settings)).unwrap(), settings);
+    }
+}
+
+#[test]
+fn the_etag_and_the_generation_of_saved_settings_are_told() {
+    let settings = settings(Authentication::None);
+    let saved = SavedSmtpSettings { settings, generation: 3, saved_at: Timestamp::UNIX_EPOCH };
+
+    let told = v1::SmtpSettings::from(&saved);
+
+    assert_eq!(told.generation, 3);
+    assert_eq!(expected_etag(&told), Some(saved.etag().as_str()));
+    assert_eq!(expected_etag(&v1::SmtpSettings::default()), None);
+}
+
+#[test]
+fn a_given_secret_reaches_the_draft_and_no_debug_output() {
+    let oauth = v1::OauthAuthentication {
+        client_secret: SECRET.to_owned(),
+        private_key_pem: SECRET.to_owned(),
+        ..v1::OauthAuthentication::default()
+    };
+    let password = v1::PasswordAuthentication { password: SECRET.to_owned(), ..Default::default() };
+    let given = |authentication| v1::SmtpSettings {
+        authentication: Some(authentication),
+        ..v1::SmtpSettings::default()
+    };
+    let with_oauth = given(Wire::Oauth(oauth));
+    for settings in [&with_oauth, &given(Wire::Password(password))] {
+        assert!(!format!("{settings:?}").contains(SECRET), "{settings:?}");
+    }
+
+    let draft = smtp_settings_draft(&mut Violations::default(), with_oauth);
+
+    let AuthenticationDraft::Oauth(oauth) = &draft.authentication else { panic!("no oauth") };
+    assert_eq!(oauth.client_secret.as_ref().unwrap().expose(), SECRET);
+    assert!(!format!("{draft:?}").contains(SECRET), "{draft:?}");
+}
+
+#[test]
+fn everything_that_cannot_be_read_is_noted_at_once() {
+    let mut violations = Violations::default();
+    let settings = v1::SmtpSettings {
+        provider: 99,
+        encryption: 99,
+        connect_timeout: Some(prost_types::Duration { seconds: -1, nanos: 0 }),
+        ..v1::SmtpSettings::default()
+    };
+
+    smtp_settings_draft(&mut violations, settings);
+
+    let mut fields: Vec<_> = violations.iter().map(|one| one.field.as_str()).collect();
+    fields.sort_unstable();
+    assert_eq!(fields, ["connect_timeout", "encryption", "provider"]);
+}

@@ -30,6 +30,9 @@ const CONTENT_TYPES: [(&str, &str); 16] = [
     ("xlsx", "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"),
     ("zip", "application/zip"),
 ];
+/// What a media type begins with (IANA, Media Types), and a path with an equals sign hardly.
+const TOP_LEVEL_TYPES: [&str; 9] =
+    ["application", "audio", "font", "image", "message", "model", "multipart", "text", "video"];
 /// Bytes of any kind (RFC 2046, section 4.5.1).
 const OCTET_STREAM: &str = "application/octet-stream";
 
@@ -108,9 +111,11 @@ async fn attach(text: &str) -> Result<Attachment, Failure> {
 
 /// Takes the media type off, or guesses it from the end of the name.
 fn split_type(text: &str) -> (String, &str) {
-    if let Some((content_type, path)) = text.split_once('=')
-        && content_type.contains('/')
-        && !content_type.starts_with(['/', '.'])
+    // A parameter of the type has an equals sign too: `text/plain; charset=utf-8=readme`.
+    let has_parameter = text.split_once('=').is_some_and(|(before, _)| before.contains(';'));
+    let parts = if has_parameter { text.rsplit_once('=') } else { text.split_once('=') };
+    if let Some((content_type, path)) = parts
+        && content_type.split_once('/').is_some_and(|(top, _)| TOP_LEVEL_TYPES.contains(&top))
     {
         return (content_type.to_owned(), path);
     }
