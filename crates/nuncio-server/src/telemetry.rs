@@ -22,8 +22,8 @@ use crate::config::{Config, LogConfig, LogFilter, LogFormat, OtlpEndpoint};
 
 /// How long one export of spans may take.
 const EXPORT_TIMEOUT: Duration = Duration::from_secs(3);
-/// How long a stopping node waits for its last spans to be taken.
-const FLUSH_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long the end of the export may take when its last spans are taken or lost.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// What crates of others may log, whatever the filter asks for. Below these levels some of them write headers,
 /// and these hold tokens (`authorization`).
@@ -97,7 +97,11 @@ impl TelemetryGuard {
     pub async fn shutdown(self) -> Result<(), FlushError> {
         let Some(provider) = self.provider else { return Ok(()) };
         // It blocks its thread while the runtime carries the export.
-        let flush = move || provider.shutdown_with_timeout(FLUSH_TIMEOUT);
+        // The SDK's flush is bounded by 5 s and tells of failure; its shutdown does not.
+        let flush = move || {
+            let flushed = provider.force_flush();
+            flushed.and(provider.shutdown_with_timeout(CLOSE_TIMEOUT))
+        };
         let flushed = tokio::task::spawn_blocking(flush).await;
         let flushed =
             flushed.unwrap_or_else(|panic| Err(OTelSdkError::InternalFailure(panic.to_string())));

@@ -142,7 +142,7 @@ fn a_client_secret_lasts_to_the_end_of_its_last_day() {
         provider: Provider::Generic,
         host: "smtp.example.com".to_owned(),
         port: 587,
-        connect_timeout: Duration::from_secs(60),
+        connect_timeout: Duration::from_mins(1),
         encryption: Encryption::StartTls,
         email_address: "nuncio@example.com".parse().unwrap(),
         authentication: Authentication::Oauth(client),
