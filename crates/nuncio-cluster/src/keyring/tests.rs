@@ -111,8 +111,8 @@ fn a_malformed_key_file_is_told_without_its_content() {
     let id = "line 1: the key id must be 1 to 64 letters, digits, `-` or `_`";
     check_malformed(format!("ä {KEY}"), id);
     check_malformed(format!("{} {KEY}", "a".repeat(65)), id);
-    let many: String = (0..=KEYS_MAX).map(|number| format!("k{number} {KEY}\n")).collect();
-    check_malformed(many, "it holds 101 keys; at most 100");
+    let many: Vec<_> = (0..=KEYS_MAX).map(|number| format!("k{number} {KEY}")).collect();
+    check_malformed(many.join("\n"), "it holds 101 keys; at most 100");
 }
 
 #[test]
