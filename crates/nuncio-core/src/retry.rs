@@ -79,8 +79,14 @@ pub fn decide_rescue(job: &Job, body_entered: bool, rescues: u32, now: Timestamp
         let message = format!("the node died {rescues} times while sending this mail");
         let reason = Reason::new("NODE_DIED_REPEATEDLY", message)
             .remedy("look into the logs of the nodes, then submit the mail again");
-        let state = if body_entered { JobState::Unknown } else { JobState::Failed };
-        return Decision { counted: body_entered, ..uncounted(job, state, reason, now) };
+        let recipients = if body_entered {
+            apply(job, vec![None; job.pending().len()], RecipientState::Unknown)
+        } else {
+            job.recipients.clone()
+        };
+        let (state, _) = final_state(&recipients, None);
+        let (reason, due_at, counted) = (Some(reason), now, body_entered);
+        return Decision { state, reason, due_at, recipients, counted };
     }
     if body_entered {
         let message = "the node died while the mail was being handed over";
@@ -132,11 +138,7 @@ fn after_verdicts(
         let (state, reason) = (JobState::Deferred, Some(reason));
         return Decision { state, reason, due_at, recipients, counted: true };
     }
-    for one in &mut recipients {
-        if one.state == RecipientState::Pending {
-            one.state = RecipientState::Refused;
-        }
-    }
+    replace(&mut recipients, RecipientState::Pending, RecipientState::Refused);
     let (state, reason) = final_state(&recipients, deferral.is_some().then_some(attempt));
     Decision { state, reason, due_at: now, recipients, counted: true }
 }
@@ -181,21 +183,20 @@ fn after_unknown(
 ) -> Decision {
     let policy = job.class.retry_policy();
     let attempt = job.attempts + 1;
+    let mut recipients = apply(job, verdicts, RecipientState::Unknown);
+    if recipients.iter().all(|one| one.state != RecipientState::Unknown) {
+        return after_verdicts(job, recipients, now, jitter);
+    }
     match job.class.unknown_policy() {
         UnknownPolicy::Resend if attempt < policy.attempts_max => {
-            let recipients = apply(job, verdicts, RecipientState::Pending);
+            replace(&mut recipients, RecipientState::Unknown, RecipientState::Pending);
             let due_at = now + policy.backoff(attempt, jitter);
             let reason = reason.remedy("it is sent again: a second copy may arrive");
             let (state, reason) = (JobState::Deferred, Some(reason));
             Decision { state, reason, due_at, recipients, counted: true }
         }
         UnknownPolicy::Resend | UnknownPolicy::Stop => {
-            let mut recipients = apply(job, verdicts, RecipientState::Unknown);
-            for one in &mut recipients {
-                if one.state == RecipientState::Pending {
-                    one.state = RecipientState::Refused;
-                }
-            }
+            replace(&mut recipients, RecipientState::Pending, RecipientState::Refused);
             let reason = reason.remedy(
                 "ask a recipient or look into the mailbox's sent items; if it did not arrive, \
                  submit it again",
@@ -203,6 +204,12 @@ fn after_unknown(
             let state = JobState::Unknown;
             Decision { state, reason: Some(reason), due_at: now, recipients, counted: true }
         }
+    }
+}
+
+fn replace(recipients: &mut [RecipientResult], from: RecipientState, to: RecipientState) {
+    for one in recipients.iter_mut().filter(|one| one.state == from) {
+        one.state = to;
     }
 }
 
@@ -223,7 +230,7 @@ fn expire_early(job: &Job, decision: Decision) -> Decision {
 }
 
 fn last_reply(recipients: &[RecipientResult], state: RecipientState) -> Option<SmtpReply> {
-    recipients.iter().rev().find(|one| one.state == state).and_then(|one| one.reply.clone())
+    recipients.iter().rev().filter(|one| one.state == state).find_map(|one| one.reply.clone())
 }
 
 #[cfg(test)]

@@ -1,1 +1,295 @@
 use super::*;
+
+const CERTIFICATE: &str = "-----BEGIN CERTIFICATE-----\nAA==\n-----END CERTIFICATE-----\n";
+const PRIVATE_KEY: &str = "-----BEGIN PRIVATE KEY-----\nAA==\n-----END PRIVATE KEY-----\n";
+
+/// Exchange Online with as little as an operator must give.
+fn exchange() -> SmtpSettingsDraft {
+    SmtpSettingsDraft {
+        provider: Some(Provider::ExchangeOnline),
+        email_address: "portal@example.com".to_owned(),
+        authentication: oauth(exchange_client()),
+        ..SmtpSettingsDraft::default()
+    }
+}
+
+fn exchange_client() -> OauthDraft {
+    OauthDraft {
+        client_id: "11111111-2222-3333-4444-555555555555".to_owned(),
+        tenant_id: "contoso.onmicrosoft.com".to_owned(),
+        client_secret: Some("s3cret".to_owned().into()),
+        ..OauthDraft::default()
+    }
+}
+
+fn certificate_client() -> OauthDraft {
+    OauthDraft {
+        client_secret: None,
+        certificate_pem: CERTIFICATE.to_owned(),
+        private_key: Some(PRIVATE_KEY.to_owned().into()),
+        ..exchange_client()
+    }
+}
+
+fn oauth(draft: OauthDraft) -> AuthenticationDraft {
+    AuthenticationDraft::Oauth(Box::new(draft))
+}
+
+fn with_client(draft: OauthDraft) -> SmtpSettingsDraft {
+    SmtpSettingsDraft { authentication: oauth(draft), ..exchange() }
+}
+
+/// An internal relay with a password.
+fn relay(password: Option<&str>) -> SmtpSettingsDraft {
+    SmtpSettingsDraft {
+        host: "relay.example.com".to_owned(),
+        port: 587,
+        email_address: "portal@example.com".to_owned(),
+        authentication: AuthenticationDraft::Password {
+            username: "portal".to_owned(),
+            password: password.map(|password| password.to_owned().into()),
+        },
+        ..SmtpSettingsDraft::default()
+    }
+}
+
+fn client(settings: SmtpSettings) -> OauthClient {
+    match settings.authentication {
+        Authentication::Oauth(client) => client,
+        other @ (Authentication::None | Authentication::Password { .. }) => panic!("{other:?}"),
+    }
+}
+
+/// Checks a draft; `expect` names the fields that are wrong.
+#[track_caller]
+fn check(draft: SmtpSettingsDraft, expect: &str) {
+    let violations = draft.check(None).err().unwrap_or_default();
+    let fields: Vec<_> = violations.iter().map(|one| one.field.as_str()).collect();
+    assert_eq!(fields.join(" "), expect, "{violations}");
+}
+
+#[test]
+fn exchange_online_needs_only_who_it_is() {
+    let settings = exchange().check(None).unwrap();
+
+    assert_eq!((settings.host.as_str(), settings.port), ("smtp.office365.com", 587));
+    assert_eq!(settings.encryption, Encryption::StartTls);
+    assert_eq!(settings.connect_timeout, Duration::from_mins(1));
+    let limits = MailboxLimits { connections_max: 3, messages_per_minute_max: Some(30) };
+    assert_eq!(settings.limits, limits);
+    let client = client(settings);
+    assert_eq!(client.scope, "https://outlook.office365.com/.default");
+    let endpoint = "https://login.microsoftonline.com/contoso.onmicrosoft.com/oauth2/v2.0/token";
+    assert_eq!(client.token_endpoint, endpoint);
+    assert!(matches!(client.credential, ClientCredential::SecretPost(_)));
+}
+
+#[test]
+fn what_a_provider_fills_in_can_be_changed() {
+    let client_draft = OauthDraft {
+        token_endpoint: "https://127.0.0.1:8443/token".to_owned(),
+        scope: "mail.send other".to_owned(),
+        ..exchange_client()
+    };
+    let draft = SmtpSettingsDraft {
+        host: "127.0.0.1".to_owned(),
+        port: 465,
+        encryption: Some(Encryption::Tls),
+        connections_max: 1,
+        messages_per_minute_max: 5,
+        ..with_client(client_draft)
+    };
+
+    let settings = draft.check(None).unwrap();
+
+    assert_eq!((settings.host.as_str(), settings.port), ("127.0.0.1", 465));
+    assert_eq!(settings.encryption, Encryption::Tls);
+    let limits = MailboxLimits { connections_max: 1, messages_per_minute_max: Some(5) };
+    assert_eq!(settings.limits, limits);
+    let client = client(settings);
+    assert_eq!(client.token_endpoint, "https://127.0.0.1:8443/token");
+    assert_eq!(client.scope, "mail.send other");
+}
+
+#[test]
+fn a_generic_provider_needs_everything() {
+    let generic = SmtpSettingsDraft {
+        provider: None,
+        authentication: oauth(OauthDraft::default()),
+        ..SmtpSettingsDraft::default()
+    };
+
+    check(
+        generic,
+        "host port email_address oauth.client_id oauth.token_endpoint oauth.client_secret",
+    );
+}
+
+#[test]
+fn a_host_is_a_name_without_scheme() {
+    for (host, expect) in [
+        ("smtp.example.com", ""),
+        ("192.0.2.1", ""),
+        ("smtp://example.com", "host"),
+        ("a b", "host"),
+        ("a\r\nb", "host"),
+    ] {
+        check(SmtpSettingsDraft { host: host.to_owned(), ..exchange() }, expect);
+    }
+}
+
+#[test]
+fn numbers_stay_in_their_ranges() {
+    let port = |port| SmtpSettingsDraft { port, ..exchange() };
+    check(port(65_535), "");
+    check(port(65_536), "port");
+    check(port(-1), "port");
+    let timeout = |seconds| SmtpSettingsDraft {
+        connect_timeout: Some(Duration::from_secs(seconds)),
+        ..exchange()
+    };
+    check(timeout(1), "");
+    check(timeout(300), "");
+    check(timeout(0), "connect_timeout");
+    check(timeout(301), "connect_timeout");
+    let limits = |connections_max, messages_per_minute_max| SmtpSettingsDraft {
+        connections_max,
+        messages_per_minute_max,
+        ..exchange()
+    };
+    check(limits(100, 100_000), "");
+    check(limits(101, 100_001), "limits.max_connections limits.max_messages_per_minute");
+    check(limits(-1, -1), "limits.max_connections limits.max_messages_per_minute");
+}
+
+#[test]
+fn credentials_never_go_in_clear_text() {
+    let clear = Some(Encryption::None);
+    check(SmtpSettingsDraft { encryption: clear, ..exchange() }, "encryption");
+    check(SmtpSettingsDraft { encryption: clear, ..relay(Some("pw")) }, "encryption");
+    let authentication = AuthenticationDraft::None;
+    check(SmtpSettingsDraft { encryption: clear, authentication, ..relay(None) }, "");
+}
+
+#[test]
+fn a_tenant_is_one_tenant() {
+    for (tenant, expect) in [
+        ("11111111-2222-3333-4444-555555555555", ""),
+        ("", "oauth.tenant_id"),
+        ("common", "oauth.tenant_id"),
+        ("organizations", "oauth.tenant_id"),
+        ("../evil", "oauth.tenant_id"),
+    ] {
+        check(
+            with_client(OauthDraft { tenant_id: tenant.to_owned(), ..exchange_client() }),
+            expect,
+        );
+    }
+}
+
+#[test]
+fn a_token_endpoint_is_an_https_url() {
+    for (url, expect) in [
+        ("https://login.example.com/token", ""),
+        ("http://login.example.com/token", "oauth.token_endpoint"),
+        ("login.example.com/token", "oauth.token_endpoint"),
+        ("https://", "oauth.token_endpoint"),
+        ("https:///token", "oauth.token_endpoint"),
+        ("https://user@login.example.com/token", "oauth.token_endpoint"),
+        ("https://login.example.com/token ", "oauth.token_endpoint"),
+    ] {
+        let token_endpoint = url.to_owned();
+        check(with_client(OauthDraft { token_endpoint, ..exchange_client() }), expect);
+    }
+}
+
+#[test]
+fn a_pasted_line_break_is_noticed() {
+    let pasted = |secret: &str| Some(ClientSecret::from(secret.to_owned()));
+    let client_secret = pasted("s3cret\n");
+    check(with_client(OauthDraft { client_secret, ..exchange_client() }), "oauth.client_secret");
+    let client_id = "1111 ".to_owned();
+    check(with_client(OauthDraft { client_id, ..exchange_client() }), "oauth.client_id");
+    let scope = "a\nb".to_owned();
+    check(with_client(OauthDraft { scope, ..exchange_client() }), "oauth.scope");
+}
+
+#[test]
+fn an_expiry_date_is_a_day() {
+    for (date, expect) in [
+        ("2027-03-15", ""),
+        ("", ""),
+        ("2027-02-30", "oauth.client_secret_expire_date"),
+        ("15.03.2027", "oauth.client_secret_expire_date"),
+    ] {
+        let client_secret_expire_date = date.to_owned();
+        check(with_client(OauthDraft { client_secret_expire_date, ..exchange_client() }), expect);
+    }
+}
+
+#[test]
+fn a_client_proves_itself_by_secret_or_certificate() {
+    let credential = |draft| client(with_client(draft).check(None).unwrap()).credential;
+    let basic = OauthDraft { client_secret_basic: true, ..exchange_client() };
+    assert!(matches!(credential(basic), ClientCredential::SecretBasic(_)));
+    assert!(matches!(credential(certificate_client()), ClientCredential::Certificate { .. }));
+
+    let both =
+        OauthDraft { client_secret: exchange_client().client_secret, ..certificate_client() };
+    check(with_client(both), "oauth.client_secret");
+    let no_key = OauthDraft { private_key: None, ..certificate_client() };
+    check(with_client(no_key), "oauth.private_key_pem");
+    let no_secret = OauthDraft { client_secret: None, ..exchange_client() };
+    check(with_client(no_secret), "oauth.client_secret");
+}
+
+#[test]
+fn pem_texts_are_pem_texts() {
+    let ca_certificates_pem = "not a certificate".to_owned();
+    check(SmtpSettingsDraft { ca_certificates_pem, ..exchange() }, "ca_certificates_pem");
+    let certificate_pem = PRIVATE_KEY.to_owned();
+    let swapped = OauthDraft { certificate_pem, ..certificate_client() };
+    check(with_client(swapped), "oauth.certificate_pem");
+    let private_key = Some(CERTIFICATE.to_owned().into());
+    let swapped = OauthDraft { private_key, ..certificate_client() };
+    check(with_client(swapped), "oauth.private_key_pem");
+    let ca_certificates_pem = CERTIFICATE.repeat(PEM_BYTES_MAX / CERTIFICATE.len() + 1);
+    check(SmtpSettingsDraft { ca_certificates_pem, ..exchange() }, "ca_certificates_pem");
+}
+
+#[test]
+fn a_secret_that_is_left_out_stays_as_it_was_saved() {
+    let saved = exchange().check(None).unwrap();
+    let left_out = with_client(OauthDraft { client_secret: None, ..exchange_client() });
+    assert_eq!(left_out.check(Some(&saved)).unwrap(), saved);
+
+    let saved = with_client(certificate_client()).check(None).unwrap();
+    let left_out = with_client(OauthDraft { private_key: None, ..certificate_client() });
+    assert_eq!(left_out.check(Some(&saved)).unwrap(), saved);
+
+    let saved = relay(Some("pw")).check(None).unwrap();
+    assert_eq!(relay(None).check(Some(&saved)).unwrap(), saved);
+}
+
+#[test]
+fn a_saved_secret_of_another_kind_does_not_help() {
+    let saved = relay(Some("pw")).check(None).unwrap();
+    let left_out = with_client(OauthDraft { client_secret: None, ..exchange_client() });
+    let refused = left_out.check(Some(&saved)).unwrap_err();
+    assert_eq!(refused.iter().next().unwrap().field, "oauth.client_secret");
+
+    let saved = exchange().check(None).unwrap();
+    let refused = relay(None).check(Some(&saved)).unwrap_err();
+    assert_eq!(refused.iter().next().unwrap().field, "password.password");
+}
+
+#[test]
+fn no_violation_shows_a_secret() {
+    let client_secret = Some(ClientSecret::from("Tr0ub4dor\n".to_owned()));
+    let private_key = Some(PrivateKeyPem::from("Tr0ub4dor".to_owned()));
+    let draft = OauthDraft { client_secret, private_key, ..certificate_client() };
+
+    let violations = with_client(draft).check(None).unwrap_err();
+
+    assert!(!format!("{violations:?} {violations}").contains("Tr0ub4dor"));
+}
