@@ -27,12 +27,25 @@ pub(crate) fn create_folder(path: &Path) -> Result<(), FileError> {
 
 /// Replaces the content of a file. When it returns Ok the new content is durable.
 pub(crate) fn replace(path: &Path, content: &[u8]) -> Result<(), FileError> {
-    let folder = path.parent().expect("the callers join folder and name");
     let fresh = path.with_added_extension("new");
     write_and_sync(&fresh, content).map_err(failed("write", &fresh))?;
     std::fs::rename(&fresh, path).map_err(failed("replace", path))?;
-    // Without this a power cut may bring the old name back.
-    File::open(folder).and_then(|folder| folder.sync_all()).map_err(failed("sync", folder))
+    sync_folder_of(path)
+}
+
+/// Makes a file unless there is one already: of many who try at once, one makes it, and all return Ok
+/// with the whole file in place. Each of them gives another `suffix`.
+pub(crate) fn create(path: &Path, suffix: &str, content: &[u8]) -> Result<(), FileError> {
+    let fresh = path.with_added_extension(suffix);
+    write_and_sync(&fresh, content).map_err(failed("write", &fresh))?;
+    let linked = std::fs::hard_link(&fresh, path);
+    std::fs::remove_file(&fresh).map_err(failed("remove", &fresh))?;
+    match linked {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
+            Err(failed("create", path)(error))
+        }
+        Ok(()) | Err(_) => sync_folder_of(path),
+    }
 }
 
 /// The content of a file, or nothing if there is none.
@@ -47,6 +60,12 @@ pub(crate) fn read(path: &Path) -> Result<Option<Vec<u8>>, FileError> {
 pub(crate) fn failed(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> FileError {
     let path = path.to_owned();
     move |source| FileError { action, path, source }
+}
+
+/// Without this a power cut may bring the old name back.
+fn sync_folder_of(path: &Path) -> Result<(), FileError> {
+    let folder = path.parent().expect("the callers join folder and name");
+    File::open(folder).and_then(|folder| folder.sync_all()).map_err(failed("sync", folder))
 }
 
 fn write_and_sync(path: &Path, content: &[u8]) -> io::Result<()> {

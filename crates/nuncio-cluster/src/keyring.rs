@@ -60,12 +60,14 @@ impl Keyring {
         Ok(Some(Self { keys: keys.map_err(malformed)? }))
     }
 
-    /// Makes a key file with one new key, in a folder that only the owner may enter.
+    /// Makes a key file with one new key, in a folder that only the owner may enter. If somebody else has made one
+    /// meanwhile, that one counts.
     pub fn create(path: &Path) -> Result<Self, KeyringError> {
         let folder = path.parent().expect("a key file has a folder");
         files::create_folder(folder)?;
-        files::replace(path, new_key_file().map_err(KeyringError::NoRandomness)?.as_bytes())?;
-        Ok(Self::load(path)?.expect("it was just written"))
+        let (id, content) = new_key_file().map_err(KeyringError::NoRandomness)?;
+        files::create(path, id.as_str(), content.as_bytes())?;
+        Ok(Self::load(path)?.expect("it was just made"))
     }
 
     /// The key that encrypts.
@@ -172,20 +174,21 @@ fn parse_key(line: &str) -> Result<(KeyId, RandomizedNonceKey), &'static str> {
 }
 
 /// A key file with one key of a random name, so that no two keys ever share one.
-fn new_key_file() -> Result<Zeroizing<String>, aws_lc_rs::error::Unspecified> {
+fn new_key_file() -> Result<(KeyId, Zeroizing<String>), aws_lc_rs::error::Unspecified> {
     let random = SystemRandom::new();
     let mut name = [0; 4];
     random.fill(&mut name)?;
+    let id = KeyId(format!("k{:08x}", u32::from_be_bytes(name)));
     let mut key = Zeroizing::new([0; KEY_BYTES]);
     random.fill(&mut *key)?;
     let key = Zeroizing::new(BASE64.encode(*key));
-    Ok(Zeroizing::new(format!(
+    let content = format!(
         "# Encrypts the settings of nuncio. Keep a copy apart from them: without it they are lost.\n\
          # One key a line; the first writes, all can read.\n\
-         k{:08x} {}\n",
-        u32::from_be_bytes(name),
+         {id} {}\n",
         *key
-    )))
+    );
+    Ok((id, Zeroizing::new(content)))
 }
 
 #[cfg(test)]

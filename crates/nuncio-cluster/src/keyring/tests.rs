@@ -54,13 +54,28 @@ fn a_new_key_file_is_for_its_owner_only_and_can_be_read() {
 #[test]
 fn no_two_new_keys_are_alike() {
     let (a, b) = (new_key_file().unwrap(), new_key_file().unwrap());
-    let words = |text: &str| {
-        let line = text.lines().last().unwrap();
-        line.split_once(' ').map(|(id, key)| (id.to_owned(), key.to_owned())).unwrap()
-    };
+    let key = |text: &str| text.lines().last().unwrap().split_once(' ').unwrap().1.to_owned();
 
-    assert_ne!(words(&a).0, words(&b).0);
-    assert_ne!(words(&a).1, words(&b).1);
+    assert_ne!(a.0, b.0);
+    assert_ne!(key(&a.1), key(&b.1));
+}
+
+#[test]
+fn of_many_who_make_the_key_file_at_once_all_get_the_same_key() {
+    let dir = TempDir::new().unwrap();
+    let path = dir.path().join("settings.key");
+
+    let made: Vec<KeyId> = std::thread::scope(|scope| {
+        let create = || Keyring::create(&path).unwrap().writer().clone();
+        let threads: Vec<_> = (0..8).map(|_| scope.spawn(create)).collect();
+        threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+    });
+
+    let kept = Keyring::load(&path).unwrap().unwrap();
+    for id in made {
+        assert_eq!(id, *kept.writer());
+    }
+    assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1, "nothing is left beside it");
 }
 
 #[test]
