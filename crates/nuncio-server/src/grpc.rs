@@ -42,7 +42,7 @@ impl GrpcServer {
         Ok(Self { routes: routes.routes(), health, services })
     }
 
-    /// Serves until `stop` is cancelled: then NOT_SERVING, GOAWAY, and the calls under way end.
+    /// Serves until `stop` is cancelled: then `NOT_SERVING`, GOAWAY, and the calls under way end.
     pub(crate) async fn run(
         self,
         listener: TcpListener,

@@ -12,13 +12,14 @@ use nuncio_api::v1::smtp_settings_service_server::SERVICE_NAME as SMTP_SETTINGS_
 use nuncio_cluster::embedded::EmbeddedCluster;
 use nuncio_core::ports::clock::{Clock, Entropy};
 use nuncio_core::ports::job_store::{Dead, Incarnation, JobStore, StoreError};
-use nuncio_core::ports::mail::{MailTransport, SmtpTester};
+use nuncio_core::ports::mail::SmtpTester;
 use nuncio_core::ports::settings::SettingsShare;
 use nuncio_core::ports::token::TokenSource;
 use nuncio_core::template::Templates;
 use nuncio_delivery::channel::ChannelStatus;
 use nuncio_delivery::delivery::Delivery;
 use nuncio_delivery::intake::Intake;
+use nuncio_delivery::observer::DeliveryObserver;
 use nuncio_oauth::cache::TokenCache;
 use nuncio_pan::pan::Pan;
 use nuncio_psn::psn::Psn;
@@ -51,6 +52,7 @@ pub struct Node {
     grpc: GrpcServer,
     http: HttpServer,
     psn: Option<Psn>,
+    smtp: Arc<SmtpTransport>,
     store: Arc<SqliteJobStore>,
     streams: CancellationToken,
     drain_timeout: Duration,
@@ -104,80 +106,23 @@ impl Listeners {
 impl Node {
     /// Builds adapters, roles and listeners. Jobs that the last run left half done are taken back.
     pub async fn build(config: &Config, listeners: Listeners) -> Result<Self, StartError> {
-        make_data_dir(&config.data_dir)?;
-        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-        let entropy: Arc<dyn Entropy> = Arc::new(SystemEntropy);
-        let cluster: Arc<dyn SettingsShare> = Arc::new(EmbeddedCluster::open(&config.data_dir)?);
-        let sqlite = Arc::new(SqliteJobStore::open(&config.data_dir.join(STORE_FILE)).await?);
-        let store: Arc<dyn JobStore> = Arc::<SqliteJobStore>::clone(&sqlite);
-        let incarnation = incarnation(&*clock, &*entropy);
-        let rescued = store.rescue(Dead::AllBut(incarnation.clone()), clock.now()).await?;
-        if rescued > 0 {
-            warn!(jobs = rescued, "took back {rescued} mail jobs that the last run left half done");
-        }
-
-        let name = config.node_name.as_str().to_owned();
-        let tokens: Arc<dyn TokenSource> =
-            Arc::new(TokenCache::new(Arc::clone(&clock), Arc::clone(&entropy)));
-        let transport: Arc<dyn MailTransport> =
-            Arc::new(SmtpTransport::new(Arc::clone(&tokens), Arc::clone(&clock), &name));
-        let tester: Arc<dyn SmtpTester> =
-            Arc::new(SmtpProbe::new(Arc::clone(&tokens), &name, &name));
+        let adapters = Adapters::open(config).await?;
         let (channel, channel_seen) = watch::channel(ChannelStatus::NotConfigured);
         let address = listeners.grpc.local_addr().unwrap_or(config.grpc_listen);
-        let status = NodeStatus {
-            name: name.clone(),
-            roles: config.roles.clone(),
-            address,
-            started_at: clock.now(),
-            clock: Arc::clone(&clock),
-            store: Arc::clone(&store),
-            transport: Arc::clone(&transport),
-            tokens,
-            settings: cluster.smtp(),
-            channel: channel_seen,
-        };
+        let status = adapters.status(config, address, channel_seen);
         let metrics = Arc::new(Metrics::new());
-
         let streams = CancellationToken::new();
+
         let mut routes = RoutesBuilder::default();
         let mut services = vec![NODE_SERVICE];
-        routes.add_service(NodeServiceServer::new(Nodes {
-            status: status.clone(),
-            tester: Arc::clone(&tester),
-        }));
+        let (node, tester) = (status.clone(), Arc::clone(&adapters.tester));
+        routes.add_service(NodeServiceServer::new(Nodes { status: node, tester }));
         if config.roles.contains(&Role::Pan) {
-            let pan = Pan {
-                settings: Arc::clone(&cluster),
-                tester,
-                clock: Arc::clone(&clock),
-                node: name,
-            };
-            pan.register(&mut routes);
+            adapters.pan(&status.name).register(&mut routes);
             services.push(SMTP_SETTINGS_SERVICE);
         }
-        let psn = config.roles.contains(&Role::Psn).then(|| Psn {
-            intake: Intake {
-                store: Arc::clone(&store),
-                clock: Arc::clone(&clock),
-                entropy: Arc::clone(&entropy),
-                observer: Arc::<Metrics>::clone(&metrics),
-                settings: cluster.smtp(),
-                templates: Templates::shipped(),
-            },
-            delivery: Delivery {
-                store,
-                transport,
-                clock,
-                entropy,
-                observer: Arc::<Metrics>::clone(&metrics),
-                settings: cluster.smtp(),
-                channel,
-                incarnation,
-                retention: config.retention,
-                drain_timeout: config.drain_timeout,
-            },
-        });
+        let wanted = config.roles.contains(&Role::Psn);
+        let psn = wanted.then(|| adapters.psn(config, Arc::<Metrics>::clone(&metrics), channel));
         if let Some(psn) = &psn {
             psn.register(&mut routes, &streams);
             services.push(MAIL_JOB_SERVICE);
@@ -187,13 +132,14 @@ impl Node {
             http: HttpServer::new(metrics, status),
             listeners,
             psn,
-            store: sqlite,
+            smtp: adapters.smtp,
+            store: adapters.store,
             streams,
             drain_timeout: config.drain_timeout,
         })
     }
 
-    /// Runs until `shutdown` is cancelled or a part fails. Then it drains, bounded: NOT_SERVING and GOAWAY,
+    /// Runs until `shutdown` is cancelled or a part fails. Then it drains, bounded: `NOT_SERVING` and GOAWAY,
     /// no more claims, the mails under way end, and health is told to the last.
     pub async fn run(self, shutdown: CancellationToken) -> Result<(), TaskError> {
         let mut tasks = Tasks::new(&shutdown);
@@ -218,12 +164,108 @@ impl Node {
                 end
             });
         }
+        let smtp = self.smtp;
+        tasks.spawn("smtp connections", |stop| async move { smtp.run(stop).await });
         drop(working);
         tasks.spawn("http", |stop| self.http.draining_on(stop).run(http, drained));
         let end = tasks.join(self.drain_timeout + GRACE).await;
         self.store.close().await;
         info!("node has stopped");
         end
+    }
+}
+
+/// What the roles get as ports.
+struct Adapters {
+    clock: Arc<dyn Clock>,
+    entropy: Arc<dyn Entropy>,
+    settings: Arc<dyn SettingsShare>,
+    store: Arc<SqliteJobStore>,
+    tokens: Arc<dyn TokenSource>,
+    smtp: Arc<SmtpTransport>,
+    tester: Arc<dyn SmtpTester>,
+    incarnation: Incarnation,
+}
+
+impl Adapters {
+    async fn open(config: &Config) -> Result<Self, StartError> {
+        make_data_dir(&config.data_dir)?;
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let entropy: Arc<dyn Entropy> = Arc::new(SystemEntropy);
+        let settings = Arc::new(EmbeddedCluster::open(&config.data_dir)?);
+        let store = Arc::new(SqliteJobStore::open(&config.data_dir.join(STORE_FILE)).await?);
+        let incarnation = incarnation(&*clock, &*entropy);
+        let rescued = store.rescue(Dead::AllBut(incarnation.clone()), clock.now()).await?;
+        if rescued > 0 {
+            warn!(jobs = rescued, "took back {rescued} mail jobs that the last run left half done");
+        }
+        let name = config.node_name.as_str();
+        let cache = TokenCache::new(Arc::clone(&clock), Arc::clone(&entropy));
+        let tokens: Arc<dyn TokenSource> = Arc::new(cache);
+        let smtp = SmtpTransport::new(Arc::clone(&tokens), Arc::clone(&clock), name);
+        let tester = Arc::new(SmtpProbe::new(Arc::clone(&tokens), name, name));
+        let smtp = Arc::new(smtp);
+        Ok(Self { clock, entropy, settings, store, tokens, smtp, tester, incarnation })
+    }
+
+    fn status(
+        &self,
+        config: &Config,
+        address: SocketAddr,
+        channel: watch::Receiver<ChannelStatus>,
+    ) -> NodeStatus {
+        NodeStatus {
+            name: config.node_name.as_str().to_owned(),
+            roles: config.roles.clone(),
+            address,
+            started_at: self.clock.now(),
+            clock: Arc::clone(&self.clock),
+            store: Arc::<SqliteJobStore>::clone(&self.store),
+            transport: Arc::<SmtpTransport>::clone(&self.smtp),
+            tokens: Arc::clone(&self.tokens),
+            settings: self.settings.smtp(),
+            channel,
+        }
+    }
+
+    fn pan(&self, node: &str) -> Pan {
+        Pan {
+            settings: Arc::clone(&self.settings),
+            tester: Arc::clone(&self.tester),
+            clock: Arc::clone(&self.clock),
+            node: node.to_owned(),
+        }
+    }
+
+    fn psn(
+        &self,
+        config: &Config,
+        observer: Arc<dyn DeliveryObserver>,
+        channel: watch::Sender<ChannelStatus>,
+    ) -> Psn {
+        let store: Arc<dyn JobStore> = Arc::<SqliteJobStore>::clone(&self.store);
+        Psn {
+            intake: Intake {
+                store: Arc::clone(&store),
+                clock: Arc::clone(&self.clock),
+                entropy: Arc::clone(&self.entropy),
+                observer: Arc::clone(&observer),
+                settings: self.settings.smtp(),
+                templates: Templates::shipped(),
+            },
+            delivery: Delivery {
+                store,
+                transport: Arc::<SmtpTransport>::clone(&self.smtp),
+                clock: Arc::clone(&self.clock),
+                entropy: Arc::clone(&self.entropy),
+                observer,
+                settings: self.settings.smtp(),
+                channel,
+                incarnation: self.incarnation.clone(),
+                retention: config.retention,
+                drain_timeout: config.drain_timeout,
+            },
+        }
     }
 }
 

@@ -41,7 +41,7 @@ impl NodeService for Nodes {
             let message = "the job store cannot be used at the moment";
             unavailable("STORE_UNAVAILABLE", message, STORE_RETRY)
         })?;
-        let nodes = vec![node(&self.status, snapshot)];
+        let nodes = vec![node(&self.status, &snapshot)];
         Ok(Response::new(v1::ListNodesResponse { nodes }))
     }
 
@@ -70,7 +70,7 @@ impl NodeService for Nodes {
     }
 }
 
-fn node(status: &NodeStatus, snapshot: NodeSnapshot) -> v1::Node {
+fn node(status: &NodeStatus, snapshot: &NodeSnapshot) -> v1::Node {
     let roles = status.roles.iter().map(|role| match role {
         Role::Pan => v1::NodeRole::Pan.into(),
         Role::Psn => v1::NodeRole::Psn.into(),
@@ -85,7 +85,7 @@ fn node(status: &NodeStatus, snapshot: NodeSnapshot) -> v1::Node {
         start_time: Some(timestamp(status.started_at)),
         uptime: Some(duration(Duration::try_from(uptime).unwrap_or_default())),
         settings_generation: generation,
-        channel: Some(channel(&snapshot)),
+        channel: Some(channel(snapshot)),
         backlog: Some(snapshot.backlog.into()),
     }
 }

@@ -15,6 +15,7 @@ use nuncio_provider_sim::config::{
     SimConfig,
 };
 use nuncio_provider_sim::simulator::Simulator;
+use nuncio_runtime::chain::Chain;
 use nuncio_server::config::Config;
 use nuncio_server::config::args::ServeArgs;
 use nuncio_server::node::{Listeners, Node};
@@ -38,25 +39,25 @@ pub(crate) struct DemoArgs {
 /// Why the demonstration broke off.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Failure {
-    #[error("a temporary folder cannot be made: {0}")]
-    Folder(std::io::Error),
-    #[error("the simulator did not start: {0}")]
+    #[error("a temporary folder cannot be made")]
+    Folder(#[source] std::io::Error),
+    #[error("the simulator did not start")]
     Simulator(#[from] nuncio_provider_sim::simulator::SimError),
-    #[error("the simulator's certificates cannot be written: {0}")]
+    #[error("the simulator's certificates cannot be written")]
     Pki(#[from] nuncio_provider_sim::pki::PkiError),
-    #[error("the node cannot be configured: {0}")]
+    #[error("the node cannot be configured")]
     Config(#[from] nuncio_server::config::problem::ConfigError),
-    #[error("the node did not start: {0}")]
+    #[error("the node did not start")]
     Start(#[from] nuncio_server::node::StartError),
-    #[error("the node does not answer: {0}")]
+    #[error("the node does not answer")]
     Connect(#[from] nuncio_api::client::ConnectError),
-    #[error("a call failed: {}", .0.message())]
+    #[error("a call failed")]
     Call(#[from] tonic::Status),
     #[error("the command `nuncio {0}` failed")]
     Command(String),
     #[error("mail jobs did not end in {0:?}")]
     Overdue(Duration),
-    #[error("output cannot be written: {0}")]
+    #[error("output cannot be written")]
     Output(#[from] std::io::Error),
 }
 
@@ -73,7 +74,7 @@ struct Stage {
 pub(crate) async fn run(args: DemoArgs, globals: &Globals, out: &mut Output) -> Exit {
     match demonstrate(args, globals, out).await {
         Ok(()) => Exit::Ok,
-        Err(failure) => match out.note(format!("nuncio demo: {failure}")) {
+        Err(failure) => match out.note(format!("nuncio demo: {}", Chain(&failure))) {
             Ok(()) | Err(_) => Exit::Failed,
         },
     }
@@ -199,10 +200,8 @@ impl Stage {
         let command = command.map_err(|_| failed())?;
         let environment = Environment::default();
         let program = clap::Command::new("nuncio");
-        match nuncio_cli::run::run(command, &self.globals, &environment, out, program).await {
-            Exit::Ok => Ok(()),
-            _ => Err(failed()),
-        }
+        let exit = nuncio_cli::run::run(command, &self.globals, &environment, out, program).await;
+        if exit == Exit::Ok { Ok(()) } else { Err(failed()) }
     }
 }
 

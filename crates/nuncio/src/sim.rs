@@ -9,6 +9,7 @@ use nuncio_provider_sim::config::{
     DEFAULT_CLIENT_ID, DEFAULT_CLIENT_SECRET, DEFAULT_MAILBOX, DEFAULT_TENANT_ID, SimConfig,
 };
 use nuncio_provider_sim::simulator::Simulator;
+use nuncio_runtime::chain::Chain;
 
 /// Options of `nuncio sim`.
 #[derive(Args)]
@@ -25,15 +26,15 @@ pub(crate) struct SimArgs {
 /// Why the simulator did not run.
 #[derive(Debug, thiserror::Error)]
 enum Failure {
-    #[error("script `{path}` cannot be read: {source}")]
+    #[error("script `{path}` cannot be read")]
     Read { path: String, source: std::io::Error },
-    #[error("script `{path}` is not valid: {source}")]
+    #[error("script `{path}` is not valid")]
     Script { path: String, source: Box<toml::de::Error> },
-    #[error("the simulator did not start: {0}")]
+    #[error("the simulator did not start")]
     Start(#[from] nuncio_provider_sim::simulator::SimError),
-    #[error("certificates cannot be written to `{path}`: {source}")]
+    #[error("certificates cannot be written to `{path}`")]
     Pki { path: String, source: nuncio_provider_sim::pki::PkiError },
-    #[error("output cannot be written: {0}")]
+    #[error("output cannot be written")]
     Output(#[from] std::io::Error),
 }
 
@@ -41,7 +42,7 @@ enum Failure {
 pub(crate) async fn run(args: &SimArgs, out: &mut Output) -> Exit {
     match simulate(args, out).await {
         Ok(()) => Exit::Ok,
-        Err(failure) => match out.note(format!("nuncio sim: {failure}")) {
+        Err(failure) => match out.note(format!("nuncio sim: {}", Chain(&failure))) {
             Ok(()) | Err(_) => Exit::Failed,
         },
     }

@@ -34,10 +34,13 @@ const LAYERS: &[(&str, Layer)] = &[
     ("nuncio-server", AllBut(&["nuncio", "nuncio-cli", "nuncio-provider-sim", "nuncio-tests"])),
     ("nuncio-cli", Only(&["nuncio-api"])),
     ("nuncio-provider-sim", Only(&[])),
-    ("nuncio", Only(&["nuncio-server", "nuncio-cli", "nuncio-provider-sim"])),
+    ("nuncio", Only(PROGRAM)),
     ("nuncio-tests", AllBut(&[])),
     ("xtask", NoDependencies),
 ];
+
+const PROGRAM: &[&str] =
+    &["nuncio-runtime", "nuncio-api", "nuncio-server", "nuncio-cli", "nuncio-provider-sim"];
 
 const ROLE: &[&str] = &["nuncio-core", "nuncio-runtime", "nuncio-api", "nuncio-delivery"];
 

@@ -14,7 +14,7 @@ use tokio::time::{Instant, timeout};
 use super::Failure;
 
 /// How long all of it may take. The provider's minute is not needed: 20 is less than 30.
-const DEADLINE: Duration = Duration::from_secs(60);
+const DEADLINE: Duration = Duration::from_mins(1);
 /// How long the provider is down.
 const OUTAGE_MS: u64 = 1500;
 /// After so many sent mails the token expires and the provider goes down.
