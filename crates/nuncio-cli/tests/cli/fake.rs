@@ -102,6 +102,10 @@ pub(crate) fn refusal(code: tonic::Code, reason: &str, message: &str) -> Status 
     nuncio_api::error::status(code, reason, message, [])
 }
 
+fn unknown_job() -> Status {
+    refusal(tonic::Code::NotFound, "MAIL_JOB_NOT_FOUND", "there is no such job")
+}
+
 #[derive(Clone)]
 struct Services(Arc<Mutex<Script>>);
 
@@ -139,7 +143,7 @@ impl MailJobService for Services {
     ) -> Result<Response<GetMailJobResponse>, Status> {
         let mut script = self.script();
         script.got.push(request.into_inner().name);
-        script.get.clone().unwrap().map(Response::new)
+        script.get.clone().unwrap_or_else(|| Err(unknown_job())).map(Response::new)
     }
 
     async fn list_mail_jobs(
@@ -159,8 +163,7 @@ impl MailJobService for Services {
     ) -> Result<Response<Events<WatchMailJobsResponse>>, Status> {
         let mut script = self.script();
         script.watched.push(request.into_inner());
-        let gone = || refusal(tonic::Code::NotFound, "MAIL_JOB_NOT_FOUND", "there is no such job");
-        script.watches.pop_front().map(events).ok_or_else(gone)
+        script.watches.pop_front().map(events).ok_or_else(unknown_job)
     }
 
     async fn cancel_mail_job(

@@ -178,6 +178,20 @@ async fn a_watch_for_programs_has_one_object_on_each_line() {
 }
 
 #[tokio::test]
+async fn a_watch_that_begins_behind_the_end_of_the_job_tells_how_it_ended() {
+    let get =
+        GetMailJobResponse { mail_job: Some(job(1, MailJobState::Expired)), attempts: vec![] };
+    let watches = [vec![]].into();
+    let fake = Fake::start(Script { watches, get: Some(Ok(get)), ..Script::default() }).await;
+
+    let ran = nuncio(&fake.address, &["jobs", "watch", UUID, "--resume-token", "9"]).await;
+
+    assert_eq!(ran.exit, Exit::NotSent);
+    assert!(ran.out.contains("EXPIRED"), "{}", ran.out);
+    assert_eq!(ran.err, "");
+}
+
+#[tokio::test]
 async fn a_watch_of_an_unknown_job_fails_at_once() {
     let fake = Fake::start(Script::default()).await;
 

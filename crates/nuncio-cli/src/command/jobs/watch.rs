@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use nuncio_api::v1::mail_job_service_client::MailJobServiceClient;
-use nuncio_api::v1::{WatchMailJobsRequest, WatchMailJobsResponse};
+use nuncio_api::v1::{GetMailJobRequest, WatchMailJobsRequest, WatchMailJobsResponse};
 use tonic::Streaming;
 use tonic::transport::Channel;
 
@@ -56,17 +56,19 @@ impl Watch {
         out: &mut Output,
     ) -> Result<Option<WatchMailJobsResponse>, Failure> {
         while !self.ended {
-            match self.try_next().await {
+            match self.try_next(out).await {
                 Ok(Some(response)) => {
-                    if std::mem::take(&mut self.lost) {
-                        out.note("connected again; nothing was missed")?;
-                    }
                     self.wait = RECONNECT_MIN;
                     self.took(&response);
                     return Ok(Some(response));
                 }
-                // A server that goes down ends its streams in good order.
-                Ok(None) => self.lose(out, "the server ended the watch").await?,
+                Ok(None) => {
+                    if let Some(response) = self.end_unseen().await {
+                        return Ok(Some(response));
+                    }
+                    // A server that goes down ends its streams in good order.
+                    self.lose(out, "the server ended the watch").await?;
+                }
                 Err(failure) if self.was_open && failure.is_passing() => {
                     self.lose(out, &format!("the connection is lost: {failure}")).await?;
                 }
@@ -76,7 +78,10 @@ impl Watch {
         Ok(None)
     }
 
-    async fn try_next(&mut self) -> Result<Option<WatchMailJobsResponse>, Failure> {
+    async fn try_next(
+        &mut self,
+        out: &mut Output,
+    ) -> Result<Option<WatchMailJobsResponse>, Failure> {
         if self.stream.is_none() {
             let request = WatchMailJobsRequest {
                 name: self.name.clone(),
@@ -85,9 +90,34 @@ impl Watch {
             let stream = self.client.watch_mail_jobs(request).await?.into_inner();
             self.stream = Some(stream);
             self.was_open = true;
+            if std::mem::take(&mut self.lost) {
+                out.note(self.found_again())?;
+            }
         }
         let stream = self.stream.as_mut().expect("it was opened above");
         Ok(stream.message().await?)
+    }
+
+    /// The job that is followed, if it has ended: a watch that begins behind its last change is over
+    /// without a word.
+    async fn end_unseen(&mut self) -> Option<WatchMailJobsResponse> {
+        if self.name.is_empty() {
+            return None;
+        }
+        let request = GetMailJobRequest { name: self.name.clone() };
+        let job = self.client.get_mail_job(request).await.ok()?.into_inner().mail_job?;
+        self.ended = names::is_final(job.state());
+        let resume_token = self.resume_token.clone();
+        self.ended.then_some(WatchMailJobsResponse { mail_job: Some(job), resume_token })
+    }
+
+    /// What a person may rely on after the connection was lost.
+    fn found_again(&self) -> &'static str {
+        if self.resume_token.is_empty() && self.name.is_empty() {
+            "connected again; changes in between may be missing"
+        } else {
+            "connected again; it goes on where it was"
+        }
     }
 
     fn took(&mut self, response: &WatchMailJobsResponse) {
