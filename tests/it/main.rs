@@ -1,1 +1,3 @@
-//! it
+//! The tests of the product as a whole: a node, the API, and a provider, simulated or real.
+
+mod journey;

@@ -1,3 +1,11 @@
 //! Fixtures of the integration tests.
 
+pub mod node;
+pub mod process;
+
+pub mod caller;
+pub mod logs;
+pub mod mails;
+pub mod settings;
+
 pub mod real_servers;

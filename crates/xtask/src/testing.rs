@@ -22,7 +22,9 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
     output::say(
         "into target/tools. The servers listen on free ports of 127.0.0.1 and live in a temporary folder.",
     );
-    // Before the servers start: a mistake in a test is told without them.
+    // Before the servers start: a mistake in a test is told without them. Tests run the program, which
+    // `cargo test` builds only for tests of its own package.
+    output::step("build the program", || run_command(&mut cargo_build(args)))?;
     output::step("build the tests", || run_command(cargo_test(build_args(args)).arg("--no-run")))?;
     let servers = output::step("start the real servers", Servers::start)?;
     let tested = output::step("run the tests", || {
@@ -35,6 +37,15 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
 /// Those before `--`; what follows is for the tests themselves.
 fn build_args(args: &[String]) -> &[String] {
     args.split(|arg| arg == "--").next().unwrap_or_default()
+}
+
+/// `cargo build` of the program, into the folder where the tests of `args` look for it.
+fn cargo_build(args: &[String]) -> Command {
+    let mut build = command(&root(), &["cargo", "build", "--locked", "-p", "nuncio"]);
+    if build_args(args).iter().any(|arg| arg == "--release" || arg == "-r") {
+        build.arg("--release");
+    }
+    build
 }
 
 /// `cargo test` with `args`, for all packages where none is named.

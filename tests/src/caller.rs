@@ -1,0 +1,186 @@
+//! A caller of the API with the steps that most tests take.
+
+use std::time::Duration;
+
+use nuncio_api::client::{Clients, connect};
+use nuncio_api::v1;
+use nuncio_api::v1::MailJobState;
+use tokio::time::timeout;
+use tonic::{Code, Status};
+use tonic_types::StatusExt as _;
+
+/// How long anything may take that ought to be done at once. Generous, as tests share the machine.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+
+/// The clients of one node.
+#[derive(Clone, Debug)]
+pub struct Caller {
+    pub clients: Clients,
+}
+
+impl Caller {
+    /// Connects to `http://…`.
+    pub async fn connect(server: &str) -> Self {
+        let clients = connect(server, PATIENCE).await;
+        Self { clients: clients.unwrap_or_else(|error| panic!("{error}: {server}")) }
+    }
+
+    /// Stores a job and returns it.
+    pub async fn submit(&self, request: v1::CreateMailJobRequest) -> v1::MailJob {
+        let answer = self.try_submit(request).await;
+        answer.unwrap_or_else(|status| panic!("the job was not taken: {status}"))
+    }
+
+    pub async fn try_submit(
+        &self,
+        request: v1::CreateMailJobRequest,
+    ) -> Result<v1::MailJob, Status> {
+        let answer = self.clients.mail_jobs.clone().create_mail_job(request).await?;
+        Ok(answer.into_inner().mail_job.expect("the answer has a job"))
+    }
+
+    /// The job and its attempts.
+    pub async fn job(&self, name: &str) -> (v1::MailJob, Vec<v1::MailAttempt>) {
+        let request = v1::GetMailJobRequest { name: name.to_owned() };
+        let answer = self.clients.mail_jobs.clone().get_mail_job(request).await;
+        let answer = answer.unwrap_or_else(|status| panic!("{name}: {status}")).into_inner();
+        (answer.mail_job.expect("the answer has a job"), answer.attempts)
+    }
+
+    /// Every job of the node, newest first.
+    pub async fn jobs(&self) -> Vec<v1::MailJob> {
+        let (mut jobs, mut page_token) = (Vec::new(), String::new());
+        loop {
+            let request =
+                v1::ListMailJobsRequest { page_token, ..v1::ListMailJobsRequest::default() };
+            let answer = self.clients.mail_jobs.clone().list_mail_jobs(request).await;
+            let answer = answer.unwrap_or_else(|status| panic!("{status}")).into_inner();
+            jobs.extend(answer.mail_jobs);
+            if answer.next_page_token.is_empty() {
+                return jobs;
+            }
+            page_token = answer.next_page_token;
+        }
+    }
+
+    /// Watches a job until it is in the state `wanted`. Panics if it ends in another, or after `patience`.
+    pub async fn wait_for_state(
+        &self,
+        name: &str,
+        wanted: MailJobState,
+        patience: Duration,
+    ) -> v1::MailJob {
+        self.wait_until(name, patience, |job| job.state() == wanted).await
+    }
+
+    /// Watches a job until it has ended, however.
+    pub async fn wait_for_end(&self, name: &str, patience: Duration) -> v1::MailJob {
+        self.wait_until(name, patience, |job| is_final(job.state())).await
+    }
+
+    /// Watches a job until `seen` is true of it. Panics if it ends before, or after `patience`.
+    pub async fn wait_until(
+        &self,
+        name: &str,
+        patience: Duration,
+        seen: impl Fn(&v1::MailJob) -> bool,
+    ) -> v1::MailJob {
+        let mut last = None;
+        let watch = async {
+            let request = v1::WatchMailJobsRequest { name: name.to_owned(), ..Default::default() };
+            let answer = self.clients.mail_jobs.clone().watch_mail_jobs(request).await;
+            let mut changes =
+                answer.unwrap_or_else(|status| panic!("{name}: {status}")).into_inner();
+            while let Some(change) = changes.message().await.expect("the watch goes on") {
+                let Some(job) = change.mail_job else { continue };
+                if seen(&job) {
+                    return Some(job);
+                }
+                last = Some(job);
+            }
+            None
+        };
+        match timeout(patience, watch).await {
+            Ok(Some(job)) => job,
+            Ok(None) => panic!("`{name}` ended otherwise: {last:#?}"),
+            Err(_elapsed) => panic!("`{name}` is not there after {patience:?}: {last:#?}"),
+        }
+    }
+
+    /// Waits until each of the jobs has ended.
+    pub async fn wait_for_ends(&self, names: &[String], patience: Duration) -> Vec<v1::MailJob> {
+        let all = async {
+            let mut ended = Vec::new();
+            for name in names {
+                ended.push(self.wait_for_end(name, patience).await);
+            }
+            ended
+        };
+        let ended = timeout(patience, all).await;
+        ended.unwrap_or_else(|_elapsed| panic!("not every job has ended after {patience:?}"))
+    }
+
+    /// Tests settings from all nodes.
+    pub async fn test(&self, settings: v1::SmtpSettings) -> v1::SmtpTestReport {
+        use v1::test_smtp_settings_response::Event;
+
+        let request = v1::TestSmtpSettingsRequest { smtp_settings: Some(settings) };
+        let answer = self.clients.smtp_settings.clone().test_smtp_settings(request).await;
+        let mut events = answer
+            .unwrap_or_else(|status| panic!("the test does not begin: {status}"))
+            .into_inner();
+        while let Some(event) = events.message().await.expect("the test goes on") {
+            match event.event.expect("every event is something") {
+                Event::Stage(_) => {}
+                Event::Report(report) => return report,
+            }
+        }
+        panic!("the test has no result");
+    }
+
+    /// Saves settings, tested or not.
+    pub async fn save(&self, settings: v1::SmtpSettings) -> Result<v1::SmtpSettings, Status> {
+        let request = v1::UpdateSmtpSettingsRequest { smtp_settings: Some(settings) };
+        let answer = self.clients.smtp_settings.clone().update_smtp_settings(request).await?;
+        Ok(answer.into_inner().smtp_settings.expect("the answer has settings"))
+    }
+
+    /// Tests settings, which must pass, and saves them.
+    pub async fn save_tested(&self, settings: v1::SmtpSettings) -> v1::SmtpSettings {
+        let report = self.test(settings.clone()).await;
+        assert!(report.passed, "the settings do not pass their test: {report:#?}");
+        self.save(settings).await.unwrap_or_else(|status| panic!("not saved: {status}"))
+    }
+
+    /// The node, as it tells about itself.
+    pub async fn node(&self) -> v1::Node {
+        let answer = self.clients.nodes.clone().list_nodes(v1::ListNodesRequest {}).await;
+        let nodes = answer.unwrap_or_else(|status| panic!("{status}")).into_inner().nodes;
+        nodes.into_iter().next().expect("there is one node")
+    }
+}
+
+/// Code and reason of an error of the API; every error has a reason.
+pub fn reason(status: &Status) -> (Code, String) {
+    let details = status.get_error_details();
+    let info = details.error_info();
+    let info = info.unwrap_or_else(|| panic!("an error without a reason: {status:?}"));
+    assert_eq!(info.domain, "nuncio", "{status:?}");
+    (status.code(), info.reason.clone())
+}
+
+/// Whether a job in this state has ended.
+pub fn is_final(state: MailJobState) -> bool {
+    match state {
+        MailJobState::Unspecified
+        | MailJobState::Queued
+        | MailJobState::Sending
+        | MailJobState::Deferred
+        | MailJobState::Held => false,
+        MailJobState::Sent
+        | MailJobState::Failed
+        | MailJobState::Expired
+        | MailJobState::Cancelled
+        | MailJobState::Unknown => true,
+    }
+}

@@ -1,0 +1,200 @@
+//! A node in this process.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::ops::Deref;
+use std::path::{Path, PathBuf};
+
+use nuncio_server::config::Config;
+use nuncio_server::config::args::ServeArgs;
+use nuncio_server::node::{Listeners, Node};
+use nuncio_server::telemetry::{TelemetryGuard, subscriber};
+use opentelemetry_sdk::propagation::TraceContextPropagator;
+use tempfile::TempDir;
+use tokio::runtime::{Builder, Runtime};
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+use tracing::dispatcher::{DefaultGuard, set_default};
+
+use crate::caller::{Caller, PATIENCE};
+use crate::logs::Logs;
+
+/// Threads of a node: two, so that its parts really run side by side.
+const THREADS: usize = 2;
+
+/// What a node in a test is told; the rest is as it is for everybody.
+#[derive(Clone, Debug)]
+pub struct NodeOptions {
+    pub log_filter: String,
+    pub otlp_endpoint: Option<String>,
+    pub drain_timeout_s: u16,
+    pub roles: String,
+}
+
+/// A running node with a data folder of its own, on ports of its own, in threads of its own (so that its logs
+/// are only its own). It is stopped without mercy when it is dropped.
+///
+/// It can be asked whatever a [`Caller`] asks.
+#[derive(Debug)]
+pub struct TestNode {
+    pub grpc: SocketAddr,
+    pub http: SocketAddr,
+    /// What it has logged, all its runs together.
+    pub logs: Logs,
+    caller: Caller,
+    folder: TempDir,
+    options: NodeOptions,
+    runtime: Option<Runtime>,
+    run: JoinHandle<Result<(), String>>,
+    telemetry: TelemetryGuard,
+    shutdown: CancellationToken,
+}
+
+/// A node that was stopped; its folder is still there.
+#[derive(Debug)]
+pub struct StoppedNode {
+    pub logs: Logs,
+    folder: TempDir,
+    options: NodeOptions,
+}
+
+impl Default for NodeOptions {
+    fn default() -> Self {
+        Self {
+            log_filter: "info,nuncio=debug".to_owned(),
+            otlp_endpoint: None,
+            drain_timeout_s: 20,
+            roles: "pan,psn".to_owned(),
+        }
+    }
+}
+
+impl TestNode {
+    /// A new node without settings and jobs.
+    pub async fn start() -> Self {
+        Self::start_with(NodeOptions::default()).await
+    }
+
+    pub async fn start_with(options: NodeOptions) -> Self {
+        let folder = TempDir::with_prefix("nuncio-it-").expect("a temporary folder can be made");
+        StoppedNode { logs: Logs::default(), folder, options }.start().await
+    }
+
+    /// The folder of jobs, settings and keys.
+    pub fn data_dir(&self) -> PathBuf {
+        data_dir(&self.folder)
+    }
+
+    /// Where the API is: `http://127.0.0.1:…`.
+    pub fn server(&self) -> String {
+        format!("http://{}", self.grpc)
+    }
+
+    /// Tells the node to stop, and does not wait. `stop` waits.
+    pub fn ask_to_stop(&self) {
+        self.shutdown.cancel();
+    }
+
+    /// Stops the node as SIGTERM does, and waits for its end, which must be a good one.
+    pub async fn stop(mut self) -> StoppedNode {
+        self.shutdown.cancel();
+        let end = timeout(PATIENCE, &mut self.run).await.expect("the node stops in time");
+        end.expect("the node does not panic").unwrap_or_else(|error| panic!("{error}"));
+        if let Err(error) = self.telemetry.shutdown().await {
+            panic!("the last spans are lost: {error}");
+        }
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
+        }
+        let stopped = StoppedNode {
+            logs: self.logs.clone(),
+            options: self.options.clone(),
+            folder: self.folder,
+        };
+        stopped
+    }
+
+    /// Stops the node and starts it again with the same folder.
+    pub async fn restart(self) -> Self {
+        self.stop().await.start().await
+    }
+}
+
+impl StoppedNode {
+    pub fn data_dir(&self) -> PathBuf {
+        data_dir(&self.folder)
+    }
+
+    /// Starts a node with this folder.
+    pub async fn start(self) -> TestNode {
+        let Self { logs, folder, options } = self;
+        opentelemetry::global::set_text_map_propagator(TraceContextPropagator::new());
+        let config = config(&data_dir(&folder), &options);
+        let writer = logs.clone();
+        let (dispatch, telemetry) = subscriber(&config, move || writer.clone())
+            .unwrap_or_else(|error| panic!("no telemetry: {error}"));
+        let runtime = Builder::new_multi_thread()
+            .worker_threads(THREADS)
+            .thread_name("node")
+            .enable_all()
+            .on_thread_start(move || {
+                SUBSCRIBER.with_borrow_mut(|held| *held = Some(set_default(&dispatch)));
+            })
+            .build()
+            .expect("a process may start threads");
+        let shutdown = CancellationToken::new();
+        let (tell, told) = tokio::sync::oneshot::channel();
+        let stop = shutdown.clone();
+        let run = runtime.spawn(async move {
+            let listeners = Listeners::bind(&config).await.map_err(|error| format!("{error:?}"))?;
+            let addresses = listeners.addresses().map_err(|error| format!("{error:?}"))?;
+            let node = Node::build(&config, listeners).await;
+            let node = node.map_err(|error| format!("{error:?}"))?;
+            tell.send(addresses).map_err(|_| "nobody waits for the node".to_owned())?;
+            node.run(stop).await.map_err(|error| format!("{error:?}"))
+        });
+        let (grpc, http) = match told.await {
+            Ok(addresses) => addresses,
+            Err(_gone) => panic!("the node did not start: {:?}", run.await),
+        };
+        let caller = Caller::connect(&format!("http://{grpc}")).await;
+        let runtime = Some(runtime);
+        TestNode { grpc, http, logs, caller, folder, options, runtime, run, telemetry, shutdown }
+    }
+}
+
+impl Deref for TestNode {
+    type Target = Caller;
+
+    fn deref(&self) -> &Caller {
+        &self.caller
+    }
+}
+
+thread_local! {
+    /// Keeps the subscriber of a node's thread as long as the thread lives.
+    static SUBSCRIBER: RefCell<Option<DefaultGuard>> = const { RefCell::new(None) };
+}
+
+fn data_dir(folder: &TempDir) -> PathBuf {
+    folder.path().join("data")
+}
+
+fn config(data_dir: &Path, options: &NodeOptions) -> Config {
+    let any_port = || Some("127.0.0.1:0".to_owned());
+    let args = ServeArgs {
+        data_dir: Some(data_dir.display().to_string()),
+        roles: Some(options.roles.clone()),
+        node_name: Some("test-node".to_owned()),
+        grpc_listen: any_port(),
+        http_listen: any_port(),
+        log_filter: Some(options.log_filter.clone()),
+        telemetry_otlp_endpoint: options.otlp_endpoint.clone(),
+        delivery_drain_timeout_s: Some(options.drain_timeout_s.to_string()),
+        ..ServeArgs::default()
+    };
+    let environment: HashMap<String, String> = HashMap::new();
+    Config::load(&args, &environment).unwrap_or_else(|error| panic!("{error}"))
+}
