@@ -192,8 +192,9 @@ impl Adapters {
         make_data_dir(&config.data_dir)?;
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let entropy: Arc<dyn Entropy> = Arc::new(SystemEntropy);
-        let settings = Arc::new(EmbeddedCluster::open(&config.data_dir)?);
+        // The store first: its lock keeps a second node away from the keys and settings too.
         let store = Arc::new(SqliteJobStore::open(&config.data_dir.join(STORE_FILE)).await?);
+        let settings = Arc::new(EmbeddedCluster::open(&config.data_dir)?);
         let incarnation = incarnation(&*clock, &*entropy);
         let rescued = store.rescue(Dead::AllBut(incarnation.clone()), clock.now()).await?;
         if rescued > 0 {

@@ -81,7 +81,10 @@ impl SmtpSettingsDraft {
             violations.check("email_address", self.email_address.parse());
         let limits = self.check_limits(&mut violations, preset.map(|preset| preset.limits));
         check_pem(&mut violations, "ca_certificates_pem", &self.ca_certificates_pem, "CERTIFICATE");
-        let saved = saved.map(|saved| &saved.authentication);
+        let saved = saved.map(|saved| Saved {
+            authentication: &saved.authentication,
+            same_server: saved.host == host && Some(saved.port) == port,
+        });
         let authentication =
             check_authentication(&mut violations, self.authentication, provider, saved);
         if encryption == Encryption::None
@@ -150,6 +153,13 @@ impl SmtpSettingsDraft {
     }
 }
 
+/// The saved credentials, and whether they would go to the server that they were saved for.
+#[derive(Clone, Copy)]
+struct Saved<'a> {
+    authentication: &'a Authentication,
+    same_server: bool,
+}
+
 fn filled(given: &str, preset: Option<&str>) -> String {
     if given.is_empty() { preset.unwrap_or_default().to_owned() } else { given.to_owned() }
 }
@@ -179,16 +189,22 @@ fn check_authentication(
     violations: &mut Violations,
     draft: AuthenticationDraft,
     provider: Provider,
-    saved: Option<&Authentication>,
+    saved: Option<Saved<'_>>,
 ) -> Option<Authentication> {
     match draft {
         AuthenticationDraft::None => Some(Authentication::None),
         AuthenticationDraft::Password { username, password } => {
             check_text(violations, "password.username", &username);
-            let saved = match saved {
+            let same_server = saved.is_some_and(|saved| saved.same_server);
+            let saved = match saved.map(|saved| saved.authentication) {
                 Some(Authentication::Password { password, .. }) => Some(password.clone()),
                 Some(Authentication::None | Authentication::Oauth(_)) | None => None,
             };
+            if password.is_none() && saved.is_some() && !same_server {
+                let problem = "is missing; the saved one is for another server: give it again";
+                violations.add("password.password", problem);
+                return None;
+            }
             let Some(password) = password.or(saved) else {
                 violations.add("password.password", "is missing, and none is saved");
                 return None;
@@ -196,8 +212,8 @@ fn check_authentication(
             Some(Authentication::Password { username, password })
         }
         AuthenticationDraft::Oauth(draft) => {
-            let saved = match saved {
-                Some(Authentication::Oauth(client)) => Some(&client.credential),
+            let saved = match saved.map(|saved| saved.authentication) {
+                Some(Authentication::Oauth(client)) => Some(client),
                 Some(Authentication::None | Authentication::Password { .. }) | None => None,
             };
             check_oauth(violations, *draft, provider, saved).map(Authentication::Oauth)
@@ -209,7 +225,7 @@ fn check_oauth(
     violations: &mut Violations,
     draft: OauthDraft,
     provider: Provider,
-    saved: Option<&ClientCredential>,
+    saved: Option<&OauthClient>,
 ) -> Option<OauthClient> {
     if draft.client_id.is_empty() {
         violations.add("oauth.client_id", "is missing; give the application (client) id");
@@ -225,7 +241,7 @@ fn check_oauth(
     let token_endpoint = check_token_endpoint(violations, &draft, provider);
     let scope = filled(&draft.scope, provider.preset().map(|preset| preset.scope));
     let client_secret_expire_date = check_date(violations, &draft.client_secret_expire_date);
-    let credential = check_credential(violations, &draft, saved);
+    let credential = check_credential(violations, &draft, saved, &token_endpoint);
     Some(OauthClient {
         client_id: draft.client_id,
         tenant_id: Some(draft.tenant_id).filter(|tenant| !tenant.is_empty()),
@@ -292,8 +308,11 @@ fn check_date(violations: &mut Violations, text: &str) -> Option<Date> {
 fn check_credential(
     violations: &mut Violations,
     draft: &OauthDraft,
-    saved: Option<&ClientCredential>,
+    saved: Option<&OauthClient>,
+    token_endpoint: &str,
 ) -> Option<ClientCredential> {
+    let same_endpoint = saved.is_some_and(|saved| saved.token_endpoint == token_endpoint);
+    let saved = saved.map(|saved| &saved.credential);
     check_pem(violations, "oauth.certificate_pem", &draft.certificate_pem, "CERTIFICATE");
     if !draft.certificate_pem.is_empty() {
         if draft.client_secret.is_some() {
@@ -319,6 +338,12 @@ fn check_credential(
         }
         Some(ClientCredential::Certificate { .. }) | None => None,
     };
+    // Otherwise whoever may test settings could have the saved secret sent to a server of theirs.
+    if draft.client_secret.is_none() && saved.is_some() && !same_endpoint {
+        let problem = "is missing; the saved one is for another token endpoint: give it again";
+        violations.add("oauth.client_secret", problem);
+        return None;
+    }
     let Some(secret) = draft.client_secret.clone().or(saved) else {
         let problem = "is missing, and none is saved; give the secret's value, or a certificate";
         violations.add("oauth.client_secret", problem);

@@ -293,3 +293,29 @@ fn no_violation_shows_a_secret() {
 
     assert!(!format!("{violations:?} {violations}").contains("Tr0ub4dor"));
 }
+
+#[test]
+fn a_saved_client_secret_goes_to_no_other_token_endpoint() {
+    let saved = exchange().check(None).unwrap();
+    let elsewhere = OauthDraft {
+        client_secret: None,
+        token_endpoint: "https://elsewhere.example.com/token".to_owned(),
+        ..exchange_client()
+    };
+
+    let violations = with_client(elsewhere).check(Some(&saved)).unwrap_err();
+
+    let problem = "is missing; the saved one is for another token endpoint: give it again";
+    assert_eq!(violations.to_string(), format!("  oauth.client_secret: {problem}"));
+}
+
+#[test]
+fn a_saved_password_goes_to_no_other_server() {
+    let saved = relay(Some("hunter2")).check(None).unwrap();
+    let elsewhere = SmtpSettingsDraft { host: "elsewhere.example.com".to_owned(), ..relay(None) };
+
+    let violations = elsewhere.check(Some(&saved)).unwrap_err();
+
+    let problem = "is missing; the saved one is for another server: give it again";
+    assert_eq!(violations.to_string(), format!("  password.password: {problem}"));
+}
