@@ -42,8 +42,8 @@ const provider = new Provider(settings.OAUTH_ISSUER, {
   },
   formats: { customizers: { jwt: asMailProvidersDo } },
 });
-provider.on('grant.success', (ctx) => record(ctx, 200));
-provider.on('grant.error', (ctx, error) => record(ctx, error.statusCode, error.error));
+provider.on('grant.success', (ctx) => record(ctx, { status: 200, token: ctx.body.access_token }));
+provider.on('grant.error', (ctx, error) => record(ctx, { status: error.statusCode, error: error.error }));
 provider.on('server_error', (_ctx, error) => console.error(error));
 
 const answer = provider.callback();
@@ -94,17 +94,18 @@ function clients() {
 }
 
 // A provider grants its `.default` scope to everybody; what the token is good for is decided there.
-function asMailProvidersDo(_ctx, token, jwt) {
+function asMailProvidersDo(ctx, token, jwt) {
   // Dovecot 2.3 refuses RFC 9068's `at+jwt`.
   jwt.header = { ...jwt.header, typ: 'JWT' };
   jwt.payload.email = mailboxOf(token.clientId, settings);
-  jwt.payload.scope = token.clientId === 'svc-nomail' ? 'directory.read' : MAIL_SCOPE;
+  const isUseless = token.clientId === 'svc-nomail' || ctx.req.isUseless;
+  jwt.payload.scope = isUseless ? 'directory.read' : MAIL_SCOPE;
 }
 
-// One line a token request, so that tests can count them.
-function record(ctx, status, error) {
+// One line a token request, so that tests can count them, and look for the tokens in all that was logged.
+function record(ctx, answer) {
   const client = ctx.oidc?.client?.clientId;
-  appendFileSync(settings.OAUTH_REQUESTS_FILE, `${JSON.stringify({ client, status, error })}\n`);
+  appendFileSync(settings.OAUTH_REQUESTS_FILE, `${JSON.stringify({ client, name: ctx.req.turn, ...answer })}\n`);
 }
 
 function listen(port, certificate) {
@@ -116,16 +117,19 @@ function privateJwk(file) {
   return createPrivateKey(readFileSync(file)).export({ format: 'jwk' });
 }
 
-const failures = new Map();
+const turns = new Map();
 
 // /fault/status-503/token, /fault/status-429/token (Retry-After: 2), /fault/html/token (a captive portal),
 // /fault/delay-3000/token (milliseconds, then the real answer), /fault/reset/token (the connection breaks),
-// /fault/first-2-NAME/token (503 for the first two requests under this NAME, then the real answer).
+// /fault/first-2-NAME/token (503 for the first two requests under this NAME, then the real answer),
+// /fault/useless-2-NAME/token (tokens without the right to send from the second request under this NAME on),
+// /fault/useless-2-3-NAME/token (only for the second and third).
 function fault(request, response) {
   const [, kind, path] = /^\/fault\/([^/]+)(\/.*)$/.exec(request.url) ?? [];
   if (!kind) return answer(request, response);
   request.url = path;
-  const [word, number, name] = kind.split('-');
+  const [word, number, ...rest] = kind.split('-');
+  const name = rest.at(-1);
   switch (word) {
     case 'status':
       return fail(request, response, Number(number));
@@ -136,14 +140,24 @@ function fault(request, response) {
       return setTimeout(() => answer(request, response), Number(number));
     case 'reset':
       return request.socket.destroy();
-    case 'first': {
-      const seen = failures.get(name) ?? 0;
-      failures.set(name, seen + 1);
-      return seen < Number(number) ? fail(request, response, 503) : answer(request, response);
+    case 'first':
+      return turn(name) <= Number(number) ? fail(request, response, 503) : answer(request, response);
+    case 'useless': {
+      const until = rest.length > 1 ? Number(rest[0]) : Infinity;
+      const present = turn(name);
+      request.turn = name;
+      request.isUseless = Number(number) <= present && present <= until;
+      return answer(request, response);
     }
     default:
       return fail(request, response, 404);
   }
+}
+
+// Which request under this name it is, from 1.
+function turn(name) {
+  turns.set(name, (turns.get(name) ?? 0) + 1);
+  return turns.get(name);
 }
 
 function fail(request, response, status) {

@@ -26,6 +26,7 @@ const PORTS: &[&str] = &[
     "SMTP_BARE_PORT",
     "SMTP_PLAIN_PORT",
     "SMTP_RELAY_PORT",
+    "SMTP_CLEAR_PORT",
     "NODE_SMTP_PORT",
 ];
 
