@@ -164,7 +164,7 @@ async fn update(
          attempts = mail_jobs.attempts + step.counted, updated_at_us = step.now_us, \
          due_at_us = step.due_at_us, rescues = mail_jobs.rescues + step.rescued, \
          settings_generation = COALESCE(step.settings_generation, mail_jobs.settings_generation), \
-         lease_holder = NULL, lease_until_us = NULL, body_entered = 0 \
+         lease_holder = NULL, lease_until_us = NULL \
          FROM step WHERE mail_jobs.id = step.job AND mail_jobs.fence = step.fence \
          AND mail_jobs.state = step.was RETURNING ",
         job_columns!()

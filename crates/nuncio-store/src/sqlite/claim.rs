@@ -9,7 +9,7 @@ use sqlx::{FromRow, QueryBuilder, SqliteConnection};
 
 use crate::rows::{self, JobRow};
 use crate::sqlite::advance::note_changes;
-use crate::sqlite::read::{self, job_columns, unreadable, waiting};
+use crate::sqlite::read::{self, job_columns, readable, unreadable, waiting};
 use crate::sqlite::writer::{Answer, Group, Lane, Op, TOGETHER_MAX, Transaction, in_powers_of_two};
 
 #[derive(FromRow)]
@@ -84,7 +84,8 @@ async fn lease(
         sql.push(concat!(" RETURNING fence, ", job_columns!()));
         let rows: Vec<LeasedRow> = sql.build_query_as().fetch_all(&mut *connection).await?;
         for LeasedRow { job, fence } in rows {
-            let job = Job::try_from(job).map_err(unreadable)?;
+            let id = job.id.clone();
+            let Some(job) = readable(&id, Job::try_from(job)) else { continue };
             leased.insert(job.id, (Lease { job: job.id, fence }, job));
         }
     }

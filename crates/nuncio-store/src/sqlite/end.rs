@@ -8,7 +8,7 @@ use sqlx::{FromRow, QueryBuilder, Sqlite};
 use crate::life;
 use crate::rows::{self, JobRow, whole_us};
 use crate::sqlite::advance::{Advance, advance};
-use crate::sqlite::read::{ended, job_columns, unreadable, waiting};
+use crate::sqlite::read::{ended, job_columns, readable, unreadable, waiting};
 use crate::sqlite::writer::{Answer, Group, Lane, Op, Transaction};
 
 pub(super) struct Cancel {
@@ -164,9 +164,10 @@ async fn step_each(
     step: impl Fn(&Job, &Held) -> sqlx::Result<Advance>,
 ) -> sqlx::Result<u32> {
     let found: Vec<HeldRow> = sql.build_query_as().fetch_all(&mut *tx.connection).await?;
-    let steps = found.into_iter().map(|HeldRow { job, fence, body_entered, rescues }| {
-        let job = Job::try_from(job).map_err(unreadable)?;
-        step(&job, &Held { fence, body_entered, rescues })
+    let steps = found.into_iter().filter_map(|HeldRow { job, fence, body_entered, rescues }| {
+        let id = job.id.clone();
+        let job = readable(&id, Job::try_from(job))?;
+        Some(step(&job, &Held { fence, body_entered, rescues }))
     });
     let steps: Vec<_> = steps.collect::<sqlx::Result<_>>()?;
     let jobs = advance(tx, &steps.iter().collect::<Vec<_>>()).await?;

@@ -52,6 +52,18 @@ struct AttachmentRow {
     content: Vec<u8>,
 }
 
+/// The value of a row; nothing, and a line in the log, if it cannot be read.
+///
+/// One row that cannot be read must not keep all others from being sent.
+pub(super) fn readable<T>(id: &[u8], value: Result<T, RowError>) -> Option<T> {
+    let error = value.as_ref().err().map(|error| error as &(dyn std::error::Error + 'static));
+    if let Some(error) = error {
+        let job = rows::id_from(id).map(|id| id.to_string()).unwrap_or_default();
+        tracing::error!(job, error, "what is stored of a job cannot be read: it is passed over");
+    }
+    value.ok()
+}
+
 /// An error of a row, among those of the database.
 pub(super) fn unreadable(error: RowError) -> Error {
     Error::Decode(Box::new(error))
@@ -115,10 +127,14 @@ pub(super) async fn list(readers: &SqlitePool, query: &JobQuery) -> sqlx::Result
     }
     sql.push(" ORDER BY id DESC LIMIT ").push_bind(query.limit);
     let found: Vec<JobRow> = sql.build_query_as().fetch_all(readers).await?;
-    found.into_iter().map(|row| Job::try_from(row).map_err(unreadable)).collect()
+    let jobs = found.into_iter().filter_map(|row| {
+        let id = row.id.clone();
+        readable(&id, Job::try_from(row))
+    });
+    Ok(jobs.collect())
 }
 
-/// The mails of leased jobs; those are left out that have ended meanwhile.
+/// The mails of leased jobs, but for those that have ended meanwhile or cannot be read.
 pub(super) async fn mails(
     readers: &SqlitePool,
     leased: &[(Lease, Job)],
@@ -145,8 +161,9 @@ pub(super) async fn mails(
         }
         for (job, mail) in bodies {
             let files = files_of.remove(&job).unwrap_or_default();
-            let mail = rows::mail_from(&mail, files).map_err(unreadable)?;
-            mails.insert(rows::id_from(&job).map_err(unreadable)?, mail);
+            if let Some(mail) = readable(&job, rows::mail_from(&mail, files)) {
+                mails.insert(rows::id_from(&job).map_err(unreadable)?, mail);
+            }
         }
     }
     Ok(mails)
@@ -185,11 +202,12 @@ pub(super) async fn changes(
     }
     sql.push(" ORDER BY c.seq LIMIT ").push_bind(limit);
     let found: Vec<ChangeRow> = sql.build_query_as().fetch_all(readers).await?;
-    let changes = found.into_iter().map(|row| {
-        let job = Job::try_from(row.job).map_err(unreadable)?;
-        Ok(Change { seq: ChangeSeq(row.seq), job })
+    let changes = found.into_iter().filter_map(|ChangeRow { seq, job }| {
+        let id = job.id.clone();
+        let job = readable(&id, Job::try_from(job))?;
+        Some(Change { seq: ChangeSeq(seq), job })
     });
-    changes.collect()
+    Ok(changes.collect())
 }
 
 pub(super) async fn last_change(readers: &SqlitePool) -> sqlx::Result<ChangeSeq> {

@@ -291,6 +291,38 @@ async fn writes_of_all_kinds_at_once_do_not_disturb_each_other() {
     assert_eq!(jobs.len(), 100);
     assert!(jobs.iter().all(|job| (job.state, job.attempts) == (JobState::Failed, 1)));
     assert_eq!(store.changes(ChangeSeq(0), None, 1000).await.unwrap().len(), 300);
+    for job in jobs {
+        assert_eq!(store.attempts(job.id, 9).await.unwrap().len(), 1, "one settlement counts");
+    }
+}
+
+#[tokio::test]
+async fn a_row_that_cannot_be_read_keeps_no_other_from_being_sent() {
+    let (_folder, path) = folder();
+    let store = SqliteJobStore::open(&path).await.unwrap();
+    join_all((1..=4).map(|number| store.submit(job(number)))).await;
+    let options = sqlx::sqlite::SqliteConnectOptions::new().filename(&path);
+    let pool = SqlitePool::connect_with(options).await.unwrap();
+    for (sql, number) in [
+        ("UPDATE mail_bodies SET mail = '{' WHERE job = ?", 1),
+        ("UPDATE mail_jobs SET recipients = '[{}]' WHERE id = ?", 2),
+    ] {
+        let id = crate::rows::id_to(job(number).id);
+        sqlx::query(sql).bind(id).execute(&pool).await.unwrap();
+    }
+    pool.close().await;
+
+    let all = JobQuery { limit: 9, ..JobQuery::default() };
+    assert_eq!(store.list(&all).await.unwrap().len(), 3);
+    assert_eq!(store.changes(ChangeSeq(0), None, 9).await.unwrap().len(), 3);
+    assert!(store.get(job(2).id).await.is_err(), "who asks for it is told");
+    let claimed = claim(&store, 9).await;
+
+    let ids: Vec<_> = claimed.iter().map(|one| one.job.id).collect();
+    assert_eq!(ids, [job(3).id, job(4).id]);
+    let dead = Dead::AllBut(Incarnation("next".to_owned()));
+    assert_eq!(store.rescue(dead, START).await.unwrap(), 3, "all but the job without recipients");
+    assert_eq!(claim(&store, 9).await.len(), 2);
 }
 
 #[tokio::test]
