@@ -23,17 +23,17 @@ impl Collector for GaugeCollector {
         let simple = [
             (
                 "smtp_connections",
-                "Open connections to the SMTP server",
+                "Open connections to the SMTP server.",
                 gauges.smtp_connections.map(|count| i64::try_from(count).unwrap_or(i64::MAX)),
             ),
             (
                 "channel_open",
-                "Whether mail can go out: 1, or 0 if somebody or some time must help first",
+                "Whether mail can go out: 1, or 0 if somebody or some time must help first.",
                 gauges.channel_open.map(i64::from),
             ),
             (
                 "smtp_settings_generation",
-                "Generation of the SMTP settings that this node uses",
+                "Generation of the SMTP settings that this node uses.",
                 gauges.settings_generation,
             ),
         ];
@@ -43,12 +43,12 @@ impl Collector for GaugeCollector {
         let instants = [
             (
                 "oauth_token_expiry_timestamp",
-                "When the cached access token expires",
+                "When the cached access token expires.",
                 gauges.oauth_token_expires_at,
             ),
             (
                 "client_secret_expiry_timestamp",
-                "When the client secret expires, by the date that was typed with it",
+                "When the client secret expires, by the date that was typed with it.",
                 gauges.client_secret_expires_at,
             ),
         ];
@@ -73,7 +73,7 @@ fn encode_gauge(
 
 fn encode_backlog(encoder: &mut DescriptorEncoder<'_>, gauges: &Gauges) -> fmt::Result {
     let Some(backlog) = gauges.backlog else { return Ok(()) };
-    let help = "Mail jobs that are not in a final state";
+    let help = "Mail jobs that are not in a final state.";
     let mut metric = encoder.encode_descriptor("mail_backlog", help, None, MetricType::Gauge)?;
     for (state, count) in [
         (JobState::Queued, backlog.queued),
