@@ -32,6 +32,8 @@ pub struct Output {
     out_style: Style,
     err_style: Style,
     json: JsonMapping,
+    /// What moves on the terminal now; it steps aside while a line is printed.
+    moving: ProgressBar,
 }
 
 /// What a stream can show.
@@ -63,6 +65,7 @@ impl Output {
             out_style: style(io::stdout().is_terminal()),
             err_style: style(io::stderr().is_terminal()),
             json: JsonMapping::new(),
+            moving: ProgressBar::hidden(),
         }
     }
 
@@ -80,6 +83,7 @@ impl Output {
             out_style: style,
             err_style: style,
             json: JsonMapping::new(),
+            moving: ProgressBar::hidden(),
         }
     }
 
@@ -89,15 +93,14 @@ impl Output {
 
     /// A line of the result, for people.
     pub fn line(&mut self, line: impl Into<Line>) -> io::Result<()> {
-        writeln!(self.out, "{}", line.into().render(self.out_style.colors))?;
-        self.out.flush()
+        let line = line.into().render(self.out_style.colors);
+        self.print(&line)
     }
 
     /// A table of the result, for people.
     pub fn table(&mut self, table: &Table) -> io::Result<()> {
-        let Style { colors, terminal } = self.out_style;
-        writeln!(self.out, "{}", table.render(colors, terminal))?;
-        self.out.flush()
+        let table = table.render(self.out_style.colors);
+        self.print(&table)
     }
 
     /// A message of the API, for programs, on lines of its own.
@@ -108,14 +111,13 @@ impl Output {
 
     /// A message of the API, for programs, on one line.
     pub(crate) fn message_line<M: Name>(&mut self, message: &M) -> io::Result<()> {
-        writeln!(self.out, "{}", self.json.of(message)?)?;
-        self.out.flush()
+        let value = self.json.of(message)?;
+        self.print(&value.to_string())
     }
 
     /// Something that is no message of the API, for programs.
     pub(crate) fn value(&mut self, value: &Value) -> io::Result<()> {
-        writeln!(self.out, "{value:#}")?;
-        self.out.flush()
+        self.print(&format!("{value:#}"))
     }
 
     /// Text of the result, as it is.
@@ -126,31 +128,45 @@ impl Output {
 
     /// A line that accompanies the result.
     pub fn note(&mut self, line: impl Into<Line>) -> io::Result<()> {
-        writeln!(self.err, "{}", line.into().render(self.err_style.colors))?;
-        self.err.flush()
+        let line = line.into().render(self.err_style.colors);
+        self.print_error(&line)
     }
 
     /// An error for programs.
     pub(crate) fn error_value(&mut self, value: &Value) -> io::Result<()> {
-        writeln!(self.err, "{value}")?;
-        self.err.flush()
+        self.print_error(&value.to_string())
     }
 
-    /// A bar that fills up, on a terminal only.
-    pub(crate) fn bar(&self, total: u64, what: &'static str) -> ProgressBar {
-        let bar = ProgressBar::with_draw_target(Some(total), self.draw_target());
+    fn print(&mut self, text: &str) -> io::Result<()> {
+        let Self { out, moving, .. } = self;
+        moving.suspend(|| writeln!(out, "{text}").and_then(|()| out.flush()))
+    }
+
+    fn print_error(&mut self, text: &str) -> io::Result<()> {
+        let Self { err, moving, .. } = self;
+        moving.suspend(|| writeln!(err, "{text}").and_then(|()| err.flush()))
+    }
+
+    /// A bar that fills up, on a terminal only; for a single step there is none.
+    pub(crate) fn bar(&mut self, total: u64, what: &'static str) -> ProgressBar {
+        let target = if total == 1 { ProgressDrawTarget::hidden() } else { self.draw_target() };
+        let bar = ProgressBar::with_draw_target(Some(total), target);
         let style = ProgressStyle::with_template("{msg} [{bar:30}] {pos}/{len} {per_sec}");
         bar.set_style(style.expect("the template is right").progress_chars("=> "));
         bar.set_message(what);
+        self.moving = bar.clone();
         bar
     }
 
     /// A sign that something goes on, on a terminal only.
-    pub(crate) fn spinner(&self) -> ProgressBar {
+    pub(crate) fn spinner(&mut self) -> ProgressBar {
         let spinner = ProgressBar::with_draw_target(None, self.draw_target());
+        let style = ProgressStyle::with_template("{spinner} {msg}");
+        spinner.set_style(style.expect("the template is right"));
         if !spinner.is_hidden() {
             spinner.enable_steady_tick(SPINNER_TICK);
         }
+        self.moving = spinner.clone();
         spinner
     }
 

@@ -59,7 +59,7 @@ async fn hand_in(
             async move { client.create_mail_job(request).await }
         })
         .buffered(IN_FLIGHT);
-    let bar = context.out.bar(u64::from(if count == 1 { 0 } else { count }), "handing in");
+    let bar = context.out.bar(u64::from(count), "handing in");
     let mut accepted = Vec::new();
     while let Some(answer) = answers.next().await {
         let answer = answer.inspect_err(|_| bar.finish_and_clear());

@@ -56,18 +56,14 @@ impl Table {
         self.rows.is_empty()
     }
 
-    /// The table as text. It is fitted into the width of a terminal; elsewhere no line is broken.
-    pub(super) fn render(&self, colors: bool, terminal: bool) -> String {
+    /// The table as text. No cell is broken into lines: a name that is can't be copied.
+    pub(super) fn render(&self, colors: bool) -> String {
         let mut table = comfy_table::Table::new();
         table.load_style(TableStyle::new());
-        table.set_content_arrangement(if terminal {
-            ContentArrangement::Dynamic
-        } else {
-            ContentArrangement::Disabled
-        });
+        table.set_content_arrangement(ContentArrangement::Disabled);
         if colors {
             table.enforce_styling();
-        } else if !terminal {
+        } else {
             table.force_no_tty();
         }
         if !self.head.is_empty() {

@@ -13,17 +13,17 @@ fn people() -> Table {
 fn a_table_is_aligned_and_has_no_blanks_at_its_line_ends() {
     let expect = "NAME    STATE   REASON\na       SENT\nlonger  QUEUED  why";
 
-    assert_eq!(people().render(false, false), expect);
+    assert_eq!(people().render(false), expect);
 }
 
 #[test]
 fn colours_do_not_move_the_columns() {
-    let colored = people().render(true, false);
+    let colored = people().render(true);
 
     assert!(colored.contains("\u{1b}["), "{colored:?}");
     let plain: String = strip(&colored);
     let lines: Vec<_> = plain.lines().map(str::trim_end).collect();
-    assert_eq!(lines.join("\n"), people().render(false, false));
+    assert_eq!(lines.join("\n"), people().render(false));
 }
 
 fn strip(text: &str) -> String {
@@ -42,7 +42,7 @@ fn a_list_leaves_out_what_has_no_value() {
     list.value("name", "a");
     list.value("empty", "");
 
-    assert_eq!(list.render(false, false), "name  a");
+    assert_eq!(list.render(false), "name  a");
 }
 
 #[test]
@@ -51,7 +51,7 @@ fn text_from_elsewhere_cannot_steer_the_terminal() {
     let mut table = Table::list();
     table.value("evil", evil);
 
-    for shown in [table.render(false, false), Line::from(evil).render(true)] {
+    for shown in [table.render(false), Line::from(evil).render(true)] {
         assert!(!shown.chars().any(char::is_control), "{shown:?}");
     }
 }

@@ -18,7 +18,7 @@ pub(crate) struct TestProgress {
 }
 
 impl TestProgress {
-    pub(crate) fn start(out: &Output) -> Self {
+    pub(crate) fn start(out: &mut Output) -> Self {
         let spinner = out.spinner();
         spinner.set_message("testing");
         Self { spinner, node: String::new(), report: None }
@@ -43,13 +43,11 @@ impl TestProgress {
 
     /// Shows a stage, below the name of its node.
     pub(crate) fn stage(&mut self, out: &mut Output, stage: &SmtpTestStage) -> Result<(), Failure> {
-        self.spinner.suspend(|| {
-            if self.node != stage.node {
-                self.node.clone_from(&stage.node);
-                out.line(Line::new().push(Tone::Strong, format!("from {}", stage.node)))?;
-            }
-            view::smtp_test::stage(stage).into_iter().try_for_each(|line| out.line(line))
-        })?;
+        if self.node != stage.node {
+            self.node.clone_from(&stage.node);
+            out.line(Line::new().push(Tone::Strong, format!("from {}", stage.node)))?;
+        }
+        view::smtp_test::stage(stage).into_iter().try_for_each(|line| out.line(line))?;
         Ok(())
     }
 
