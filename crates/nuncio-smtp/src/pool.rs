@@ -1,5 +1,6 @@
 //! Keeps connections for the next mail.
 
+use std::pin::pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
@@ -63,7 +64,9 @@ impl Pool {
     /// Also gives the connections of older settings, to be closed first.
     pub async fn acquire(&self, generation: i64, connections_max: u32) -> (Slot<'_>, Vec<Link>) {
         loop {
-            let freed = self.freed.notified();
+            let mut freed = pin!(self.freed.notified());
+            // From here on no release is missed, also one between the look and the wait.
+            freed.as_mut().enable();
             if let Some(outdated) = self.try_acquire(generation, connections_max) {
                 return (Slot(self), outdated);
             }

@@ -29,6 +29,7 @@ use crate::network::{Io, Network};
 
 pub(crate) const HOST: &str = "mx.test";
 pub(crate) const MAILBOX: &str = "sender@mx.test";
+pub(crate) const DEAD_PORT: u16 = 1;
 const STREAM_BYTES: usize = 256 * 1024;
 
 /// A network on which each connection meets the next script. Each line of a script is a step:
@@ -42,6 +43,7 @@ pub(crate) struct Servers {
     acceptor: TlsAcceptor,
     pub(crate) ca_pem: String,
     heard: Arc<Mutex<Vec<String>>>,
+    /// What the name service says of [`HOST`]. Nothing answers at [`DEAD_PORT`].
     pub(crate) addresses: Vec<SocketAddr>,
     refuse: bool,
 }
@@ -94,7 +96,10 @@ impl Network for Servers {
         }
     }
 
-    async fn connect(&self, _address: SocketAddr) -> io::Result<Box<dyn Io>> {
+    async fn connect(&self, address: SocketAddr) -> io::Result<Box<dyn Io>> {
+        if address.port() == DEAD_PORT {
+            return std::future::pending().await;
+        }
         if self.refuse {
             return Err(io::ErrorKind::ConnectionRefused.into());
         }

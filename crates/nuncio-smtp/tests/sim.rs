@@ -1,5 +1,7 @@
 //! The transport over real sockets, against the provider simulator.
 
+#![expect(clippy::unwrap_used, reason = "a test says that it fails by panicking")]
+
 use std::sync::Arc;
 use std::time::Duration;
 

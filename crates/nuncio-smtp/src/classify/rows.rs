@@ -18,6 +18,8 @@ const TRANSACTION: &[Phase] = &[Phase::Mail, Phase::Rcpt, Phase::Data, Phase::En
 
 /// The server names no time: the pause begins with seconds and grows while it goes on refusing.
 const SLOW_DOWN: Class = Throttled(None);
+/// The rate is counted over a minute.
+const TOO_FAST: Class = Throttled(Some(Duration::from_mins(1)));
 /// How long it rests after the server called itself busy for this client.
 const BUSY: Class = Throttled(Some(Duration::from_mins(2)));
 /// How long it rests after too many faulty mails. Microsoft does not say how long the block lasts:
@@ -85,7 +87,7 @@ pub(super) static ROWS: &[Row] = &[
         code: "MAILBOX_THROTTLED", cause: "the mailbox uses too many connections at once", remedy: "let no other program send from this mailbox; lower `connections_max`" },
     Row { phases: ANYWHERE, basic: 432, enhanced: Any, text: "", class: SLOW_DOWN,
         code: "MAILBOX_THROTTLED", cause: "the mailbox is throttled", remedy: "let no other program send from this mailbox; lower `connections_max`" },
-    Row { phases: ANYWHERE, basic: 421, enhanced: One(4, 4, 2), text: "submission rate", class: BUSY,
+    Row { phases: ANYWHERE, basic: 0, enhanced: One(4, 4, 2), text: "submission rate", class: TOO_FAST,
         code: "MAILBOX_THROTTLED", cause: "the mailbox sends too fast", remedy: "lower `messages_per_minute_max`" },
     Row { phases: TRANSACTION, basic: 451, enhanced: Range(4, 7, 500..=699), text: "", class: BUSY,
         code: "MAILBOX_THROTTLED", cause: "the provider slows this client down", remedy: "wait; if it lasts, look at the reputation of the address this node sends from" },

@@ -111,9 +111,12 @@ fn too_much_and_too_fast() {
     check(end, threads, Class::Throttled(None), "MAILBOX_THROTTLED");
     check(Phase::Auth, concurrent, Class::Throttled(None), "MAILBOX_THROTTLED");
     check(end, "432 slow down", Class::Throttled(None), "MAILBOX_THROTTLED");
-    let rate =
-        "421 4.4.2 Message submission rate for this client has exceeded the configured limit";
-    check(Phase::Mail, rate, throttled(120), "MAILBOX_THROTTLED");
+    for code in [421, 451] {
+        let rate = format!(
+            "{code} 4.4.2 Message submission rate for this client has exceeded the configured limit"
+        );
+        check(Phase::Mail, &rate, throttled(60), "MAILBOX_THROTTLED");
+    }
     check(Phase::Mail, "421 4.4.2 Connection timed out", Class::Unavailable, "SERVER_UNAVAILABLE");
     check(Phase::Mail, "451 4.7.500 Server busy", throttled(120), "MAILBOX_THROTTLED");
     check(

@@ -291,6 +291,21 @@ async fn silence_while_connecting_ends_with_the_connection_time_out() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_dead_address_costs_ten_seconds_and_no_mail() {
+    let mut servers = Servers::new(&[plain(OFFER) + &mail() + TAKEN]);
+    let dead = ([192, 0, 2, 9], DEAD_PORT).into();
+    servers.addresses.insert(0, dead);
+    let saved = plain_settings(&servers);
+    let fixture = Fixture::with(Arc::new(servers), Tokens::new(&[]), saved);
+    let started = Instant::now();
+
+    assert_eq!(show(&fixture.send(&["a@x.test"]).await), "accepted 250");
+
+    assert_eq!(started.elapsed(), Duration::from_secs(10));
+    fixture.finish().await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_refused_token_is_replaced_once() {
     let refused = auth("t1") + "S: 535 5.7.3 Authentication unsuccessful [host]\n";
     let good = auth("t2") + LOGGED_IN + &mail() + TAKEN;
