@@ -1,3 +1,5 @@
 //! The tests of the product as a whole: a node, the API, and a provider, simulated or real.
 
 mod journey;
+mod kill;
+mod real;
