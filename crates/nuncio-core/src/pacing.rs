@@ -14,12 +14,13 @@ const PERIOD: Duration = Duration::from_mins(1);
 pub struct MessageWindow {
     messages_max: u32,
     in_flight: u32,
-    ended: VecDeque<Duration>,
+    /// When the messages that have ended count no more, earliest first.
+    free_at: VecDeque<Duration>,
 }
 
 impl MessageWindow {
     pub fn new(messages_max: u32) -> Self {
-        Self { messages_max, in_flight: 0, ended: VecDeque::new() }
+        Self { messages_max, in_flight: 0, free_at: VecDeque::new() }
     }
 
     /// A new limit; what was sent still counts.
@@ -27,19 +28,25 @@ impl MessageWindow {
         self.messages_max = messages_max;
     }
 
+    /// Counts messages of an earlier life of the node, each by how long ago it ended.
+    pub fn restore(&mut self, now: Duration, ended_ago: impl IntoIterator<Item = Duration>) {
+        let still = ended_ago.into_iter().filter_map(|ago| PERIOD.checked_sub(ago));
+        self.free_at.extend(still.map(|rest| now + rest));
+        self.free_at.make_contiguous().sort_unstable();
+    }
+
     /// How many messages may start now.
     pub fn free(&mut self, now: Duration) -> u32 {
-        while self.ended.front().is_some_and(|ended| *ended + PERIOD <= now) {
-            self.ended.pop_front();
+        while self.free_at.front().is_some_and(|free_at| *free_at <= now) {
+            self.free_at.pop_front();
         }
-        let used =
-            self.in_flight.saturating_add(u32::try_from(self.ended.len()).unwrap_or(u32::MAX));
-        self.messages_max.saturating_sub(used)
+        let ended = u32::try_from(self.free_at.len()).unwrap_or(u32::MAX);
+        self.messages_max.saturating_sub(self.in_flight.saturating_add(ended))
     }
 
     /// When the next message may start at the latest; nothing if that depends on those in flight.
     pub fn next_free_at(&self) -> Option<Duration> {
-        self.ended.front().map(|ended| *ended + PERIOD)
+        self.free_at.front().copied()
     }
 
     pub fn start(&mut self) {
@@ -50,7 +57,7 @@ impl MessageWindow {
     pub fn end(&mut self, now: Duration, reached_provider: bool) {
         self.in_flight = self.in_flight.saturating_sub(1);
         if reached_provider {
-            self.ended.push_back(now);
+            self.free_at.push_back(now + PERIOD);
         }
     }
 }
@@ -84,6 +91,17 @@ mod tests {
         window.end(s(1), false);
 
         assert_eq!(window.free(s(1)), 1);
+    }
+
+    #[test]
+    fn what_was_sent_before_a_restart_still_counts() {
+        let mut window = MessageWindow::new(3);
+
+        window.restore(s(0), [s(10), s(50), s(61)]);
+
+        assert_eq!(window.free(s(0)), 1);
+        assert_eq!(window.next_free_at(), Some(s(10)));
+        assert_eq!(window.free(s(50)), 3);
     }
 
     #[test]

@@ -32,6 +32,8 @@ pub(crate) struct Dispatcher {
     attempts: JoinSet<Finished>,
     channel: Channel,
     window: MessageWindow,
+    /// Whether the window knows what the last life of the node has sent.
+    window_restored: bool,
     started: Instant,
 }
 
@@ -58,6 +60,7 @@ impl Dispatcher {
             attempts: JoinSet::new(),
             channel: Channel::default(),
             window: MessageWindow::new(MESSAGES_UNLIMITED),
+            window_restored: false,
             started: Instant::now(),
         }
     }
@@ -191,10 +194,26 @@ impl Dispatcher {
         if let Some(saved) = saved {
             let limit = saved.settings.limits.messages_per_minute_max;
             self.window.set_messages_max(limit.unwrap_or(MESSAGES_UNLIMITED));
+            self.restore_window(limit).await;
             info!(settings.generation = saved.generation, "sending with smtp settings");
             self.release_held().await;
         }
         self.tell_channel();
+    }
+
+    /// The provider's minute goes on over a restart of this node.
+    async fn restore_window(&mut self, limit: Option<u32>) {
+        let (Some(limit), false) = (limit, self.window_restored) else { return };
+        self.window_restored = true;
+        match self.delivery.store.recent_attempts(limit).await {
+            Ok(ended) => {
+                let wall_now = self.delivery.clock.now();
+                let ago =
+                    |ended| Duration::try_from(wall_now.duration_since(ended)).unwrap_or_default();
+                self.window.restore(self.started.elapsed(), ended.into_iter().map(ago));
+            }
+            Err(error) => warn!("what was sent before is not known: {}", Chain(&error)),
+        }
     }
 
     async fn release_held(&self) {

@@ -163,6 +163,26 @@ async fn no_minute_has_more_messages_than_the_mailbox_may_send() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_restart_does_not_forget_what_was_sent_in_the_last_minute() {
+    let sandbox = Sandbox::new().limits(limits(3, Some(30))).start();
+    let mut jobs = Vec::new();
+    for _ in 0..45 {
+        jobs.push(sandbox.submit(mail()).await);
+    }
+    sandbox.sent_count(30).await;
+
+    let sandbox = sandbox.shut_down().await.start_again();
+    for job in jobs {
+        sandbox.ended(job).await;
+    }
+
+    let at: Vec<Duration> = sandbox.sent().iter().map(|one| one.at).collect();
+    for run in at.windows(31) {
+        assert!(run[0] + Duration::from_mins(1) <= run[30], "{:?} and {:?}", run[0], run[30]);
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn credentials_go_before_bulk() {
     let mut sandbox = Sandbox::new().limits(limits(1, None)).without_settings().start();
     let bulk = sandbox.submit(mail()).await;

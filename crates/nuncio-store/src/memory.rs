@@ -109,6 +109,15 @@ impl JobStore for MemoryJobStore {
         Ok(attempts[attempts.len().saturating_sub(count(limit))..].to_vec())
     }
 
+    async fn recent_attempts(&self, limit: u32) -> Result<Vec<Timestamp>, StoreError> {
+        let tables = self.tables();
+        let attempts = tables.jobs.values().flat_map(|row| &row.attempts);
+        let mut ended: Vec<Timestamp> = attempts.map(|attempt| attempt.ended_at).collect();
+        ended.sort_unstable_by(|a, b| b.cmp(a));
+        ended.truncate(count(limit));
+        Ok(ended)
+    }
+
     async fn list(&self, query: &JobQuery) -> Result<Vec<Job>, StoreError> {
         let tables = self.tables();
         let jobs = tables.jobs.values().rev().map(|row| &row.job);

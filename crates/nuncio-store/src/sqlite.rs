@@ -75,6 +75,10 @@ impl JobStore for SqliteJobStore {
         read::attempts(&self.readers, id, limit).await.map_err(store_error)
     }
 
+    async fn recent_attempts(&self, limit: u32) -> Result<Vec<Timestamp>, StoreError> {
+        read::recent_attempts(&self.readers, limit).await.map_err(store_error)
+    }
+
     async fn list(&self, query: &JobQuery) -> Result<Vec<Job>, StoreError> {
         read::list(&self.readers, query).await.map_err(store_error)
     }

@@ -1,12 +1,13 @@
 //! `nuncio sim`: the provider simulator as a program.
 
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
 use clap::Args;
 use nuncio_cli::exit::Exit;
 use nuncio_cli::output::{Output, Table};
 use nuncio_provider_sim::config::{
-    DEFAULT_CLIENT_ID, DEFAULT_CLIENT_SECRET, DEFAULT_MAILBOX, DEFAULT_TENANT_ID, SimConfig,
+    DEFAULT_CLIENT_ID, DEFAULT_CLIENT_SECRET, DEFAULT_MAILBOX, DEFAULT_TENANT_ID, Listen, SimConfig,
 };
 use nuncio_provider_sim::simulator::Simulator;
 use nuncio_runtime::chain::Chain;
@@ -14,8 +15,8 @@ use nuncio_runtime::chain::Chain;
 /// Options of `nuncio sim`.
 #[derive(Args)]
 pub(crate) struct SimArgs {
-    /// A TOML file with tenants, clients, mailboxes, limits and faults; without it one of each, as
-    /// Exchange Online has them
+    /// A TOML file with ports, tenants, clients, mailboxes, limits and faults; without it one tenant, client
+    /// and mailbox as Exchange Online has them, at the ports 2587, 2465 (SMTP), 2443 (tokens), 2580 (admin)
     #[arg(long, value_name = "FILE")]
     script: Option<PathBuf>,
     /// Where to write the certificate of its authority, for `--ca-file` of the settings
@@ -63,11 +64,19 @@ async fn simulate(args: &SimArgs, out: &mut Output) -> Result<(), Failure> {
 }
 
 fn config(args: &SimArgs) -> Result<SimConfig, Failure> {
-    let Some(script) = &args.script else { return Ok(SimConfig::exchange()) };
+    let Some(script) = &args.script else {
+        return Ok(SimConfig { listen: fixed_ports(), ..SimConfig::exchange() });
+    };
     let path = script.display().to_string();
     let text = std::fs::read_to_string(script)
         .map_err(|source| Failure::Read { path: path.clone(), source })?;
     toml::from_str(&text).map_err(|source| Failure::Script { path, source: Box::new(source) })
+}
+
+/// The ports without a script: always the same, so that what is written about them stays true.
+fn fixed_ports() -> Listen {
+    let port = |port| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+    Listen { starttls: port(2587), implicit_tls: port(2465), token: port(2443), admin: port(2580) }
 }
 
 fn places(args: &SimArgs, simulator: &Simulator, ca_file: &str) -> Table {

@@ -49,6 +49,7 @@ macro_rules! job_store_conformance {
             settle::a_lease_of_an_unknown_job_is_lost
             settle::a_lost_lease_spares_those_settled_beside_it
             settle::the_last_attempts_come_oldest_first
+            settle::recent_attempts_of_all_jobs_come_newest_first
             rescue::a_lease_is_rescued_when_it_ends_and_not_before
             rescue::an_extended_lease_is_rescued_later
             rescue::a_job_whose_body_did_not_go_out_is_due_again

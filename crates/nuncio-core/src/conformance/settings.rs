@@ -2,7 +2,7 @@
 //!
 //! An adapter runs it with one line in its tests:
 //!
-//! ```ignore
+//! ```text
 //! nuncio_core::settings_share_conformance!(async { (new_empty_share(), what_it_needs_to_live) });
 //! ```
 

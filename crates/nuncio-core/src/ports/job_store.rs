@@ -28,6 +28,10 @@ pub trait JobStore: Send + Sync {
     /// The last `limit` attempts of a job, oldest first.
     async fn attempts(&self, id: MailJobId, limit: u32) -> Result<Vec<Attempt>, StoreError>;
 
+    /// When the last `limit` attempts of all jobs ended, newest first. A node that starts learns from it
+    /// how much of the mailbox's budget its last life has used.
+    async fn recent_attempts(&self, limit: u32) -> Result<Vec<Timestamp>, StoreError>;
+
     /// Jobs, newest first.
     async fn list(&self, query: &JobQuery) -> Result<Vec<Job>, StoreError>;
 

@@ -39,7 +39,7 @@ pub(super) struct Sandbox {
     store: Arc<Store>,
     settings: watch::Sender<Option<Arc<SavedSmtpSettings>>>,
     channel: watch::Receiver<ChannelStatus>,
-    delivery: Option<Delivery>,
+    delivery: Delivery,
     intake: Intake,
     shutdown: CancellationToken,
     running: JoinSet<Result<(), TaskError>>,
@@ -87,7 +87,7 @@ impl Sandbox {
             store,
             settings,
             channel: channel_seen,
-            delivery: Some(delivery),
+            delivery,
             intake,
             shutdown: CancellationToken::new(),
             running: JoinSet::new(),
@@ -138,9 +138,13 @@ impl Sandbox {
     }
 
     pub(super) fn start(mut self) -> Self {
-        let delivery = self.delivery.take().expect("it is started once");
-        self.running.spawn(delivery.run(self.shutdown.clone()));
+        self.running.spawn(self.delivery.clone().run(self.shutdown.clone()));
         self
+    }
+
+    pub(super) fn start_again(mut self) -> Self {
+        self.shutdown = CancellationToken::new();
+        self.start()
     }
 
     pub(super) async fn shut_down(mut self) -> Self {
@@ -185,6 +189,17 @@ impl Sandbox {
             }
         });
         found.await.expect("the job must get there")
+    }
+
+    /// Waits until so many mails were sent.
+    pub(super) async fn sent_count(&self, count: usize) {
+        let mut changed = self.store.changed();
+        let reached = timeout(DEADLINE, async {
+            while self.sent().len() < count {
+                changed.changed().await.unwrap();
+            }
+        });
+        reached.await.expect("so many mails are sent");
     }
 
     pub(super) fn sent(&self) -> Vec<Sent> {
@@ -359,6 +374,10 @@ impl JobStore for Store {
 
     async fn attempts(&self, id: MailJobId, limit: u32) -> Result<Vec<Attempt>, StoreError> {
         self.inner.attempts(id, limit).await
+    }
+
+    async fn recent_attempts(&self, limit: u32) -> Result<Vec<Timestamp>, StoreError> {
+        self.inner.recent_attempts(limit).await
     }
 
     async fn list(&self, query: &JobQuery) -> Result<Vec<Job>, StoreError> {

@@ -107,6 +107,18 @@ pub(super) async fn attempts(
     last.into_iter().rev().map(|row| Attempt::try_from(row).map_err(unreadable)).collect()
 }
 
+pub(super) async fn recent_attempts(
+    readers: &SqlitePool,
+    limit: u32,
+) -> sqlx::Result<Vec<Timestamp>> {
+    // Rows are added as attempts end, but for those that end at almost the same time.
+    let sql = "SELECT ended_at_us FROM mail_attempts ORDER BY seq DESC LIMIT ?";
+    let mut ended_us: Vec<i64> = sqlx::query_scalar(sql).bind(limit).fetch_all(readers).await?;
+    ended_us.sort_unstable_by(|a, b| b.cmp(a));
+    let ended_at = |us| rows::time_from("ended_at_us", us).map_err(unreadable);
+    ended_us.into_iter().map(ended_at).collect()
+}
+
 pub(super) async fn list(readers: &SqlitePool, query: &JobQuery) -> sqlx::Result<Vec<Job>> {
     let sql = concat!("SELECT ", job_columns!(), " FROM mail_jobs WHERE TRUE");
     let mut sql = QueryBuilder::<Sqlite>::new(sql);
