@@ -6,6 +6,7 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use serde_json::Value;
 use tokio::time::{Instant, sleep};
 
 /// Names the file of `KEY=VALUE` lines that says what is where.
@@ -78,10 +79,30 @@ impl RealServers {
             .map(|(_key, value)| value.as_str())
     }
 
-    /// A token endpoint that misbehaves as `fault` says, for example `status-503`, `delay-3000`, `reset`, `html` or
-    /// `first-2-NAME`: the first two requests under this name get 503.
+    /// Every access token that was given out up to now. None may be found either.
+    pub fn access_tokens(&self) -> Vec<String> {
+        let text = |request: Value| Some(request.get("token")?.as_str()?.to_owned());
+        self.token_requests().filter_map(text).collect()
+    }
+
+    /// How many tokens were given out under the name of a [`Self::faulty_token_url`] with `useless`.
+    pub fn tokens_given(&self, name: &str) -> usize {
+        self.token_requests().filter(|request| request["name"] == name).count()
+    }
+
+    /// A token endpoint that misbehaves as `fault` says, for example `status-503`, `delay-3000`, `reset`, `html`,
+    /// `first-2-NAME` (the first two requests under this name get 503) or `useless-2-3-NAME` (the second and the
+    /// third token under this name do not allow to send, without the `3` neither do all later ones); `down-2-3-NAME`
+    /// gives 503 for these.
     pub fn faulty_token_url(&self, fault: &str) -> String {
         format!("{}/fault/{fault}/token", self.get("OAUTH_ISSUER"))
+    }
+
+    fn token_requests(&self) -> impl Iterator<Item = Value> {
+        let lines = fs::read_to_string(self.get("OAUTH_REQUESTS_FILE")).unwrap_or_default();
+        let whole = lines.rfind('\n').map_or(0, |end| end + 1);
+        let parse = |line: &str| serde_json::from_str(line).expect("each line is JSON");
+        lines[..whole].lines().map(parse).collect::<Vec<_>>().into_iter()
     }
 
     /// The mails that Postfix has delivered to `recipient` (any name at `example.test`), in no order.
