@@ -4,3 +4,4 @@ mod bad_input;
 mod journey;
 mod kill;
 mod real;
+mod settings;
