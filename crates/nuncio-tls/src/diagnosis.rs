@@ -122,6 +122,17 @@ fn unknown_issuer(server: Server<'_>, refused: &RefusedChain) -> StageError {
         );
     };
     let name = issuer.name;
+    // First, as many a server that signs for itself is called `localhost`, and so is a certificate of the system.
+    if let Some(own) = chain::self_signed(&refused.chain) {
+        return stage_error(
+            NO_VALID_CERTIFICATION_PATH,
+            format!("the certificate `{own}` of {server} is signed by itself and not trusted"),
+            format!(
+                "have it replaced by one of a trusted authority, or, if you trust it, add the \
+                 certificate of `{own}` in PEM to ca_certificates_pem"
+            ),
+        );
+    }
     if refused.same_name_trusted {
         return stage_error(
             NO_VALID_CERTIFICATION_PATH,
@@ -132,16 +143,6 @@ fn unknown_issuer(server: Server<'_>, refused: &RefusedChain) -> StageError {
             format!(
                 "if the authority has a new key, add its new certificate in PEM to \
                  ca_certificates_pem; otherwise somebody poses as `{name}`"
-            ),
-        );
-    }
-    if let Some(own) = chain::self_signed(&refused.chain) {
-        return stage_error(
-            NO_VALID_CERTIFICATION_PATH,
-            format!("the certificate `{own}` of {server} is signed by itself and not trusted"),
-            format!(
-                "have it replaced by one of a trusted authority, or, if you trust it, add the \
-                 certificate of `{own}` in PEM to ca_certificates_pem"
             ),
         );
     }

@@ -264,6 +264,16 @@ fn a_self_signed_certificate_is_told() {
     );
 }
 
+/// Debian's `ssl-cert` puts a certificate for `localhost` among those that are trusted.
+#[test]
+fn a_self_signed_certificate_is_told_even_if_another_of_its_name_is_trusted() {
+    let trust = Trust::from_pem(&self_signed().1).unwrap();
+
+    let error = refusal(&trust, self_signed().0);
+
+    assert!(error.cause.contains("is signed by itself and not trusted"), "{error:?}");
+}
+
 #[test]
 fn an_added_self_signed_certificate_is_trusted() {
     let (identity, pem) = self_signed();
