@@ -112,16 +112,16 @@ impl Connection {
         }
     }
 
-    /// Begins a transaction only to see whether the sender is allowed, and takes it back.
+    /// Begins a transaction only to see whether the sender is allowed, and takes it back. The replies are
+    /// those to MAIL and, if that was accepted, to RCPT with the sender's own address.
     pub async fn try_sender(
         &mut self,
         sender: &EmailAddress,
         until: Instant,
-    ) -> Result<SmtpReply, Failure> {
+    ) -> Result<Replies, Failure> {
         self.session.try_sender(sender);
         self.advance(Some(until)).await?;
-        let reply = self.session.take_replies().mail;
-        Ok(reply.expect("the session ends the trial only after the reply to MAIL"))
+        Ok(self.session.take_replies())
     }
 
     /// Whether the server has neither closed the connection nor said anything unasked.

@@ -16,6 +16,12 @@ use crate::classify::{Class, Finding, classify};
 use crate::phase::Phase;
 use crate::session::SessionError;
 
+const UNREACHABLE: &str =
+    "check host and port, that a firewall lets this node out to it, and the connection time-out";
+/// A server that waits for TLS says nothing until then.
+const SILENT: &str = "check port and encryption: at a port for TLS from the first byte (mostly 465) choose TLS; \
+    if both are right, look for a firewall, and at the connection time-out";
+
 /// What went wrong between nuncio and the server, and when.
 #[derive(Debug, thiserror::Error)]
 #[error("{problem} while {}", phase.doing())]
@@ -27,7 +33,7 @@ pub struct Failure {
 
 #[derive(Debug, thiserror::Error)]
 pub enum Problem {
-    #[error("no answer within {} s", .0.as_secs())]
+    #[error("no answer within {:.0} s", .0.as_secs_f64())]
     TimedOut(Duration),
     #[error("the server closed the connection")]
     Closed,
@@ -61,11 +67,10 @@ impl Failure {
             Problem::TimedOut(waited) => stage_error(
                 "CONNECTION_TIMED_OUT",
                 format!(
-                    "{server} did not answer within {} s while {doing} (direct, no proxy configured)",
-                    waited.as_secs()
+                    "{server} did not answer within {:.0} s while {doing} (direct, no proxy configured)",
+                    waited.as_secs_f64()
                 ),
-                "check host and port, that a firewall lets this node out to it, and the connection \
-                 time-out",
+                if self.phase == Phase::Greeting { SILENT } else { UNREACHABLE },
             ),
             Problem::Closed => stage_error(
                 "CONNECTION_CLOSED",

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use nuncio_core::ports::mail::SmtpTester;
 use nuncio_core::ports::token::{Token, TokenSource};
+use nuncio_core::reply::SmtpReply;
 use nuncio_core::settings::{Authentication, Encryption, SmtpSettings};
 use nuncio_core::smtp_test::{NodeTest, StageError, StageKind, StageResult};
 use nuncio_tls::trust::Trust;
@@ -13,13 +14,14 @@ use tokio::time::Instant;
 
 use crate::auth::Login;
 use crate::claims::Claims;
-use crate::classify::classify;
+use crate::classify::{Class, classify};
 use crate::connection::{Connection, TlsDetail, secure};
 use crate::ehlo_name::ehlo_name;
 use crate::failure::{Failure, Problem};
 use crate::network::{Io, Network, Tcp, connect, resolve};
 use crate::phase::Phase;
 use crate::probe::report::Report;
+use crate::session::transaction::Replies;
 use crate::session::{Event, Session};
 use crate::transport::token_request;
 
@@ -133,7 +135,7 @@ impl SmtpProbe {
                     || "not a JWT, so its claims cannot be read".to_owned(),
                     |claims| format!("claims, for diagnosis only: {}", claims.list()),
                 );
-                let detail = format!("token until {expires_at}; {claims}");
+                let detail = format!("token until {expires_at:.0}; {claims}");
                 report.passed(StageKind::Token, detail).await;
                 let username = settings.email_address.to_string();
                 Some(Login::Oauth { username, token: access_token })
@@ -175,24 +177,11 @@ impl SmtpProbe {
         }
 
         let tried = connection.try_sender(&settings.email_address, until).await;
-        let reply = report.failure(StageKind::Mail, settings, tried).await?;
-        if reply.code < 400 {
-            report.passed(StageKind::Mail, format!("the sender is accepted: {reply}")).await;
-            return Some(());
+        let replies = report.failure(StageKind::Mail, settings, tried).await?;
+        match sender_verdict(settings, &replies) {
+            Ok(detail) => report.passed(StageKind::Mail, detail).await,
+            Err(error) => report.failed(StageKind::Mail, error).await,
         }
-        let finding = classify(Phase::Mail, &reply);
-        let remedy = if finding.remedy.is_empty() {
-            "check the e-mail address, and that this mailbox may send through this server"
-        } else {
-            finding.remedy
-        };
-        let error = StageError {
-            code: "SENDER_REFUSED".to_owned(),
-            cause: format!("the server refused the sender `{}`: {reply}", settings.email_address),
-            remedy: remedy.to_owned(),
-            presented_chain: Vec::new(),
-        };
-        report.failed(StageKind::Mail, error).await;
         Some(())
     }
 }
@@ -219,6 +208,55 @@ impl SmtpTester for SmtpProbe {
         }
         report.skip_rest().await;
         NodeTest { node: self.node.clone(), stages: report.into_stages() }
+    }
+}
+
+/// What was seen if the mailbox may send, or why it may not.
+fn sender_verdict(settings: &SmtpSettings, replies: &Replies) -> Result<String, StageError> {
+    let mail = replies.mail.as_ref().expect("a trial ends only after the reply to MAIL");
+    let rcpt = replies.recipients.first().and_then(Option::as_ref);
+    if 400 <= mail.code {
+        return Err(sender_refused(settings, Phase::Mail, mail));
+    }
+    match rcpt.filter(|reply| 400 <= reply.code) {
+        Some(reply) if is_about_sender(reply) => Err(sender_refused(settings, Phase::Rcpt, reply)),
+        // A mailbox that only sends need not take mail.
+        Some(reply) => Ok(format!(
+            "the sender is accepted: {mail}; a mail to itself would be answered with `{reply}`"
+        )),
+        None => Ok(format!("the sender is accepted: {mail}")),
+    }
+}
+
+/// Whether an answer to RCPT with the sender's own address is about sending at all: the login, the sender
+/// or, by RFC 3463, section 3.8, what is allowed.
+fn is_about_sender(reply: &SmtpReply) -> bool {
+    match classify(Phase::Rcpt, reply).class {
+        Class::Sender | Class::Closed | Class::Login | Class::SessionLost => true,
+        Class::Refused => match reply.enhanced {
+            Some(enhanced) => enhanced.subject == 7,
+            None => matches!(reply.code, 553 | 554),
+        },
+        Class::Unavailable | Class::Throttled(_) | Class::Deferred => false,
+    }
+}
+
+fn sender_refused(settings: &SmtpSettings, phase: Phase, reply: &SmtpReply) -> StageError {
+    let finding = classify(phase, reply);
+    let remedy = match (finding.remedy, &settings.authentication) {
+        ("", Authentication::None) => {
+            "choose an authentication method, or let the server admit this node's address"
+        }
+        ("", Authentication::Password { .. } | Authentication::Oauth(_)) => {
+            "check the e-mail address, and that this mailbox may send through this server"
+        }
+        (remedy, _) => remedy,
+    };
+    StageError {
+        code: "SENDER_REFUSED".to_owned(),
+        cause: format!("the server refused the sender `{}`: {reply}", settings.email_address),
+        remedy: remedy.to_owned(),
+        presented_chain: Vec::new(),
     }
 }
 

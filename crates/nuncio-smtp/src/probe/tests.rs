@@ -7,7 +7,13 @@ use crate::testing::*;
 
 const OFFER: &str = "PIPELINING, AUTH LOGIN XOAUTH2";
 const LOGGED_IN: &str = "S: 235 2.7.0 ok\n";
-const TRIAL: &str = "C: MAIL FROM:<sender@mx.test>\nS: 250 2.1.0 Sender OK\nC: RSET\nS: 250 ok\n";
+const MAIL: &str = "C: MAIL FROM:<sender@mx.test>\nS: 250 2.1.0 Sender OK\nC: RCPT TO:<sender@mx.test>\n";
+const RESET: &str = "C: RSET\nS: 250 ok\n";
+
+/// The trial of the sender where RCPT is answered like this.
+fn trial(rcpt: &str) -> String {
+    format!("{MAIL}S: {rcpt}\n{RESET}")
+}
 
 /// Runs a test; what is sent while it runs must be what it returns.
 async fn stages(
@@ -68,7 +74,7 @@ async fn check(script: &str, expect: &str) -> Vec<StageResult> {
 
 #[tokio::test(start_paused = true)]
 async fn good_settings_pass_every_stage() {
-    let script = starttls(OFFER) + &auth("t1") + LOGGED_IN + TRIAL;
+    let script = starttls(OFFER) + &auth("t1") + LOGGED_IN + &trial("250 2.1.5 ok");
     let servers = Arc::new(Servers::new(&[script]));
     let tokens = Tokens::new(&["t1"]);
 
@@ -87,7 +93,7 @@ async fn good_settings_pass_every_stage() {
 
 #[tokio::test(start_paused = true)]
 async fn settings_without_tls_and_login_skip_what_they_do_not_need() {
-    let servers = Arc::new(Servers::new(&[plain("SIZE 1000") + TRIAL]));
+    let servers = Arc::new(Servers::new(&[plain("SIZE 1000") + &trial("250 ok")]));
     let saved = plain_settings(&servers);
 
     let stages = stages(&servers, &Tokens::new(&[]), &saved).await;
@@ -211,6 +217,29 @@ async fn a_refused_sender_fails_the_last_stage() {
     let trial = "C: MAIL FROM:<sender@mx.test>\nS: 550 5.7.60 no\nC: RSET\nS: 250 ok\n";
     let script = starttls(OFFER) + &auth("t1") + LOGGED_IN + trial;
     check(&script, "+ + + + + + SENDER_REFUSED").await;
+}
+
+/// Checks the last stage where RCPT with the sender's own address is answered by `rcpt`.
+async fn check_rcpt(rcpt: &str, expect: &str) -> String {
+    let script = starttls(OFFER) + &auth("t1") + LOGGED_IN + &trial(rcpt);
+    let stages = check(&script, &format!("+ + + + + + {expect}")).await;
+    detail(&stages, StageKind::Mail)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_sender_that_is_refused_only_at_rcpt_fails_the_last_stage() {
+    let own = "553 5.7.1 <sender@mx.test>: Sender address rejected: not owned by user a@mx.test";
+    assert!(check_rcpt(own, "SENDER_REFUSED").await.contains("SendAs"));
+    for reply in ["554 5.7.1 Relay access denied", "554 Relaying denied", "530 log in first"] {
+        assert!(check_rcpt(reply, "SENDER_REFUSED").await.contains(reply), "{reply}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_mailbox_that_takes_no_mail_may_send() {
+    for reply in ["550 5.1.1 no such user", "550 no such user", "450 4.2.0 greylisted", "452 full"] {
+        assert!(check_rcpt(reply, "+").await.contains(reply), "{reply}");
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -301,6 +301,13 @@ fn a_sender_is_tried_without_a_mail() {
     let replies = talk.ends("250 ok");
     assert_eq!(replies.mail.unwrap().code, 550);
 
+    talk.0.try_sender(&MAILBOX.parse().unwrap());
+    talk.writes("MAIL FROM:<sender@mx.test>\r\n");
+    talk.hears("250 ok", "RCPT TO:<sender@mx.test>\r\n");
+    talk.hears("553 5.7.1 not yours", "RSET\r\n");
+    let replies = talk.ends("250 ok");
+    assert_eq!(replies.recipients[0].as_ref().unwrap().code, 553);
+
     talk.0.quit();
     talk.writes("QUIT\r\n");
     talk.event("221 bye", Event::Bye);

@@ -37,7 +37,7 @@ pub struct Replies {
 pub(super) struct Transaction {
     mail: String,
     recipients: Vec<EmailAddress>,
-    /// Whether only MAIL is tried.
+    /// Whether only MAIL and RCPT are tried.
     is_trial: bool,
     /// The next command to send.
     next: Option<Command>,
@@ -73,9 +73,15 @@ impl Session {
         Ok(())
     }
 
-    /// Asks whether `from` may send, and takes the question back with RSET whatever the answer is.
+    /// Asks whether `from` may send a mail to itself, and takes the question back with RSET whatever the
+    /// answer is. Many servers, Postfix first, say only at RCPT what they think of the sender.
     pub fn try_sender(&mut self, from: &EmailAddress) {
-        self.transaction = Transaction { is_trial: true, ..Transaction::default() };
+        self.transaction = Transaction {
+            is_trial: true,
+            recipients: vec![from.clone()],
+            replies: Replies { recipients: vec![None], ..Replies::default() },
+            ..Transaction::default()
+        };
         self.send(Command::Mail, &format!("MAIL FROM:<{from}>"));
     }
 
@@ -102,12 +108,21 @@ impl Session {
         let replies = &mut self.transaction.replies;
         match command {
             Command::Mail => {
+                let is_accepted = is_positive(Some(&reply));
                 replies.mail = Some(reply);
+                if self.transaction.is_trial && is_accepted {
+                    let line = format!("RCPT TO:<{}>", self.transaction.recipients[0]);
+                    self.send(Command::Rcpt(0), &line);
+                } else if self.transaction.is_trial {
+                    self.send(Command::Reset, "RSET");
+                }
+            }
+            Command::Rcpt(index) => {
+                replies.recipients[index] = Some(reply);
                 if self.transaction.is_trial {
                     self.send(Command::Reset, "RSET");
                 }
             }
-            Command::Rcpt(index) => replies.recipients[index] = Some(reply),
             Command::Data => return self.on_data(reply),
             Command::EndOfData if (300..400).contains(&reply.code) => {
                 return Err(SessionError::Unexpected { phase: Phase::EndOfData, reply });
