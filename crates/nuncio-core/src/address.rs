@@ -59,11 +59,10 @@ impl FromStr for EmailAddress {
         }
         let options =
             email_address::Options::default().without_display_text().without_domain_literal();
-        email_address::EmailAddress::parse_with_options(text, options)
-            .map_err(|error| {
-                let problem = error.to_string().to_lowercase();
-                AddressError::Malformed(problem.trim_end_matches('.').to_owned())
-            })?;
+        email_address::EmailAddress::parse_with_options(text, options).map_err(|error| {
+            let problem = error.to_string().to_lowercase();
+            AddressError::Malformed(problem.trim_end_matches('.').to_owned())
+        })?;
         Ok(Self(text.to_owned()))
     }
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::retry::RetryPolicy;
+use crate::policy::{RetryPolicy, UnknownPolicy};
 
 /// The class of a mail. The order is the priority: the first goes first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -13,15 +13,6 @@ pub enum MailClass {
     Alarm,
     Reminder,
     Bulk,
-}
-
-/// What to do when the provider may have taken a mail, but its answer was lost.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum UnknownPolicy {
-    /// Send it again: a second copy is better than none.
-    Resend,
-    /// Leave it as `UNKNOWN` for a person: none is better than a second copy.
-    Stop,
 }
 
 impl MailClass {

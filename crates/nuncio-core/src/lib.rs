@@ -2,6 +2,7 @@
 //!
 //! Nothing here does I/O, asks a clock or rolls a die: `now` and `jitter` are arguments.
 
+pub mod policy;
 pub mod violation;
 
 pub mod address;

@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use crate::class::UnknownPolicy;
 use crate::job::{Job, JobState, Reason, RecipientResult, RecipientState};
 use crate::outcome::{SendOutcome, Verdict};
+use crate::policy::UnknownPolicy;
 use crate::reply::SmtpReply;
 
 /// How long a job of a troubled channel waits at least. The channel itself decides when sending goes on.
@@ -15,17 +15,6 @@ const CHANNEL_WAIT: Duration = Duration::from_secs(1);
 const HELD_WAIT: Duration = Duration::from_secs(30);
 /// How often a job may be found in the hands of a dead node before it is given up.
 pub const RESCUES_MAX: u32 = 5;
-
-/// When to try again after the provider deferred a mail.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct RetryPolicy {
-    /// The wait after the first deferral; it doubles with each further one.
-    pub backoff_min: Duration,
-    /// The longest wait.
-    pub backoff_max: Duration,
-    /// After so many judged attempts the job fails.
-    pub attempts_max: u32,
-}
 
 /// What becomes of a job after an attempt.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,17 +25,6 @@ pub struct Decision {
     pub recipients: Vec<RecipientResult>,
     /// Whether the provider judged the mail.
     pub counted: bool,
-}
-
-impl RetryPolicy {
-    /// The wait before the next attempt: doubled each time, up to the maximum, plus up to half as jitter.
-    ///
-    /// `attempt` counts from 1; `jitter` lies in 0..1.
-    pub fn backoff(&self, attempt: u32, jitter: f64) -> Duration {
-        let factor = 2_u32.saturating_pow(attempt.saturating_sub(1));
-        let wait = self.backoff_min.saturating_mul(factor).min(self.backoff_max);
-        wait.mul_f64(1.0 + jitter / 2.0)
-    }
 }
 
 /// Decides what becomes of a job. `Abandoned` changes nothing, so there is no decision.
