@@ -206,7 +206,12 @@ pub async fn secure(
     let (_, connection) = stream.get_ref();
     let show = |value: Option<String>| value.unwrap_or_default();
     let detail = TlsDetail {
-        version: show(connection.protocol_version().and_then(|v| v.as_str()).map(str::to_owned)),
+        version: show(
+            connection
+                .protocol_version()
+                .and_then(|version| version.as_str())
+                .map(|version| version.replace("TLSv", "TLS ").replace('_', ".")),
+        ),
         cipher: show(
             connection
                 .negotiated_cipher_suite()

@@ -84,7 +84,7 @@ async fn good_settings_pass_every_stage() {
     assert_eq!(tokens.calls(), "fetch", "the cache is left alone");
     assert_eq!(detail(&stages, StageKind::Dns), "mx.test is 192.0.2.1");
     assert!(detail(&stages, StageKind::Tcp).contains("192.0.2.1:587"));
-    assert!(detail(&stages, StageKind::Tls).starts_with("TLSv1_3 with TLS13_"));
+    assert!(detail(&stages, StageKind::Tls).starts_with("TLS 1.3 with TLS13_"));
     assert!(detail(&stages, StageKind::Token).contains("2026-11-23T13:00:00Z"));
     assert!(detail(&stages, StageKind::Ehlo).contains("AUTH LOGIN XOAUTH2"));
     assert!(detail(&stages, StageKind::Mail).contains("250 2.1.0 Sender OK"));
