@@ -123,7 +123,7 @@ const turns = new Map();
 // /fault/delay-3000/token (milliseconds, then the real answer), /fault/reset/token (the connection breaks),
 // /fault/first-2-NAME/token (503 for the first two requests under this NAME, then the real answer),
 // /fault/useless-2-NAME/token (tokens without the right to send from the second request under this NAME on),
-// /fault/useless-2-3-NAME/token (only for the second and third).
+// /fault/useless-2-3-NAME/token (only for the second and third), /fault/down-2-3-NAME/token (503 for these).
 function fault(request, response) {
   const [, kind, path] = /^\/fault\/([^/]+)(\/.*)$/.exec(request.url) ?? [];
   if (!kind) return answer(request, response);
@@ -142,16 +142,20 @@ function fault(request, response) {
       return request.socket.destroy();
     case 'first':
       return turn(name) <= Number(number) ? fail(request, response, 503) : answer(request, response);
-    case 'useless': {
-      const until = rest.length > 1 ? Number(rest[0]) : Infinity;
-      const present = turn(name);
+    case 'down':
+      return isTurn(name, number, rest) ? fail(request, response, 503) : answer(request, response);
+    case 'useless':
       request.turn = name;
-      request.isUseless = Number(number) <= present && present <= until;
+      request.isUseless = isTurn(name, number, rest);
       return answer(request, response);
-    }
     default:
       return fail(request, response, 404);
   }
+}
+
+function isTurn(name, from, rest) {
+  const present = turn(name);
+  return Number(from) <= present && (rest.length < 2 || present <= Number(rest[0]));
 }
 
 // Which request under this name it is, from 1.

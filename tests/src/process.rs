@@ -194,7 +194,9 @@ async fn ready(stderr: &mut watch::Receiver<String>) -> Option<(String, String)>
     let addresses = |text: &str| {
         let (_, rest) = text.split_once(" is ready: grpc at ")?;
         let (grpc, rest) = rest.split_once(", health and metrics at ")?;
-        Some((grpc.to_owned(), rest.split_whitespace().next()?.to_owned()))
+        // In a log for programs a quote follows.
+        let http = rest.split(|c: char| c.is_whitespace() || c == '"').next()?;
+        Some((grpc.to_owned(), http.to_owned()))
     };
     let text = stderr.wait_for(|text| addresses(text).is_some()).await.ok()?;
     addresses(&text)

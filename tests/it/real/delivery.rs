@@ -183,7 +183,9 @@ async fn a_server_without_extensions_gets_the_same_content() {
     assert!(found[0].is_ascii());
     let parsed = parse(&found[0]);
     assert_eq!(parsed.subject(), Some(SUBJECT));
-    assert_eq!(lines(&parsed.body_text(0).unwrap()), lines(&difficult_text()));
+    // Without parts, the end of the text and the end of the mail are not told apart.
+    let text = lines(&parsed.body_text(0).unwrap());
+    assert_eq!(text.trim_end_matches('\n'), lines(&difficult_text()).trim_end_matches('\n'));
     node.stop().await;
 }
 
@@ -220,7 +222,7 @@ async fn mail_in_the_name_of_a_shared_mailbox_is_taken() {
 
     let (_job, found) = deliver(&servers, &node, mail, &[&recipient]).await;
 
-    assert_eq!(super::delivery::shown(parse(&found[0]).from()), format!(" <{shared}>"));
+    assert_eq!(shown(parse(&found[0]).from()), format!(" <{shared}>"));
     node.stop().await;
 }
 

@@ -178,7 +178,7 @@ async fn starttls_at_a_port_for_tls_ends_with_the_time_out_and_names_the_server(
         },
         "+ + CONNECTION_TIMED_OUT + - - -",
         &["the SMTP server", "2 s", "while waiting for the greeting"],
-        &["encryption"],
+        &["at a port for TLS from the first byte (mostly 465) choose TLS"],
     )
     .await;
 }
