@@ -26,6 +26,8 @@ use crate::watch::{Watch, changes};
 
 /// How many attempts of a job are shown.
 const ATTEMPTS_SHOWN: u32 = 50;
+/// The most bytes of jobs in a page, but at least one job: most gRPC clients take no more than 4 MiB.
+const PAGE_BYTES_MAX: usize = 3 * 1024 * 1024;
 /// How many watches a node serves at once.
 const WATCHES_MAX: usize = 256;
 /// The caller of a node without authentication: request ids of all of them share one scope.
@@ -113,13 +115,13 @@ impl MailJobService for MailJobs {
         // One more than the page tells whether there is another page.
         query.limit += 1;
         let mut jobs = self.intake.store.list(&query).await.map_err(|error| store(&error))?;
-        let more = page_size < u32::try_from(jobs.len()).unwrap_or(u32::MAX);
+        let found = jobs.len();
         jobs.truncate(page_size as usize);
-        let token = jobs.last().filter(|_| more).map(|last| next_page_token(&query, last.id));
-        Ok(Response::new(v1::ListMailJobsResponse {
-            mail_jobs: jobs.into_iter().map(v1::MailJob::from).collect(),
-            next_page_token: token.unwrap_or_default(),
-        }))
+        let ids: Vec<MailJobId> = jobs.iter().map(|job| job.id).collect();
+        let mail_jobs = first_that_fit(jobs.into_iter().map(v1::MailJob::from));
+        let last = ids[..mail_jobs.len()].last().filter(|_| mail_jobs.len() < found);
+        let next_page_token = last.map(|last| next_page_token(&query, *last)).unwrap_or_default();
+        Ok(Response::new(v1::ListMailJobsResponse { mail_jobs, next_page_token }))
     }
 
     type WatchMailJobsStream =
@@ -156,6 +158,16 @@ impl MailJobService for MailJobs {
         let job = self.intake.store.cancel(id, now).await.map_err(not_cancelled)?;
         Ok(Response::new(v1::CancelMailJobResponse { mail_job: Some(job.into()) }))
     }
+}
+
+fn first_that_fit(jobs: impl Iterator<Item = v1::MailJob>) -> Vec<v1::MailJob> {
+    let mut bytes = 0;
+    let fits = |job: &v1::MailJob| {
+        let is_first = bytes == 0;
+        bytes += job.encoded_len();
+        is_first || bytes <= PAGE_BYTES_MAX
+    };
+    jobs.take_while(fits).collect()
 }
 
 /// A digest of all that a request asks for; its request id is not part of it.

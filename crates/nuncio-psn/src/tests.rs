@@ -17,12 +17,16 @@ use nuncio_delivery::intake::Intake;
 use nuncio_delivery::observer::DeliveryObserver;
 use nuncio_runtime::clock::TestClock;
 use nuncio_store::memory::MemoryJobStore;
+use prost::Message as _;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tonic::{Code, Request, Status};
 use tonic_types::StatusExt as _;
 
 use crate::service::MailJobs;
+
+/// What a gRPC client takes if nobody tells it otherwise: 4 MiB.
+const GRPC_MESSAGE_BYTES: usize = 4 * 1024 * 1024;
 
 struct Fixture {
     service: MailJobs,
@@ -209,6 +213,30 @@ async fn pages_hold_every_job_once() {
 }
 
 #[tokio::test]
+async fn a_page_of_large_jobs_ends_early_and_the_next_one_goes_on() {
+    let fixture = fixture();
+    let addresses: Vec<String> = (0..1000).map(|n| format!("guest{n}@example.com")).collect();
+    let addresses: Vec<&str> = addresses.iter().map(String::as_str).collect();
+    for _ in 0..120 {
+        fixture.create(to(&addresses)).await.unwrap();
+    }
+
+    let (mut pages, mut jobs, mut page_token) = (0, 0, String::new());
+    loop {
+        let list = v1::ListMailJobsRequest { page_size: 1000, page_token, ..Default::default() };
+        let page = fixture.service.list_mail_jobs(Request::new(list)).await.unwrap().into_inner();
+        assert!(page.encoded_len() < GRPC_MESSAGE_BYTES, "{} bytes", page.encoded_len());
+        (pages, jobs, page_token) = (pages + 1, jobs + page.mail_jobs.len(), page.next_page_token);
+        if page_token.is_empty() {
+            break;
+        }
+    }
+
+    assert_eq!(jobs, 120);
+    assert!(1 < pages);
+}
+
+#[tokio::test]
 async fn names_and_tokens_that_are_none_are_told_apart() {
     let fixture = fixture();
     let get = async |name: &str| {
@@ -271,23 +299,23 @@ async fn a_resumed_watch_leaves_nothing_out() {
     let all = |resume_token| v1::WatchMailJobsRequest { name: String::new(), resume_token };
     let start = Request::new(all(String::new()));
     let mut told = fixture.service.watch_mail_jobs(start).await.unwrap().into_inner();
-    let first = fixture.create(request()).await.unwrap();
     let token = told.next().await.unwrap().unwrap().resume_token;
     drop(told);
+    let first = fixture.create(request()).await.unwrap();
     let second = fixture.create(request()).await.unwrap();
     fixture.claim_all().await;
 
     let resume = Request::new(all(token));
     let told = fixture.service.watch_mail_jobs(resume).await.unwrap().into_inner();
     let seen: Vec<_> = told
-        .take(3)
+        .take(4)
         .map(|change| change.unwrap().mail_job.unwrap())
         .map(|job| (job.name.clone(), job.state()))
         .collect()
         .await;
 
     let (queued, sending) = (v1::MailJobState::Queued, v1::MailJobState::Sending);
-    assert_eq!(seen[0], (second.name.clone(), queued));
+    assert_eq!(seen[..2], [(first.name.clone(), queued), (second.name.clone(), queued)]);
     assert!(seen.contains(&(first.name, sending)) && seen.contains(&(second.name, sending)));
 }
 
@@ -297,11 +325,14 @@ async fn a_silent_watch_sends_bookmarks_and_ends_when_the_node_goes_down() {
     let watch = Request::new(v1::WatchMailJobsRequest::default());
     let mut told = fixture.service.watch_mail_jobs(watch).await.unwrap().into_inner();
 
+    let place = told.next().await.unwrap().unwrap();
     let bookmark = told.next().await.unwrap().unwrap();
     fixture.shutdown.cancel();
     let end = told.next().await.unwrap().unwrap_err();
 
-    assert!(bookmark.mail_job.is_none() && !bookmark.resume_token.is_empty());
+    for silent in [place, bookmark] {
+        assert!(silent.mail_job.is_none() && !silent.resume_token.is_empty());
+    }
     assert_eq!((end.code(), reason(&end).as_str()), (Code::Unavailable, "NODE_DRAINING"));
 }
 

@@ -40,6 +40,8 @@ struct State {
     after: ChangeSeq,
     /// Changes that were read and not yet told.
     read: VecDeque<Change>,
+    /// Whether the client must learn its place before anything happens, so that it can resume.
+    place_unknown: bool,
     over: bool,
 }
 
@@ -50,6 +52,7 @@ pub(crate) async fn changes(
     after: Option<ChangeSeq>,
 ) -> Result<impl Stream<Item = Result<v1::WatchMailJobsResponse, Status>>, StoreError> {
     let changed = watch.store.changed();
+    let place_unknown = after.is_none() && watch.job.is_none();
     let mut read = VecDeque::new();
     let after = match (after, watch.job) {
         (Some(after), _) => after,
@@ -63,7 +66,7 @@ pub(crate) async fn changes(
             last
         }
     };
-    let state = State { watch, changed, after, read, over: false };
+    let state = State { watch, changed, after, read, place_unknown, over: false };
     Ok(try_unfold(state, |mut state| async move {
         let told = state.next().await?;
         Ok(told.map(|told| (told, state)))
@@ -72,6 +75,9 @@ pub(crate) async fn changes(
 
 impl State {
     async fn next(&mut self) -> Result<Option<v1::WatchMailJobsResponse>, Status> {
+        if std::mem::take(&mut self.place_unknown) {
+            return Ok(Some(self.bookmark()));
+        }
         while !self.over {
             if let Some(change) = self.read.pop_front() {
                 self.over = self.watch.job.is_some() && change.job.state.is_final();
@@ -99,11 +105,13 @@ impl State {
                 Err(unavailable("NODE_DRAINING", message, RESUME_PAUSE))
             }
             Ok(()) = self.changed.changed() => Ok(None),
-            () = sleep(BOOKMARK_PERIOD) => {
-                let resume_token = resume_token(self.after);
-                Ok(Some(v1::WatchMailJobsResponse { mail_job: None, resume_token }))
-            }
+            () = sleep(BOOKMARK_PERIOD) => Ok(Some(self.bookmark())),
         }
+    }
+
+    fn bookmark(&self) -> v1::WatchMailJobsResponse {
+        let resume_token = resume_token(self.after);
+        v1::WatchMailJobsResponse { mail_job: None, resume_token }
     }
 }
 
