@@ -46,7 +46,7 @@ pub struct TestNode {
     caller: Caller,
     folder: TempDir,
     options: NodeOptions,
-    runtime: Option<Runtime>,
+    runtime: NodeRuntime,
     run: JoinHandle<Result<(), String>>,
     telemetry: TelemetryGuard,
     shutdown: CancellationToken,
@@ -105,15 +105,8 @@ impl TestNode {
         if let Err(error) = self.telemetry.shutdown().await {
             panic!("the last spans are lost: {error}");
         }
-        if let Some(runtime) = self.runtime.take() {
-            runtime.shutdown_background();
-        }
-        let stopped = StoppedNode {
-            logs: self.logs.clone(),
-            options: self.options.clone(),
-            folder: self.folder,
-        };
-        stopped
+        drop(self.runtime);
+        StoppedNode { logs: self.logs, folder: self.folder, options: self.options }
     }
 
     /// Stops the node and starts it again with the same folder.
@@ -160,7 +153,7 @@ impl StoppedNode {
             Err(_gone) => panic!("the node did not start: {:?}", run.await),
         };
         let caller = Caller::connect(&format!("http://{grpc}")).await;
-        let runtime = Some(runtime);
+        let runtime = NodeRuntime(Some(runtime));
         TestNode { grpc, http, logs, caller, folder, options, runtime, run, telemetry, shutdown }
     }
 }
@@ -170,6 +163,18 @@ impl Deref for TestNode {
 
     fn deref(&self) -> &Caller {
         &self.caller
+    }
+}
+
+/// The threads of a node. They end in the background, as a test must not wait for them in its own.
+#[derive(Debug)]
+struct NodeRuntime(Option<Runtime>);
+
+impl Drop for NodeRuntime {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.0.take() {
+            runtime.shutdown_background();
+        }
     }
 }
 
