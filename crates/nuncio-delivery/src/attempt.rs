@@ -17,7 +17,7 @@ use tokio::time::{Instant, interval_at, sleep};
 use tracing::{info, warn};
 
 use crate::channel::Effect;
-use crate::observer::DeliveryObserver;
+use crate::observer::{DeliveryObserver, tell_ended};
 
 /// How long a lease lasts. It is extended while the attempt goes on.
 pub(crate) const LEASE: Duration = Duration::from_mins(1);
@@ -143,9 +143,7 @@ impl Context {
                     "mail job is {}",
                     state.name(),
                 );
-                if state.is_final() {
-                    self.observer.job_ended(job.class, state);
-                }
+                tell_ended(&*self.observer, [&job]);
             }
             Err(error) => warn!(job.name = %job.id, "mail job not settled: {}", Chain(&error)),
         }

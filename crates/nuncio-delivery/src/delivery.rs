@@ -42,6 +42,7 @@ impl Delivery {
         let housekeeping = Housekeeping {
             store: Arc::clone(&self.store),
             clock: Arc::clone(&self.clock),
+            observer: Arc::clone(&self.observer),
             retention: self.retention,
         };
         tasks.spawn("housekeeping", |stop| housekeeping.run(stop));

@@ -11,6 +11,8 @@ use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
+use crate::observer::{DeliveryObserver, tell_ended};
+
 /// How often it looks for jobs to expire or rescue. An expired job is never sent, however late it is found.
 const PERIOD: Duration = Duration::from_secs(2);
 /// How many jobs one statement expires or removes, so that no transaction gets long.
@@ -21,6 +23,7 @@ const ROUNDS_PER_PRUNE: u32 = 300;
 pub(crate) struct Housekeeping {
     pub(crate) store: Arc<dyn JobStore>,
     pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) observer: Arc<dyn DeliveryObserver>,
     pub(crate) retention: Duration,
 }
 
@@ -41,10 +44,18 @@ impl Housekeeping {
     async fn round(&self, prune: bool) -> Result<(), StoreError> {
         let now = self.clock.now();
         let rescued = self.store.rescue(Dead::LeaseEnded, now).await?;
-        if rescued > 0 {
-            warn!(jobs = rescued, "took back {rescued} mail jobs whose lease had ended");
+        if !rescued.is_empty() {
+            let jobs = rescued.len();
+            warn!(jobs, "took back {jobs} mail jobs whose lease had ended");
         }
-        while self.store.expire(now, BATCH).await? == BATCH {}
+        tell_ended(&*self.observer, &rescued);
+        loop {
+            let expired = self.store.expire(now, BATCH).await?;
+            tell_ended(&*self.observer, &expired);
+            if expired.len() < BATCH as usize {
+                break;
+            }
+        }
         if prune {
             let mut removed = 0;
             loop {

@@ -225,6 +225,21 @@ async fn what_cannot_be_sent_in_its_time_expires() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn every_end_is_told_once_whatever_brought_it() {
+    let mut sandbox = Sandbox::new().without_settings().start();
+    let waits_in_vain = sandbox.submit(of_class(MailClass::Alarm, mail())).await;
+    sandbox.ended(waits_in_vain).await;
+    sandbox.save_settings(limits(3, None));
+    let is_sent = sandbox.submit(mail()).await;
+    sandbox.ended(is_sent).await;
+
+    let sandbox = sandbox.shut_down().await;
+
+    let expected = [(MailClass::Alarm, JobState::Expired), (MailClass::Bulk, JobState::Sent)];
+    assert_eq!(sandbox.ends(), expected);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_node_whose_lease_was_taken_over_sends_nothing() {
     let sandbox = Sandbox::new().stealing_the_first_lease().start();
 

@@ -13,6 +13,7 @@ use nuncio_core::ports::job_store::Submitted;
 use nuncio_core::trace::TraceParent;
 use nuncio_core::violation::Violations;
 use nuncio_delivery::intake::{Intake, Submission};
+use nuncio_delivery::observer::tell_ended;
 use nuncio_runtime::trace;
 use prost::Message as _;
 use tokio::sync::Semaphore;
@@ -156,6 +157,7 @@ impl MailJobService for MailJobs {
         let id: MailJobId = name.parse().map_err(|error| invalid_name(&error))?;
         let now = self.intake.clock.now();
         let job = self.intake.store.cancel(id, now).await.map_err(not_cancelled)?;
+        tell_ended(&*self.intake.observer, [&job]);
         Ok(Response::new(v1::CancelMailJobResponse { mail_job: Some(job.into()) }))
     }
 }

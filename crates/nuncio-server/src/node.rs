@@ -10,6 +10,7 @@ use nuncio_api::v1::mail_job_service_server::SERVICE_NAME as MAIL_JOB_SERVICE;
 use nuncio_api::v1::node_service_server::{NodeServiceServer, SERVICE_NAME as NODE_SERVICE};
 use nuncio_api::v1::smtp_settings_service_server::SERVICE_NAME as SMTP_SETTINGS_SERVICE;
 use nuncio_cluster::embedded::EmbeddedCluster;
+use nuncio_core::job::Job;
 use nuncio_core::ports::clock::{Clock, Entropy};
 use nuncio_core::ports::job_store::{Dead, Incarnation, JobStore, StoreError};
 use nuncio_core::ports::mail::SmtpTester;
@@ -19,7 +20,7 @@ use nuncio_core::template::Templates;
 use nuncio_delivery::channel::ChannelStatus;
 use nuncio_delivery::delivery::Delivery;
 use nuncio_delivery::intake::Intake;
-use nuncio_delivery::observer::DeliveryObserver;
+use nuncio_delivery::observer::{DeliveryObserver, tell_ended};
 use nuncio_oauth::cache::TokenCache;
 use nuncio_pan::pan::Pan;
 use nuncio_psn::psn::Psn;
@@ -111,6 +112,7 @@ impl Node {
         let address = listeners.grpc.local_addr().unwrap_or(config.grpc_listen);
         let status = adapters.status(config, address, channel_seen);
         let metrics = Arc::new(Metrics::new());
+        tell_ended(&*metrics, &adapters.rescued);
         let streams = CancellationToken::new();
 
         let mut routes = RoutesBuilder::default();
@@ -185,6 +187,8 @@ struct Adapters {
     smtp: Arc<SmtpTransport>,
     tester: Arc<dyn SmtpTester>,
     incarnation: Incarnation,
+    /// The jobs that the last run left half done, as they stand now.
+    rescued: Vec<Job>,
 }
 
 impl Adapters {
@@ -197,8 +201,9 @@ impl Adapters {
         let settings = Arc::new(EmbeddedCluster::open(&config.data_dir)?);
         let incarnation = incarnation(&*clock, &*entropy);
         let rescued = store.rescue(Dead::AllBut(incarnation.clone()), clock.now()).await?;
-        if rescued > 0 {
-            warn!(jobs = rescued, "took back {rescued} mail jobs that the last run left half done");
+        if !rescued.is_empty() {
+            let jobs = rescued.len();
+            warn!(jobs, "took back {jobs} mail jobs that the last run left half done");
         }
         let name = config.node_name.as_str();
         let cache = TokenCache::new(Arc::clone(&clock), Arc::clone(&entropy));
@@ -206,7 +211,7 @@ impl Adapters {
         let smtp = SmtpTransport::new(Arc::clone(&tokens), Arc::clone(&clock), name);
         let tester = Arc::new(SmtpProbe::new(Arc::clone(&tokens), name, name));
         let smtp = Arc::new(smtp);
-        Ok(Self { clock, entropy, settings, store, tokens, smtp, tester, incarnation })
+        Ok(Self { clock, entropy, settings, store, tokens, smtp, tester, incarnation, rescued })
     }
 
     fn status(

@@ -185,7 +185,7 @@ impl JobStore for MemoryJobStore {
         Ok(job)
     }
 
-    async fn expire(&self, now: Timestamp, limit: u32) -> Result<u32, StoreError> {
+    async fn expire(&self, now: Timestamp, limit: u32) -> Result<Vec<Job>, StoreError> {
         let mut tables = self.tables();
         let mut found = tables.ids(|row| row.job.state.is_waiting() && row.job.expires_at <= now);
         found.sort_by_key(|id| tables.jobs[id].job.expires_at);
@@ -194,10 +194,10 @@ impl JobStore for MemoryJobStore {
             tables.change(*id, |job| life::expired(job, now));
         }
         self.wake(!found.is_empty());
-        Ok(u32::try_from(found.len()).expect("the limit is a u32"))
+        Ok(found.iter().map(|id| tables.jobs[id].job.clone()).collect())
     }
 
-    async fn rescue(&self, dead: Dead, now: Timestamp) -> Result<u32, StoreError> {
+    async fn rescue(&self, dead: Dead, now: Timestamp) -> Result<Vec<Job>, StoreError> {
         let mut tables = self.tables();
         let found = tables.ids(|row| {
             row.holder.as_ref().is_some_and(|holder| match &dead {
@@ -214,7 +214,7 @@ impl JobStore for MemoryJobStore {
             tables.change(*id, |_| job);
         }
         self.wake(!found.is_empty());
-        Ok(u32::try_from(found.len()).unwrap_or(u32::MAX))
+        Ok(found.iter().map(|id| tables.jobs[id].job.clone()).collect())
     }
 
     async fn release_held(&self, now: Timestamp) -> Result<u64, StoreError> {

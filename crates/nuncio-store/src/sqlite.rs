@@ -109,11 +109,11 @@ impl JobStore for SqliteJobStore {
         self.writer.write(Cancel { id, now }).await
     }
 
-    async fn expire(&self, now: Timestamp, limit: u32) -> Result<u32, StoreError> {
+    async fn expire(&self, now: Timestamp, limit: u32) -> Result<Vec<Job>, StoreError> {
         self.writer.write(Expire { now, limit }).await
     }
 
-    async fn rescue(&self, dead: Dead, now: Timestamp) -> Result<u32, StoreError> {
+    async fn rescue(&self, dead: Dead, now: Timestamp) -> Result<Vec<Job>, StoreError> {
         self.writer.write(Rescue { dead, now }).await
     }
 

@@ -54,13 +54,13 @@ pub trait JobStore: Send + Sync {
     async fn cancel(&self, id: MailJobId, now: Timestamp) -> Result<Job, CancelError>;
 
     /// Ends up to `limit` waiting jobs whose time to live is over as `EXPIRED`, or as `SENT` if some
-    /// recipient has already accepted. Returns how many.
-    async fn expire(&self, now: Timestamp, limit: u32) -> Result<u32, StoreError>;
+    /// recipient has already accepted. Returns them.
+    async fn expire(&self, now: Timestamp, limit: u32) -> Result<Vec<Job>, StoreError>;
 
     /// Takes back jobs whose holder is dead, as [`decide_rescue`](crate::retry::decide_rescue) says, and
     /// adds the attempt that was cut short to their record. All rescues of a job count, not only those in
-    /// a row. Returns how many.
-    async fn rescue(&self, dead: Dead, now: Timestamp) -> Result<u32, StoreError>;
+    /// a row. Returns them as they stand then.
+    async fn rescue(&self, dead: Dead, now: Timestamp) -> Result<Vec<Job>, StoreError>;
 
     /// Makes every held job due that is not due yet. Returns how many. It is no change of their state.
     async fn release_held(&self, now: Timestamp) -> Result<u64, StoreError>;

@@ -41,6 +41,7 @@ pub(super) struct Sandbox {
     channel: watch::Receiver<ChannelStatus>,
     delivery: Delivery,
     intake: Intake,
+    ends: Arc<Ends>,
     shutdown: CancellationToken,
     running: JoinSet<Result<(), TaskError>>,
     started: Instant,
@@ -61,7 +62,8 @@ impl Sandbox {
         let store = Arc::new(Store::default());
         let (settings, settings_seen) = watch::channel(Some(saved(1, limits(3, None))));
         let (channel, channel_seen) = watch::channel(ChannelStatus::NotConfigured);
-        let observer: Arc<dyn DeliveryObserver> = Arc::new(Nobody);
+        let ends = Arc::new(Ends::default());
+        let observer: Arc<dyn DeliveryObserver> = Arc::<Ends>::clone(&ends);
         let intake = Intake {
             store: Arc::<Store>::clone(&store),
             clock: Arc::<TestClock>::clone(&clock),
@@ -89,6 +91,7 @@ impl Sandbox {
             channel: channel_seen,
             delivery,
             intake,
+            ends,
             shutdown: CancellationToken::new(),
             running: JoinSet::new(),
             started: Instant::now(),
@@ -204,6 +207,11 @@ impl Sandbox {
 
     pub(super) fn sent(&self) -> Vec<Sent> {
         self.provider.sent.lock().unwrap().clone()
+    }
+
+    /// The ends that the observer was told of.
+    pub(super) fn ends(&self) -> Vec<(MailClass, JobState)> {
+        self.ends.0.lock().unwrap().clone()
     }
 
     pub(super) fn under_way_max(&self) -> u32 {
@@ -412,11 +420,11 @@ impl JobStore for Store {
         self.inner.cancel(id, now).await
     }
 
-    async fn expire(&self, now: Timestamp, limit: u32) -> Result<u32, StoreError> {
+    async fn expire(&self, now: Timestamp, limit: u32) -> Result<Vec<Job>, StoreError> {
         self.inner.expire(now, limit).await
     }
 
-    async fn rescue(&self, dead: Dead, now: Timestamp) -> Result<u32, StoreError> {
+    async fn rescue(&self, dead: Dead, now: Timestamp) -> Result<Vec<Job>, StoreError> {
         self.inner.rescue(dead, now).await
     }
 
@@ -454,12 +462,16 @@ impl JobStore for Store {
     }
 }
 
-struct Nobody;
+/// Remembers which jobs ended.
+#[derive(Default)]
+struct Ends(Mutex<Vec<(MailClass, JobState)>>);
 
-impl DeliveryObserver for Nobody {
+impl DeliveryObserver for Ends {
     fn job_accepted(&self, _class: MailClass) {}
     fn attempt_ended(&self, _class: MailClass, _outcome: &str, _elapsed: Duration) {}
-    fn job_ended(&self, _class: MailClass, _state: JobState) {}
+    fn job_ended(&self, class: MailClass, state: JobState) {
+        self.0.lock().unwrap().push((class, state));
+    }
 }
 
 /// Counts where others roll dice.

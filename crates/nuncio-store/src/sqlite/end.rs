@@ -90,7 +90,7 @@ async fn run_cancel(tx: &mut Transaction<'_>, cancel: &Cancel) -> sqlx::Result<A
 }
 
 impl Op for Expire {
-    type Out = u32;
+    type Out = Vec<Job>;
     type Refusal = StoreError;
 
     const TOGETHER_MAX: usize = 1;
@@ -111,18 +111,18 @@ impl Op for Expire {
             ));
             sql.push_bind(expire.now.as_microsecond());
             sql.push(" ORDER BY expires_at_us LIMIT ").push_bind(expire.limit);
-            let count = step_each(tx, sql, |job, row| {
+            let jobs = step_each(tx, sql, |job, row| {
                 let expired = life::expired(job.clone(), expire.now);
                 Ok(Advance::step(job, row.fence, &expired))
             });
-            answers.push(Ok(count.await?));
+            answers.push(Ok(jobs.await?));
         }
         Ok(answers)
     }
 }
 
 impl Op for Rescue {
-    type Out = u32;
+    type Out = Vec<Job>;
     type Refusal = StoreError;
 
     const TOGETHER_MAX: usize = 1;
@@ -145,13 +145,13 @@ impl Op for Rescue {
                 }
                 Dead::AllBut(alive) => sql.push("lease_holder <> ").push_bind(&alive.0),
             };
-            let count = step_each(tx, sql, |job, row| {
+            let jobs = step_each(tx, sql, |job, row| {
                 let count = rows::number_from("rescues", row.rescues + 1).map_err(unreadable)?;
                 let (rescued, attempt) =
                     life::rescued(job.clone(), row.body_entered, count, rescue.now);
                 Ok(Advance::step(job, row.fence, &rescued).rescue(attempt))
             });
-            answers.push(Ok(count.await?));
+            answers.push(Ok(jobs.await?));
         }
         Ok(answers)
     }
@@ -162,7 +162,7 @@ async fn step_each(
     tx: &mut Transaction<'_>,
     mut sql: QueryBuilder<Sqlite>,
     step: impl Fn(&Job, &Held) -> sqlx::Result<Advance>,
-) -> sqlx::Result<u32> {
+) -> sqlx::Result<Vec<Job>> {
     let found: Vec<HeldRow> = sql.build_query_as().fetch_all(&mut *tx.connection).await?;
     let steps = found.into_iter().filter_map(|HeldRow { job, fence, body_entered, rescues }| {
         let id = job.id.clone();
@@ -171,7 +171,7 @@ async fn step_each(
     });
     let steps: Vec<_> = steps.collect::<sqlx::Result<_>>()?;
     let jobs = advance(tx, &steps.iter().collect::<Vec<_>>()).await?;
-    Ok(u32::try_from(jobs.len()).unwrap_or(u32::MAX))
+    Ok(jobs.into_values().collect())
 }
 
 /// What a store knows of a job beside the job.

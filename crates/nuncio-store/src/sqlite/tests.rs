@@ -105,7 +105,7 @@ async fn what_was_stored_is_there_after_a_restart() {
     assert_eq!(store.last_change().await.unwrap(), last);
     assert_eq!(claim(&store, 9).await.len(), 1);
     let dead = Dead::AllBut(Incarnation("next".to_owned()));
-    assert_eq!(store.rescue(dead, START).await.unwrap(), 2);
+    assert_eq!(store.rescue(dead, START).await.unwrap().len(), 2);
     let rescued = store.get(lease.job).await.unwrap().unwrap();
     assert_eq!(rescued.state, JobState::Unknown, "it is known that the body went out");
 }
@@ -321,7 +321,11 @@ async fn a_row_that_cannot_be_read_keeps_no_other_from_being_sent() {
     let ids: Vec<_> = claimed.iter().map(|one| one.job.id).collect();
     assert_eq!(ids, [job(3).id, job(4).id]);
     let dead = Dead::AllBut(Incarnation("next".to_owned()));
-    assert_eq!(store.rescue(dead, START).await.unwrap(), 3, "all but the job without recipients");
+    assert_eq!(
+        store.rescue(dead, START).await.unwrap().len(),
+        3,
+        "all but the job without recipients"
+    );
     assert_eq!(claim(&store, 9).await.len(), 2);
 }
 

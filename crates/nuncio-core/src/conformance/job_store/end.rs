@@ -44,8 +44,8 @@ pub async fn waiting_jobs_expire_when_their_time_to_live_ends(store: &impl JobSt
     settle_to(store, 2, JobState::Held).await;
     settle_to(store, 3, JobState::Sent).await;
 
-    assert_eq!(store.expire(at(49), 10).await.unwrap(), 0);
-    assert_eq!(store.expire(at(50), 10).await.unwrap(), 3);
+    assert_eq!(store.expire(at(49), 10).await.unwrap().len(), 0);
+    assert_eq!(store.expire(at(50), 10).await.unwrap().len(), 3);
 
     for number in [1, 2, 4] {
         let expired = get(store, number).await;
@@ -68,7 +68,7 @@ pub async fn a_job_that_some_recipient_has_accepted_ends_as_sent(store: &impl Jo
     let decision = Decision { recipients: recipients.clone(), ..settlement.decision };
     store.settle(claimed.lease, Settlement { decision, ..settlement }).await.unwrap();
 
-    assert_eq!(store.expire(at(50), 10).await.unwrap(), 1);
+    assert_eq!(store.expire(at(50), 10).await.unwrap().len(), 1);
 
     let ended = get(store, 1).await;
     assert_eq!(ended.state, JobState::Sent);
@@ -80,7 +80,7 @@ pub async fn a_job_that_is_being_sent_does_not_expire(store: &impl JobStore) {
     submit(store, NewJob { expires_at: at(50), ..job(1) }).await;
     claim_one(store, at(1)).await;
 
-    assert_eq!(store.expire(at(100), 10).await.unwrap(), 0);
+    assert_eq!(store.expire(at(100), 10).await.unwrap().len(), 0);
     assert_eq!(get(store, 1).await.state, JobState::Sending);
 }
 
@@ -89,9 +89,9 @@ pub async fn no_more_jobs_expire_than_the_limit(store: &impl JobStore) {
         submit(store, NewJob { expires_at: at(50), ..job(number) }).await;
     }
 
-    assert_eq!(store.expire(at(60), 3).await.unwrap(), 3);
-    assert_eq!(store.expire(at(60), 3).await.unwrap(), 2);
-    assert_eq!(store.expire(at(60), 3).await.unwrap(), 0);
+    assert_eq!(store.expire(at(60), 3).await.unwrap().len(), 3);
+    assert_eq!(store.expire(at(60), 3).await.unwrap().len(), 2);
+    assert_eq!(store.expire(at(60), 3).await.unwrap().len(), 0);
 }
 
 pub async fn an_ended_job_is_pruned_with_all_that_belongs_to_it(store: &impl JobStore) {
