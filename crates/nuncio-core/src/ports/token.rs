@@ -19,7 +19,8 @@ pub trait TokenSource: Send + Sync {
     /// Forgets a token that the provider has refused, unless a newer one has taken its place.
     async fn invalidate(&self, request: TokenRequest<'_>, refused: &AccessToken);
 
-    /// Asks the token endpoint, whatever is cached, and caches nothing.
+    /// Asks the token endpoint, whatever is cached, and caches nothing. If it gives a token, a pause after earlier
+    /// failures is over.
     async fn fetch(&self, request: TokenRequest<'_>) -> Result<Token, TokenError>;
 
     /// When the cached token of this client ends, if there is one.

@@ -144,6 +144,12 @@ impl Slot {
         is_it
     }
 
+    /// The endpoint gives tokens to this client: the next caller may ask at once, whatever failed before.
+    pub(super) fn end_pause(&mut self) {
+        self.trouble = None;
+        self.forced_at = None;
+    }
+
     fn may_not_force(&self, now: Instant) -> bool {
         let too_soon = self.forced_at.is_some_and(|at| now < at + FORCED_REFRESH_EVERY);
         self.token_refused && too_soon && self.flight().is_none()

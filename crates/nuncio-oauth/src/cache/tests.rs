@@ -479,3 +479,26 @@ async fn a_request_that_panics_stops_nobody_for_good() {
     assert_eq!(cache.token(request).await.unwrap_err().reason.code, "INTERNAL");
     assert_eq!(cache.token(request).await.unwrap().access_token.expose(), "good");
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_fetched_token_ends_the_pause_after_failures() {
+    let world = World::new();
+    world.then(refusal());
+    world.check_error("WRONG", 1).await;
+    world.check_error("WRONG", 1).await;
+
+    world.cache.fetch(world.request()).await.unwrap();
+
+    world.check("token-3", 3).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_fetch_that_fails_ends_no_pause() {
+    let world = World::new();
+    world.then(refusal()).then(refusal());
+    world.check_error("WRONG", 1).await;
+
+    world.cache.fetch(world.request()).await.unwrap_err();
+
+    world.check_error("WRONG", 2).await;
+}
