@@ -1,5 +1,7 @@
 //! The main job on real servers: an OAuth server, Postfix with Dovecot, and npm's smtp-server.
 
+#![expect(clippy::unwrap_used, reason = "all of it is test code")]
+
 use std::fs;
 
 use nuncio_api::v1;

@@ -113,7 +113,7 @@ async fn a_passed_test_tells_what_it_saw_at_each_stage() {
     for (kind, parts) in [
         (SmtpTestStageKind::Dns, ["localhost", "127.0.0.1"]),
         (SmtpTestStageKind::Tcp, ["127.0.0.1", &port.to_string()]),
-        (SmtpTestStageKind::Tls, ["TLSv1_3", "trusted"]),
+        (SmtpTestStageKind::Tls, ["TLS 1.3", "trusted"]),
         (SmtpTestStageKind::Token, ["appid svc-post", "roles mail.send"]),
         (SmtpTestStageKind::Ehlo, ["PIPELINING", "AUTH XOAUTH2"]),
         (SmtpTestStageKind::Auth, ["logged in as", servers.get("MAILBOX")]),

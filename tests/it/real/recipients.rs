@@ -175,8 +175,10 @@ async fn a_recipient_at_which_the_server_hangs_up_does_not_stop_the_mail_of_othe
     let others = node.wait_for_ends(&others, PATIENCE).await;
 
     let reason = waiting.reason.expect("it says why");
-    assert_eq!(reason.code, "SERVER_UNAVAILABLE");
-    assert_eq!(reason.reply.expect("it has the reply").code, 421);
+    // Who closes with commands unread may cut off the own reply (RFC 1122, section 4.2.2.13).
+    let reply = reason.reply.map(|reply| reply.code);
+    let told = [("SERVER_UNAVAILABLE", Some(421)), ("CONNECTION_CLOSED", None)];
+    assert!(told.contains(&(reason.code.as_str(), reply)), "{} {reply:?}", reason.code);
     assert!(others.iter().all(|job| job.state() == MailJobState::Sent), "{others:#?}");
     assert_eq!(servers.wait_for_mail(&recipient, 5, PATIENCE).await.len(), 5);
     assert_eq!(servers.maildir(&together).len(), 0, "nothing was handed over");

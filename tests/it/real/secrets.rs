@@ -128,7 +128,7 @@ fn variants(servers: &RealServers) -> Vec<(v1::SmtpSettings, &'static str)> {
 }
 
 /// Tests and saves settings of every kind, and sends with those that work.
-async fn use_everything(servers: &RealServers, node: &ServeProcess, told: &mut Told) {
+async fn use_everything(servers: &RealServers, node: &ServeProcess, run: &str, told: &mut Told) {
     for (settings, stages) in variants(servers) {
         let report = node.test(settings.clone()).await;
         assert_eq!(shown(&report), stages, "{report:#?}");
@@ -143,7 +143,8 @@ async fn use_everything(servers: &RealServers, node: &ServeProcess, told: &mut T
             told.answer("job", &node.job(&job.name).await);
         }
     }
-    let useless = servers.faulty_token_url(&format!("useless-2-{}", node.http));
+    let useless =
+        servers.faulty_token_url(&format!("useless-2-secrets{run}{}", std::process::id()));
     node.save_tested(with_oauth(good(servers), |oauth| oauth.token_endpoint = useless)).await;
     let request = mails::raw(MailClass::Bulk, "held secret", &[&fresh("secrets")]);
     let job = node.submit(request).await;
@@ -191,7 +192,7 @@ async fn check(log_format: &str) {
     let node = ServeProcess::start(folder.path(), &log).await;
     let mut told = Told::default();
 
-    use_everything(&servers, &node, &mut told).await;
+    use_everything(&servers, &node, log_format, &mut told).await;
     look_by_command(&node, &mut told).await;
     for path in ["/metrics", "/readyz"] {
         told.add(path, page(&node.http, path).await);
@@ -215,6 +216,21 @@ async fn check(log_format: &str) {
         let end = &secret[secret.len() - 4..];
         assert!(places.is_empty(), "the secret that ends with `{end}` is told by {places:?}");
     }
+}
+
+#[test]
+fn a_secret_would_be_found_in_the_middle_of_a_file() {
+    let servers = RealServers::from_env();
+    let folder = TempDir::with_prefix("nuncio-it-").unwrap();
+    fs::create_dir(folder.path().join("below")).unwrap();
+    let secret = servers.client_secret("svc-post");
+    fs::write(folder.path().join("below/file"), format!("\0\u{e9} {secret}\n")).unwrap();
+    let mut told = Told::default();
+
+    told.files(folder.path());
+
+    assert_eq!(told.places_of(secret).len(), 1);
+    assert!(secrets(&servers).iter().any(|listed| listed == secret));
 }
 
 #[tokio::test]
