@@ -94,11 +94,16 @@ impl SmtpSettingsDraft {
                 "credentials must not cross the network in clear text; use STARTTLS or TLS";
             violations.add("encryption", problem);
         }
-        let (Some(port), Some(email_address), Some(authentication), true) =
+        let (Some(port), Some(email_address), Some(mut authentication), true) =
             (port, email_address, authentication, violations.is_empty())
         else {
             return Err(violations);
         };
+        if let Authentication::Password { username, .. } = &mut authentication
+            && username.is_empty()
+        {
+            *username = email_address.to_string();
+        }
         Ok(SmtpSettings {
             provider,
             host,

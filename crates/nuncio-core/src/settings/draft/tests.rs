@@ -319,3 +319,22 @@ fn a_saved_password_goes_to_no_other_server() {
     let problem = "is missing; the saved one is for another server: give it again";
     assert_eq!(violations.to_string(), format!("  password.password: {problem}"));
 }
+
+#[test]
+fn a_user_name_that_is_left_out_is_the_email_address() {
+    let name_of = |username: &str| {
+        let password = Some(Password::from("secret".to_owned()));
+        let username = username.to_owned();
+        let authentication = AuthenticationDraft::Password { username, password };
+        match (SmtpSettingsDraft { authentication, ..relay(None) }).check(None).unwrap() {
+            SmtpSettings { authentication: Authentication::Password { username, .. }, .. } => {
+                username
+            }
+            other => panic!("{other:?}"),
+        }
+    };
+    let address = relay(None).email_address;
+
+    assert_eq!(name_of(""), address);
+    assert_eq!(name_of("portal"), "portal");
+}
