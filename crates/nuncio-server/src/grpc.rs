@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use nuncio_api::v1::FILE_DESCRIPTOR_SET;
 use tokio::net::TcpListener;
+use tokio::time::sleep;
 use tokio_stream::wrappers::TcpListenerStream;
 use tokio_util::sync::CancellationToken;
 use tonic::service::{Routes, RoutesBuilder};
@@ -18,6 +19,10 @@ const KEEP_ALIVE_TIMEOUT: Duration = Duration::from_secs(10);
 const CALLS_PER_CONNECTION_MAX: usize = 1024;
 /// How many streams a client may open on one connection (HTTP/2 `SETTINGS_MAX_CONCURRENT_STREAMS`).
 const STREAMS_PER_CONNECTION_MAX: u32 = 1024;
+
+/// How long calls under way may take to end after the server was told to stop. A watch of the health service never
+/// ends by itself.
+const CALLS_END_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The services of a node, ready to be served.
 pub(crate) struct GrpcServer {
@@ -54,15 +59,22 @@ impl GrpcServer {
             stop.cancelled().await;
             set_all(&health, &services, ServingStatus::NotServing).await;
         };
-        Server::builder()
+        let overdue = async {
+            stop.cancelled().await;
+            sleep(CALLS_END_TIMEOUT).await;
+        };
+        let serving = Server::builder()
             .tcp_nodelay(true)
             .http2_keepalive_interval(Some(KEEP_ALIVE_PERIOD))
             .http2_keepalive_timeout(Some(KEEP_ALIVE_TIMEOUT))
             .concurrency_limit_per_connection(CALLS_PER_CONNECTION_MAX)
             .max_concurrent_streams(STREAMS_PER_CONNECTION_MAX)
             .add_routes(routes)
-            .serve_with_incoming_shutdown(TcpListenerStream::new(listener), stopped)
-            .await
+            .serve_with_incoming_shutdown(TcpListenerStream::new(listener), stopped);
+        tokio::select! {
+            served = serving => served,
+            () = overdue => Ok(()),
+        }
     }
 }
 
