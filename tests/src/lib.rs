@@ -4,6 +4,8 @@ pub mod node;
 pub mod process;
 
 pub mod caller;
+pub mod collector;
+pub mod http;
 pub mod logs;
 pub mod mails;
 pub mod settings;
