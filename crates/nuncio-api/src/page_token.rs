@@ -70,7 +70,7 @@ pub fn job_query(request: &v1::ListMailJobsRequest) -> Result<JobQuery, ListErro
     let classes =
         known_all::<v1::MailClass, MailClass>(&mut violations, "classes", &request.classes);
     let mut query = violations
-        .none_or(|| JobQuery { before: None, limit, states, classes })
+        .none_or(|| JobQuery { limit, states, classes, ..JobQuery::default() })
         .map_err(ListError::Filter)?;
     if !request.page_token.is_empty() {
         query.before = Some(page_start(&request.page_token, &query)?);

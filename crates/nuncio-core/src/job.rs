@@ -28,6 +28,9 @@ pub const LABEL_KEY_CHARS_MAX: usize = 63;
 /// The longest value of a label, in characters.
 pub const LABEL_VALUE_CHARS_MAX: usize = 256;
 
+/// The code of the reason of a job that a caller holds.
+pub const HELD_BY_CALLER: &str = "HELD_BY_CALLER";
+
 const NAME_PREFIX: &str = "mailJobs/";
 
 /// The id of a mail job: a UUID of version 7, so that ids sort by the time of their making.
@@ -46,6 +49,11 @@ impl MailJobId {
     pub fn new(now: Timestamp, random: [u8; 10]) -> Self {
         let millis = u64::try_from(now.as_millisecond()).unwrap_or_default();
         Self(uuid::Builder::from_unix_timestamp_millis(millis, &random).into_uuid())
+    }
+
+    /// The smallest id that a job of this moment can have, to the millisecond.
+    pub fn first_of(moment: Timestamp) -> Self {
+        Self::new(moment, [0; 10])
     }
 
     pub fn as_uuid(self) -> Uuid {
@@ -182,7 +190,7 @@ pub enum JobState {
     Sending,
     /// Waits for its next attempt.
     Deferred,
-    /// Waits for a condition that a person must change.
+    /// Waits for a condition that a person must change, or for its release by a caller.
     Held,
     /// Final: accepted for at least one recipient.
     Sent,
@@ -300,7 +308,8 @@ pub struct Job {
     pub attempts: u32,
     pub created_at: Timestamp,
     pub updated_at: Timestamp,
-    /// When it is tried next; meaningless in a final state.
+    /// When it is tried next; meaningless in a final state. A job that a caller holds is due when its
+    /// time to live ends, which is never.
     pub due_at: Timestamp,
     pub expires_at: Timestamp,
     pub message_id: String,
@@ -339,6 +348,12 @@ impl Job {
             settings_generation: None,
             trace: new.trace.clone(),
         }
+    }
+
+    /// Whether a caller holds it, not the trouble of its channel.
+    pub fn is_held_by_caller(&self) -> bool {
+        let code = self.reason.as_ref().map(|reason| reason.code.as_str());
+        self.state == JobState::Held && code == Some(HELD_BY_CALLER)
     }
 
     /// The places of the recipients that have no answer yet.

@@ -13,6 +13,8 @@ use crate::reply::SmtpReply;
 const CHANNEL_WAIT: Duration = Duration::from_secs(1);
 /// How long a held job waits for its channel. It is released earlier when the channel opens.
 const HELD_WAIT: Duration = Duration::from_secs(30);
+/// How long before its end a held job is due at the latest: the smallest step of time of a store.
+const DUE_BEFORE_EXPIRY: Duration = Duration::from_micros(1);
 /// How often a job may be found in the hands of a dead node before it is given up.
 pub const RESCUES_MAX: u32 = 5;
 
@@ -43,7 +45,11 @@ pub fn decide(job: &Job, outcome: SendOutcome, now: Timestamp, jitter: f64) -> O
             let due_at = now + retry_after.unwrap_or_default().max(CHANNEL_WAIT);
             uncounted(job, JobState::Deferred, reason, due_at)
         }
-        SendOutcome::Closed { reason } => uncounted(job, JobState::Held, reason, now + HELD_WAIT),
+        SendOutcome::Closed { reason } => {
+            // What is due when it expires is held by a caller, and not released with the channel.
+            let due_at = (now + HELD_WAIT).min(job.expires_at - DUE_BEFORE_EXPIRY);
+            uncounted(job, JobState::Held, reason, due_at)
+        }
         SendOutcome::Abandoned => return None,
     };
     Some(expire_early(job, decision))

@@ -111,17 +111,13 @@ impl MailJobService for MailJobs {
         &self,
         request: Request<v1::ListMailJobsRequest>,
     ) -> Result<Response<v1::ListMailJobsResponse>, Status> {
-        let mut query = job_query(&request.into_inner())?;
-        let page_size = query.limit;
-        // One more than the page tells whether there is another page.
-        query.limit += 1;
-        let mut jobs = self.intake.store.list(&query).await.map_err(|error| store(&error))?;
-        let found = jobs.len();
-        jobs.truncate(page_size as usize);
-        let ids: Vec<MailJobId> = jobs.iter().map(|job| job.id).collect();
-        let mail_jobs = first_that_fit(jobs.into_iter().map(v1::MailJob::from));
-        let last = ids[..mail_jobs.len()].last().filter(|_| mail_jobs.len() < found);
-        let next_page_token = last.map(|last| next_page_token(&query, *last)).unwrap_or_default();
+        let query = job_query(&request.into_inner())?;
+        let page = self.intake.store.list(&query).await.map_err(|error| store(&error))?;
+        let ids: Vec<MailJobId> = page.jobs.iter().map(|job| job.id).collect();
+        let mail_jobs = first_that_fit(page.jobs.into_iter().map(v1::MailJob::from));
+        let all_fit = mail_jobs.len() == ids.len();
+        let next = if all_fit { page.next } else { ids[..mail_jobs.len()].last().copied() };
+        let next_page_token = next.map(|next| next_page_token(&query, next)).unwrap_or_default();
         Ok(Response::new(v1::ListMailJobsResponse { mail_jobs, next_page_token }))
     }
 

@@ -1,8 +1,8 @@
 //! How a job changes, without saying where it is kept: every store of this crate uses it.
 
 use jiff::Timestamp;
-use nuncio_core::job::{Attempt, Job, JobState, Reason, RecipientState};
-use nuncio_core::ports::job_store::{CancelError, Settlement};
+use nuncio_core::job::{Attempt, HELD_BY_CALLER, Job, JobState, Reason, RecipientState};
+use nuncio_core::ports::job_store::{CancelError, DirectError, Direction, Settlement};
 use nuncio_core::retry::{self, Decision};
 
 /// The job in the hands of a node.
@@ -23,6 +23,92 @@ pub(crate) fn cancelled(job: Job, now: Timestamp) -> Result<Job, CancelError> {
     }
     let reason = Some(Reason::new("CANCELLED", "cancelled by a caller"));
     Ok(Job { state: JobState::Cancelled, reason, updated_at: now, ..job })
+}
+
+/// The job as a caller wants it; none if it stands so already.
+///
+/// `has_mail` tells whether the mail is still kept.
+pub(crate) fn directed(
+    job: Job,
+    direction: Direction,
+    has_mail: bool,
+    now: Timestamp,
+) -> Result<Option<Job>, DirectError> {
+    let (id, state) = (job.id, job.state);
+    match direction {
+        Direction::Hold if !state.is_waiting() => Err(DirectError::NotHoldable { id, state }),
+        Direction::Hold => Ok((!job.is_held_by_caller()).then(|| held(job, now))),
+        Direction::Release | Direction::Retry { .. } if job.is_held_by_caller() => {
+            Ok(Some(released(job, now)))
+        }
+        Direction::Release => Err(DirectError::NotHeld { id, state }),
+        Direction::Retry { allow_duplicate } => retried(job, allow_duplicate, has_mail, now),
+    }
+}
+
+fn retried(
+    job: Job,
+    allow_duplicate: bool,
+    has_mail: bool,
+    now: Timestamp,
+) -> Result<Option<Job>, DirectError> {
+    let (id, state) = (job.id, job.state);
+    match state {
+        JobState::Deferred | JobState::Held => {
+            Ok((now < job.due_at).then_some(Job { due_at: now, updated_at: now, ..job }))
+        }
+        JobState::Unknown if !has_mail || job.expires_at <= now => Err(DirectError::TooLate(id)),
+        JobState::Unknown if !allow_duplicate => Err(DirectError::MayBeDuplicate(id)),
+        JobState::Unknown => Ok(Some(sent_again(job, now))),
+        JobState::Queued
+        | JobState::Sending
+        | JobState::Sent
+        | JobState::Failed
+        | JobState::Expired
+        | JobState::Cancelled => Err(DirectError::NotRetryable { id, state }),
+    }
+}
+
+fn held(job: Job, now: Timestamp) -> Job {
+    let before = job.reason.as_ref().map(|reason| format!("; before: {}", reason.message));
+    let message = format!("held by a caller{}", before.unwrap_or_default());
+    let reason = Reason::new(HELD_BY_CALLER, message)
+        .remedy("release it, or cancel it; if nobody does, it expires");
+    // Due when it expires is never: no claim takes it, and no other job waits behind it.
+    Job {
+        state: JobState::Held,
+        reason: Some(reason),
+        due_at: job.expires_at,
+        updated_at: now,
+        ..job
+    }
+}
+
+/// A job that nobody has tried to send goes back to where it was; any other waits for its next attempt.
+fn released(job: Job, now: Timestamp) -> Job {
+    let untried = job.attempts == 0
+        && job.settings_generation.is_none()
+        && job.recipients.iter().all(|one| one.state == RecipientState::Pending);
+    let (state, reason) = if untried {
+        (JobState::Queued, None)
+    } else {
+        (JobState::Deferred, Some(Reason::new("RELEASED_BY_CALLER", "released by a caller")))
+    };
+    Job { state, reason, due_at: now, updated_at: now, ..job }
+}
+
+fn sent_again(mut job: Job, now: Timestamp) -> Job {
+    for one in job.recipients.iter_mut().filter(|one| one.state == RecipientState::Unknown) {
+        (one.state, one.reply) = (RecipientState::Pending, None);
+    }
+    let message = "a caller wants it sent again; a second copy may arrive";
+    let reason = Some(Reason::new("RETRIED_BY_CALLER", message));
+    Job { state: JobState::Deferred, reason, due_at: now, updated_at: now, ..job }
+}
+
+/// Whether the mail of a job in this state is still needed.
+pub(crate) fn keeps_mail(state: JobState) -> bool {
+    !state.is_final() || state == JobState::Unknown
 }
 
 /// The job after its time to live ended.

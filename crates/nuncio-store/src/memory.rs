@@ -33,7 +33,7 @@ struct Tables {
 #[derive(Debug)]
 struct Row {
     job: Job,
-    /// Gone when the job has ended: nobody needs it then, and it may hold a guest's password.
+    /// Gone when nobody needs it any more: it may hold a guest's password.
     mail: Option<Mail>,
     attempts: Vec<Attempt>,
     fence: i64,
@@ -118,14 +118,24 @@ impl JobStore for MemoryJobStore {
         Ok(ended)
     }
 
-    async fn list(&self, query: &JobQuery) -> Result<Vec<Job>, StoreError> {
+    async fn list(&self, query: &JobQuery) -> Result<JobPage, StoreError> {
         let tables = self.tables();
-        let jobs = tables.jobs.values().rev().map(|row| &row.job);
-        let wanted = jobs
-            .filter(|job| query.before.is_none_or(|before| job.id < before))
-            .filter(|job| query.states.is_empty() || query.states.contains(&job.state))
-            .filter(|job| query.classes.is_empty() || query.classes.contains(&job.class));
-        Ok(wanted.take(count(query.limit)).cloned().collect())
+        let there = tables.jobs.values().rev().map(|row| &row.job);
+        let there = there
+            .skip_while(|job| query.before.is_some_and(|before| before <= job.id))
+            .take_while(|job| query.from.is_none_or(|from| from <= job.id));
+        let mut page = JobPage::default();
+        let mut last = None;
+        for (examined, job) in there.enumerate() {
+            let enough = query.examine_max.is_some_and(|most| count(most) <= examined);
+            if enough || count(query.limit) <= page.jobs.len() {
+                page.next = last;
+                break;
+            }
+            last = Some(job.id);
+            page.jobs.extend(query.fits(job).then(|| job.clone()));
+        }
+        Ok(page)
     }
 
     async fn claim(&self, claim: Claim) -> Result<Vec<Claimed>, StoreError> {
@@ -185,6 +195,21 @@ impl JobStore for MemoryJobStore {
         Ok(job)
     }
 
+    async fn direct(
+        &self,
+        id: MailJobId,
+        direction: Direction,
+        now: Timestamp,
+    ) -> Result<Job, DirectError> {
+        let mut tables = self.tables();
+        let row = tables.jobs.get(&id).ok_or(DirectError::NotFound(id))?;
+        let directed = life::directed(row.job.clone(), direction, row.mail.is_some(), now)?;
+        let Some(directed) = directed else { return Ok(row.job.clone()) };
+        let job = tables.change(id, |_| directed);
+        self.wake(true);
+        Ok(job)
+    }
+
     async fn expire(&self, now: Timestamp, limit: u32) -> Result<Vec<Job>, StoreError> {
         let mut tables = self.tables();
         let mut found = tables.ids(|row| row.job.state.is_waiting() && row.job.expires_at <= now);
@@ -192,6 +217,12 @@ impl JobStore for MemoryJobStore {
         found.truncate(count(limit));
         for id in &found {
             tables.change(*id, |job| life::expired(job, now));
+        }
+        let too_late = tables.ids(|row| {
+            row.mail.is_some() && row.job.state == JobState::Unknown && row.job.expires_at <= now
+        });
+        for id in too_late.into_iter().take(count(limit)) {
+            tables.row(id).mail = None;
         }
         self.wake(!found.is_empty());
         Ok(found.iter().map(|id| tables.jobs[id].job.clone()).collect())
@@ -219,7 +250,9 @@ impl JobStore for MemoryJobStore {
 
     async fn release_held(&self, now: Timestamp) -> Result<u64, StoreError> {
         let mut tables = self.tables();
-        let found = tables.ids(|row| row.job.state == JobState::Held && now < row.job.due_at);
+        let found = tables.ids(|row| {
+            row.job.state == JobState::Held && now < row.job.due_at && !row.job.is_held_by_caller()
+        });
         for id in &found {
             tables.row(*id).job.due_at = now;
         }
@@ -317,7 +350,7 @@ impl Tables {
         if row.job.state != JobState::Sending {
             row.holder = None;
         }
-        if row.job.state.is_final() {
+        if !life::keeps_mail(row.job.state) {
             row.mail = None;
         }
         let job = row.job.clone();

@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
-use nuncio_core::address::Mailbox;
+use nuncio_core::address::{EmailAddress, Mailbox};
 use nuncio_core::class::MailClass;
 use nuncio_core::job::{
     Attempt, Job, JobState, MailJobId, Reason, RecipientResult, RecipientState,
@@ -127,6 +127,16 @@ pub(crate) fn recipients_to(recipients: &[RecipientResult]) -> String {
         kind: one.kind.into(),
     });
     to_json(&stored.collect::<Vec<_>>())
+}
+
+/// What stands in the column of recipients, without blanks, if this address is one of them.
+pub(crate) fn recipient_needle(address: &EmailAddress) -> String {
+    format!("\"address\":{}", to_json(&address.as_str()))
+}
+
+/// What stands in the column of labels if this is one of them.
+pub(crate) fn label_needle(key: &str, value: &str) -> String {
+    format!("{}:{}", to_json(&key), to_json(&value))
 }
 
 /// What became of the recipients; nothing while all are pending without a reply.

@@ -24,7 +24,7 @@ use tokio::sync::watch;
 pub use open::OpenError;
 
 use crate::sqlite::advance::Advance;
-use crate::sqlite::end::{Cancel, Expire, Prune, ReleaseHeld, Rescue};
+use crate::sqlite::end::{Cancel, Direct, Expire, Prune, ReleaseHeld, Rescue};
 use crate::sqlite::lease::{EnterBody, Extend};
 use crate::sqlite::submit::Submit;
 use crate::sqlite::writer::{Writer, store_error};
@@ -79,7 +79,7 @@ impl JobStore for SqliteJobStore {
         read::recent_attempts(&self.readers, limit).await.map_err(store_error)
     }
 
-    async fn list(&self, query: &JobQuery) -> Result<Vec<Job>, StoreError> {
+    async fn list(&self, query: &JobQuery) -> Result<JobPage, StoreError> {
         read::list(&self.readers, query).await.map_err(store_error)
     }
 
@@ -107,6 +107,15 @@ impl JobStore for SqliteJobStore {
 
     async fn cancel(&self, id: MailJobId, now: Timestamp) -> Result<Job, CancelError> {
         self.writer.write(Cancel { id, now }).await
+    }
+
+    async fn direct(
+        &self,
+        id: MailJobId,
+        direction: Direction,
+        now: Timestamp,
+    ) -> Result<Job, DirectError> {
+        self.writer.write(Direct { id, direction, now }).await
     }
 
     async fn expire(&self, now: Timestamp, limit: u32) -> Result<Vec<Job>, StoreError> {

@@ -2,6 +2,7 @@
 
 pub mod changes;
 pub mod claim;
+pub mod direct;
 pub mod end;
 pub mod list;
 pub mod rescue;
@@ -70,8 +71,24 @@ macro_rules! job_store_conformance {
             end::only_ended_jobs_that_are_old_enough_are_pruned
             end::no_more_jobs_are_pruned_than_the_limit
             end::held_jobs_are_due_after_their_release
+            direct::a_held_job_waits_until_it_is_released
+            direct::a_held_job_expires_and_can_be_cancelled
+            direct::a_released_job_that_was_tried_before_is_deferred
+            direct::only_waiting_jobs_can_be_held
+            direct::only_jobs_that_a_caller_holds_can_be_released
+            direct::a_retried_job_that_waits_is_due_now
+            direct::only_jobs_that_wait_for_another_attempt_can_be_retried
+            direct::an_unknown_job_is_sent_again_if_a_duplicate_is_allowed
+            direct::an_unknown_job_cannot_be_retried_after_its_time_to_live
+            direct::a_direction_is_a_change_but_where_nothing_changes
+            direct::a_job_that_is_not_there_cannot_be_directed
             list::jobs_are_listed_newest_first_page_by_page
             list::a_list_can_be_narrowed_by_state_and_class
+            list::a_list_can_be_narrowed_to_a_time
+            list::a_list_can_be_narrowed_to_a_recipient
+            list::a_list_can_be_narrowed_by_labels
+            list::a_list_looks_at_no_more_jobs_than_it_may
+            list::a_page_tells_where_the_next_one_begins
             list::the_backlog_counts_each_kind_of_waiting
             list::the_next_due_time_is_that_of_the_earliest_waiting_job
             changes::every_state_of_a_job_is_there_once

@@ -1,9 +1,12 @@
 //! The store of mail jobs.
 
+use std::collections::BTreeMap;
+
 use async_trait::async_trait;
 use jiff::Timestamp;
 use tokio::sync::watch;
 
+use crate::address::EmailAddress;
 use crate::class::MailClass;
 use crate::job::{Attempt, Job, JobState, MailJobId, NewJob};
 use crate::mail::Mail;
@@ -15,7 +18,8 @@ use crate::retry::Decision;
 /// When a method returns Ok for a write, the write is durable. The store asks no clock: `now` is an
 /// argument. What it decides by itself (rescue, expiry) it decides with the functions of
 /// [`retry`](crate::retry). Times are kept to the microsecond. The mail itself is kept until its job
-/// ends; nobody can ask for it later, and it may hold a guest's password.
+/// ends: it may hold a guest's password. That of an `UNKNOWN` job is kept until the job's time to live
+/// is over, so that a caller can have it sent again.
 #[async_trait]
 pub trait JobStore: Send + Sync {
     /// Stores a job. A second submit with the same request key changes nothing and gives the first
@@ -33,7 +37,7 @@ pub trait JobStore: Send + Sync {
     async fn recent_attempts(&self, limit: u32) -> Result<Vec<Timestamp>, StoreError>;
 
     /// Jobs, newest first.
-    async fn list(&self, query: &JobQuery) -> Result<Vec<Job>, StoreError>;
+    async fn list(&self, query: &JobQuery) -> Result<JobPage, StoreError>;
 
     /// Leases up to `limit` waiting jobs that are due and not expired: by class, then by due time.
     /// They become `SENDING`; their due time, reason and attempts stay as they were.
@@ -53,8 +57,18 @@ pub trait JobStore: Send + Sync {
     /// Cancels a waiting job: whoever has accepted it has it, nobody else gets it.
     async fn cancel(&self, id: MailJobId, now: Timestamp) -> Result<Job, CancelError>;
 
+    /// Does with one job what a caller asks for, and gives the job as it stands then. It is a change, but
+    /// where the job stands already as it shall.
+    async fn direct(
+        &self,
+        id: MailJobId,
+        direction: Direction,
+        now: Timestamp,
+    ) -> Result<Job, DirectError>;
+
     /// Ends up to `limit` waiting jobs whose time to live is over as `EXPIRED`, or as `SENT` if some
-    /// recipient has already accepted. Returns them.
+    /// recipient has already accepted. Returns them. Removes the mails of up to `limit` `UNKNOWN` jobs
+    /// whose time to live is over.
     async fn expire(&self, now: Timestamp, limit: u32) -> Result<Vec<Job>, StoreError>;
 
     /// Takes back jobs whose holder is dead, as [`decide_rescue`](crate::retry::decide_rescue) says, and
@@ -62,7 +76,8 @@ pub trait JobStore: Send + Sync {
     /// a row. Returns them as they stand then.
     async fn rescue(&self, dead: Dead, now: Timestamp) -> Result<Vec<Job>, StoreError>;
 
-    /// Makes every held job due that is not due yet. Returns how many. It is no change of their state.
+    /// Makes every held job due that is not due yet, but for those that a caller holds. Returns how many.
+    /// It is no change of their state.
     async fn release_held(&self, now: Timestamp) -> Result<u64, StoreError>;
 
     /// The earliest due time of a waiting job, the past included.
@@ -104,11 +119,65 @@ pub enum Submitted {
 pub struct JobQuery {
     /// Only jobs older than this one.
     pub before: Option<MailJobId>,
+    /// Only this job and newer ones. With [`MailJobId::first_of`], a list of some time costs no more
+    /// than the jobs of that time.
+    pub from: Option<MailJobId>,
     pub limit: u32,
+    /// The most jobs to look at, whether they fit or not; none means all of them.
+    pub examine_max: Option<u32>,
     /// Empty means all.
     pub states: Vec<JobState>,
     /// Empty means all.
     pub classes: Vec<MailClass>,
+    /// Only jobs with this recipient, written exactly so.
+    pub recipient: Option<EmailAddress>,
+    /// Only jobs that have all of these labels.
+    pub labels: BTreeMap<String, String>,
+}
+
+impl JobQuery {
+    /// Whether it asks for more than a place and a time.
+    pub fn has_filter(&self) -> bool {
+        !(self.states.is_empty()
+            && self.classes.is_empty()
+            && self.recipient.is_none()
+            && self.labels.is_empty())
+    }
+
+    /// Whether a job fits the query.
+    pub fn fits(&self, job: &Job) -> bool {
+        self.before.is_none_or(|before| job.id < before)
+            && self.from.is_none_or(|from| from <= job.id)
+            && (self.states.is_empty() || self.states.contains(&job.state))
+            && (self.classes.is_empty() || self.classes.contains(&job.class))
+            && self.recipient.as_ref().is_none_or(|wanted| {
+                job.recipients.iter().any(|recipient| recipient.address == *wanted)
+            })
+            && self.labels.iter().all(|(key, value)| job.labels.get(key) == Some(value))
+    }
+}
+
+/// Some of the jobs that were asked for.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct JobPage {
+    /// May be fewer than the limit, or none at all, although there are more.
+    pub jobs: Vec<Job>,
+    /// The [`before`](JobQuery::before) of the next page; none if there is no more to look at.
+    pub next: Option<MailJobId>,
+}
+
+/// What a caller wants of a stored job.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Direction {
+    /// Let a waiting job wait until it is released, `HELD` with the reason `HELD_BY_CALLER`. It is neither
+    /// claimed nor released with the others, but it expires.
+    Hold,
+    /// Make a job due that a caller holds, in the state where it would be if nobody had held it.
+    Release,
+    /// Make a deferred or held job due, by whomever it is held. With `allow_duplicate`, also an `UNKNOWN`
+    /// one that still has its mail: what became of it is unknown for some recipients, and they may get it
+    /// twice. Its Message-ID stays.
+    Retry { allow_duplicate: bool },
 }
 
 /// Which jobs to lease, to whom and for how long.
@@ -216,5 +285,25 @@ pub enum CancelError {
     #[error("job `{id}` cannot be cancelled while it is {}", state.name())]
     NotWaiting { id: MailJobId, state: JobState },
     #[error("the job was not cancelled")]
+    Store(#[from] StoreError),
+}
+
+/// Why a job was not done with as a caller wanted.
+#[derive(Debug, thiserror::Error)]
+pub enum DirectError {
+    #[error("job `{0}` does not exist")]
+    NotFound(MailJobId),
+    #[error("job `{id}` cannot be held while it is {}", state.name())]
+    NotHoldable { id: MailJobId, state: JobState },
+    #[error("job `{id}` is {}, but not held by a caller", state.name())]
+    NotHeld { id: MailJobId, state: JobState },
+    #[error("job `{id}` cannot be tried again while it is {}", state.name())]
+    NotRetryable { id: MailJobId, state: JobState },
+    /// It is `UNKNOWN`, but its time to live is over, or its mail is gone.
+    #[error("job `{0}` cannot be tried again any more: its time to live is over")]
+    TooLate(MailJobId),
+    #[error("job `{0}` may have arrived already")]
+    MayBeDuplicate(MailJobId),
+    #[error("the job was not changed")]
     Store(#[from] StoreError),
 }

@@ -231,8 +231,9 @@ fn a_job_that_could_only_be_tried_after_its_end_expires_now() {
     check(&ends_in(120), deferral(&both), "EXPIRED EXPIRED PP 120s counted");
     check(&ends_in(120), deferral(&[deferred(), accepted()]), "SENT EXPIRED PA 120s counted");
     let closed = SendOutcome::Closed { reason: reason() };
-    let held = decide(&ends_in(5), closed, NOW, 0.0).map(|decision| decision.state);
-    assert_eq!(held, Some(JobState::Held), "its channel may open before");
+    let held = decide(&ends_in(5), closed, NOW, 0.0).unwrap();
+    assert_eq!(held.state, JobState::Held, "its channel may open before");
+    assert!(held.due_at < ends_in(5).expires_at, "what is due at its end is held by a caller");
 }
 
 #[test]

@@ -388,7 +388,7 @@ impl JobStore for Store {
         self.inner.recent_attempts(limit).await
     }
 
-    async fn list(&self, query: &JobQuery) -> Result<Vec<Job>, StoreError> {
+    async fn list(&self, query: &JobQuery) -> Result<JobPage, StoreError> {
         self.inner.list(query).await
     }
 
@@ -418,6 +418,15 @@ impl JobStore for Store {
 
     async fn cancel(&self, id: MailJobId, now: Timestamp) -> Result<Job, CancelError> {
         self.inner.cancel(id, now).await
+    }
+
+    async fn direct(
+        &self,
+        id: MailJobId,
+        direction: Direction,
+        now: Timestamp,
+    ) -> Result<Job, DirectError> {
+        self.inner.direct(id, direction, now).await
     }
 
     async fn expire(&self, now: Timestamp, limit: u32) -> Result<Vec<Job>, StoreError> {

@@ -7,6 +7,7 @@ use nuncio_core::job::{Attempt, Job, JobState, MailJobId};
 use nuncio_core::ports::job_store::{Lease, LeaseError, Settlement};
 use sqlx::{QueryBuilder, SqliteConnection};
 
+use crate::life;
 use crate::rows::{self, JobRow};
 use crate::sqlite::read::{self, job_columns, unreadable};
 use crate::sqlite::writer::{
@@ -110,9 +111,9 @@ pub(super) async fn advance(
     for some in in_powers_of_two(&taken, TOGETHER_MAX) {
         record_attempts(tx.connection, some).await?;
     }
-    let ended: Vec<_> =
-        taken.iter().filter(|step| step.to.is_final()).map(|step| step.id).collect();
-    for some in in_powers_of_two(&ended, TOGETHER_MAX) {
+    let done_with = taken.iter().filter(|step| !life::keeps_mail(step.to));
+    let done_with: Vec<_> = done_with.map(|step| step.id).collect();
+    for some in in_powers_of_two(&done_with, TOGETHER_MAX) {
         let mut sql = QueryBuilder::new("DELETE FROM mail_bodies WHERE job IN ");
         read::push_ids(&mut sql, some);
         sql.build().execute(&mut *tx.connection).await?;

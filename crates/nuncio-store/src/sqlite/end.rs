@@ -1,8 +1,8 @@
-//! What ends jobs, or puts them back: cancel, expire, rescue, release, prune.
+//! What ends jobs, or puts them back: cancel, direct, expire, rescue, release, prune.
 
 use jiff::Timestamp;
 use nuncio_core::job::{Job, MailJobId};
-use nuncio_core::ports::job_store::{CancelError, Dead, StoreError};
+use nuncio_core::ports::job_store::{CancelError, Dead, DirectError, Direction, StoreError};
 use sqlx::{FromRow, QueryBuilder, Sqlite};
 
 use crate::life;
@@ -13,6 +13,12 @@ use crate::sqlite::writer::{Answer, Group, Lane, Op, Transaction};
 
 pub(super) struct Cancel {
     pub(super) id: MailJobId,
+    pub(super) now: Timestamp,
+}
+
+pub(super) struct Direct {
+    pub(super) id: MailJobId,
+    pub(super) direction: Direction,
     pub(super) now: Timestamp,
 }
 
@@ -71,15 +77,9 @@ impl Op for Cancel {
 }
 
 async fn run_cancel(tx: &mut Transaction<'_>, cancel: &Cancel) -> sqlx::Result<Answer<Cancel>> {
-    let sql = concat!("SELECT ", held_columns!(), " FROM mail_jobs WHERE id = ?");
-    let row: Option<HeldRow> = sqlx::query_as(sql)
-        .bind(rows::id_to(cancel.id))
-        .fetch_optional(&mut *tx.connection)
-        .await?;
-    let Some(HeldRow { job, fence, .. }) = row else {
+    let Some((job, fence)) = find(tx, cancel.id).await? else {
         return Ok(Err(CancelError::NotFound(cancel.id)));
     };
-    let job = Job::try_from(job).map_err(unreadable)?;
     match life::cancelled(job.clone(), whole_us(cancel.now)) {
         Ok(cancelled) => {
             advance(tx, &[&Advance::step(&job, fence, &cancelled)]).await?;
@@ -87,6 +87,51 @@ async fn run_cancel(tx: &mut Transaction<'_>, cancel: &Cancel) -> sqlx::Result<A
         }
         Err(refusal) => Ok(Err(refusal)),
     }
+}
+
+impl Op for Direct {
+    type Out = Job;
+    type Refusal = DirectError;
+
+    const TOGETHER_MAX: usize = 1;
+
+    fn lane(group: &mut Group) -> &mut Lane<Self> {
+        &mut group.directions
+    }
+
+    async fn run(tx: &mut Transaction<'_>, ops: &[&Self]) -> sqlx::Result<Vec<Answer<Self>>> {
+        let mut answers = Vec::with_capacity(ops.len());
+        for direct in ops {
+            answers.push(run_direct(tx, direct).await?);
+        }
+        Ok(answers)
+    }
+}
+
+async fn run_direct(tx: &mut Transaction<'_>, direct: &Direct) -> sqlx::Result<Answer<Direct>> {
+    let Some((job, fence)) = find(tx, direct.id).await? else {
+        return Ok(Err(DirectError::NotFound(direct.id)));
+    };
+    let sql = "SELECT EXISTS (SELECT 1 FROM mail_bodies WHERE job = ?)";
+    let has_mail = sqlx::query_scalar(sql).bind(rows::id_to(direct.id));
+    let has_mail: bool = has_mail.fetch_one(&mut *tx.connection).await?;
+    match life::directed(job.clone(), direct.direction, has_mail, whole_us(direct.now)) {
+        Ok(Some(directed)) => {
+            advance(tx, &[&Advance::step(&job, fence, &directed)]).await?;
+            Ok(Ok(directed))
+        }
+        Ok(None) => Ok(Ok(job)),
+        Err(refusal) => Ok(Err(refusal)),
+    }
+}
+
+/// A job and the fence of its last lease.
+async fn find(tx: &mut Transaction<'_>, id: MailJobId) -> sqlx::Result<Option<(Job, i64)>> {
+    let sql = concat!("SELECT ", held_columns!(), " FROM mail_jobs WHERE id = ?");
+    let row: Option<HeldRow> =
+        sqlx::query_as(sql).bind(rows::id_to(id)).fetch_optional(&mut *tx.connection).await?;
+    let Some(HeldRow { job, fence, .. }) = row else { return Ok(None) };
+    Ok(Some((Job::try_from(job).map_err(unreadable)?, fence)))
 }
 
 impl Op for Expire {
@@ -116,9 +161,19 @@ impl Op for Expire {
                 Ok(Advance::step(job, row.fence, &expired))
             });
             answers.push(Ok(jobs.await?));
+            remove_mails_of_unknown(tx, expire).await?;
         }
         Ok(answers)
     }
+}
+
+/// Nobody can have these jobs sent again any more.
+async fn remove_mails_of_unknown(tx: &mut Transaction<'_>, expire: &Expire) -> sqlx::Result<()> {
+    let sql = "DELETE FROM mail_bodies WHERE job IN (SELECT id FROM mail_jobs \
+               WHERE state = 'UNKNOWN' AND expires_at_us <= ? \
+               AND EXISTS (SELECT 1 FROM mail_bodies WHERE job = id) LIMIT ?)";
+    let delete = sqlx::query(sql).bind(expire.now.as_microsecond()).bind(expire.limit);
+    delete.execute(&mut *tx.connection).await.map(drop)
 }
 
 impl Op for Rescue {
@@ -194,7 +249,9 @@ impl Op for ReleaseHeld {
     async fn run(tx: &mut Transaction<'_>, ops: &[&Self]) -> sqlx::Result<Vec<Answer<Self>>> {
         let mut answers = Vec::with_capacity(ops.len());
         for release in ops {
-            let sql = "UPDATE mail_jobs SET due_at_us = ?1 WHERE state = 'HELD' AND due_at_us > ?1";
+            // What a caller holds is due when it expires.
+            let sql = "UPDATE mail_jobs SET due_at_us = ?1 WHERE state = 'HELD' AND due_at_us > ?1 \
+                       AND due_at_us < expires_at_us";
             let update = sqlx::query(sql).bind(release.now.as_microsecond());
             let released = update.execute(&mut *tx.connection).await?.rows_affected();
             tx.changed |= 0 < released;

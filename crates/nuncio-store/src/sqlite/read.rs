@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use jiff::Timestamp;
 use nuncio_core::job::{Attempt, Job, JobState, MailJobId};
 use nuncio_core::mail::{Attachment, Mail};
-use nuncio_core::ports::job_store::{Backlog, Change, ChangeSeq, JobQuery, Lease};
+use nuncio_core::ports::job_store::{Backlog, Change, ChangeSeq, JobPage, JobQuery, Lease};
 use sqlx::{Error, FromRow, QueryBuilder, Sqlite, SqliteConnection, SqlitePool};
 
 use crate::rows::{self, AttemptRow, JobRow, RowError};
@@ -119,12 +119,54 @@ pub(super) async fn recent_attempts(
     ended_us.into_iter().map(ended_at).collect()
 }
 
-pub(super) async fn list(readers: &SqlitePool, query: &JobQuery) -> sqlx::Result<Vec<Job>> {
+pub(super) async fn list(readers: &SqlitePool, query: &JobQuery) -> sqlx::Result<JobPage> {
+    let stop = stop_of(readers, query).await?;
     let sql = concat!("SELECT ", job_columns!(), " FROM mail_jobs WHERE TRUE");
     let mut sql = QueryBuilder::<Sqlite>::new(sql);
+    push_range(&mut sql, query);
+    if let Some(stop) = stop {
+        sql.push(" AND id >= ").push_bind(rows::id_to(stop));
+    }
+    push_filter(&mut sql, query);
+    // One more than the page tells whether there is another page.
+    sql.push(" ORDER BY id DESC LIMIT ").push_bind(i64::from(query.limit) + 1);
+    let mut found: Vec<JobRow> = sql.build_query_as().fetch_all(readers).await?;
+    let limit = usize::try_from(query.limit).expect("a usize has at least 32 bits");
+    let more = limit < found.len();
+    found.truncate(limit);
+    let last = found.last().filter(|_| more).map(|row| rows::id_from(&row.id));
+    let next = last.transpose().map_err(unreadable)?.or(stop);
+    let jobs = found.into_iter().filter_map(|row| {
+        let id = row.id.clone();
+        readable(&id, Job::try_from(row))
+    });
+    Ok(JobPage { jobs: jobs.filter(|job| query.fits(job)).collect(), next })
+}
+
+/// The last job that a query may look at, if there are more: found in the index of ids alone.
+async fn stop_of(readers: &SqlitePool, query: &JobQuery) -> sqlx::Result<Option<MailJobId>> {
+    let Some(most) = query.examine_max.filter(|_| query.has_filter()) else { return Ok(None) };
+    let mut sql = QueryBuilder::<Sqlite>::new("SELECT id FROM mail_jobs WHERE TRUE");
+    push_range(&mut sql, query);
+    sql.push(" ORDER BY id DESC LIMIT 2 OFFSET ").push_bind(i64::from(most.max(1)) - 1);
+    let last_and_next: Vec<Vec<u8>> = sql.build_query_scalar().fetch_all(readers).await?;
+    match last_and_next.as_slice() {
+        [last, _next] => rows::id_from(last).map(Some).map_err(unreadable),
+        _ => Ok(None),
+    }
+}
+
+fn push_range(sql: &mut QueryBuilder<Sqlite>, query: &JobQuery) {
     if let Some(before) = query.before {
         sql.push(" AND id < ").push_bind(rows::id_to(before));
     }
+    if let Some(from) = query.from {
+        sql.push(" AND id >= ").push_bind(rows::id_to(from));
+    }
+}
+
+/// Recipients and labels are looked for in their JSON as it is written: no other text has its quotes.
+fn push_filter(sql: &mut QueryBuilder<Sqlite>, query: &JobQuery) {
     if !query.states.is_empty() {
         let names = query.states.iter().map(|state| (state.name(),));
         sql.push(" AND state IN ").push_tuples(names, |mut tuple, (name,)| {
@@ -137,13 +179,14 @@ pub(super) async fn list(readers: &SqlitePool, query: &JobQuery) -> sqlx::Result
             tuple.push_bind(name);
         });
     }
-    sql.push(" ORDER BY id DESC LIMIT ").push_bind(query.limit);
-    let found: Vec<JobRow> = sql.build_query_as().fetch_all(readers).await?;
-    let jobs = found.into_iter().filter_map(|row| {
-        let id = row.id.clone();
-        readable(&id, Job::try_from(row))
-    });
-    Ok(jobs.collect())
+    if let Some(address) = &query.recipient {
+        sql.push(" AND instr(recipients, ")
+            .push_bind(rows::recipient_needle(address))
+            .push(") > 0");
+    }
+    for (key, value) in &query.labels {
+        sql.push(" AND instr(labels, ").push_bind(rows::label_needle(key, value)).push(") > 0");
+    }
 }
 
 /// The mails of leased jobs, but for those that have ended meanwhile or cannot be read.

@@ -256,7 +256,7 @@ async fn a_full_disk_refuses_jobs_and_takes_them_again_when_there_is_room() {
     assert_eq!(store.get(large_job(number).id).await.unwrap(), None);
     assert_eq!(store.backlog().await.unwrap().queued, stored as u64, "the others are there");
 
-    let some = store.list(&JobQuery { limit: 10, ..JobQuery::default() }).await.unwrap();
+    let some = store.list(&JobQuery { limit: 10, ..JobQuery::default() }).await.unwrap().jobs;
     for one in some {
         store.cancel(one.id, START).await.unwrap();
     }
@@ -287,7 +287,7 @@ async fn writes_of_all_kinds_at_once_do_not_disturb_each_other() {
 
     join_all((1..=100).map(life)).await;
 
-    let jobs = store.list(&JobQuery { limit: 200, ..JobQuery::default() }).await.unwrap();
+    let jobs = store.list(&JobQuery { limit: 200, ..JobQuery::default() }).await.unwrap().jobs;
     assert_eq!(jobs.len(), 100);
     assert!(jobs.iter().all(|job| (job.state, job.attempts) == (JobState::Failed, 1)));
     assert_eq!(store.changes(ChangeSeq(0), None, 1000).await.unwrap().len(), 300);
@@ -313,7 +313,7 @@ async fn a_row_that_cannot_be_read_keeps_no_other_from_being_sent() {
     pool.close().await;
 
     let all = JobQuery { limit: 9, ..JobQuery::default() };
-    assert_eq!(store.list(&all).await.unwrap().len(), 3);
+    assert_eq!(store.list(&all).await.unwrap().jobs.len(), 3);
     assert_eq!(store.changes(ChangeSeq(0), None, 9).await.unwrap().len(), 3);
     assert!(store.get(job(2).id).await.is_err(), "who asks for it is told");
     let claimed = claim(&store, 9).await;

@@ -17,7 +17,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::sqlite::advance::Advance;
-use crate::sqlite::end::{Cancel, Expire, Prune, ReleaseHeld, Rescue};
+use crate::sqlite::end::{Cancel, Direct, Expire, Prune, ReleaseHeld, Rescue};
 use crate::sqlite::lease::{EnterBody, Extend};
 use crate::sqlite::submit::Submit;
 
@@ -137,6 +137,7 @@ pub(super) struct Group {
     pub(super) extensions: Lane<Extend>,
     pub(super) submits: Lane<Submit>,
     pub(super) cancellations: Lane<Cancel>,
+    pub(super) directions: Lane<Direct>,
     pub(super) rescues: Lane<Rescue>,
     pub(super) expiries: Lane<Expire>,
     pub(super) releases: Lane<ReleaseHeld>,
@@ -223,6 +224,7 @@ impl Group {
         self.extensions.run(tx).await?;
         self.submits.run(tx).await?;
         self.cancellations.run(tx).await?;
+        self.directions.run(tx).await?;
         self.rescues.run(tx).await?;
         self.expiries.run(tx).await?;
         self.releases.run(tx).await?;
@@ -236,6 +238,7 @@ impl Group {
         self.extensions.answer(failure);
         self.submits.answer(failure);
         self.cancellations.answer(failure);
+        self.directions.answer(failure);
         self.rescues.answer(failure);
         self.expiries.answer(failure);
         self.releases.answer(failure);

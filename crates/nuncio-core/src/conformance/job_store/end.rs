@@ -117,7 +117,7 @@ pub async fn only_ended_jobs_that_are_old_enough_are_pruned(store: &impl JobStor
     assert_eq!(store.prune(at(2), 10).await.unwrap(), 0, "what changed at that moment stays");
     assert_eq!(store.prune(at(10), 10).await.unwrap(), 1);
 
-    let left = store.list(&JobQuery { limit: 10, ..JobQuery::default() }).await.unwrap();
+    let left = store.list(&JobQuery { limit: 10, ..JobQuery::default() }).await.unwrap().jobs;
     assert_eq!(left.iter().map(|job| job.id).collect::<Vec<_>>(), [4, 3, 2].map(id));
 }
 

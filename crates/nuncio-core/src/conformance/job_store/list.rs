@@ -1,8 +1,10 @@
 //! What lists and counts promise.
 
+use std::collections::BTreeMap;
+
 use super::fixture::*;
 use crate::class::MailClass;
-use crate::job::{JobState, NewJob};
+use crate::job::{JobState, MailJobId, NewJob};
 use crate::ports::job_store::*;
 
 pub async fn jobs_are_listed_newest_first_page_by_page(store: &impl JobStore) {
@@ -41,6 +43,98 @@ pub async fn a_list_can_be_narrowed_by_state_and_class(store: &impl JobStore) {
     check_list(store, JobQuery { states: JobState::ALL.to_vec(), ..all }, &[4, 3, 2, 1]).await;
 }
 
+pub async fn a_list_can_be_narrowed_to_a_time(store: &impl JobStore) {
+    for number in 1..=5 {
+        submit(store, job(number)).await;
+    }
+    let all = JobQuery { limit: 10, ..JobQuery::default() };
+    let (from, before) = (Some(MailJobId::first_of(at(2))), Some(MailJobId::first_of(at(4))));
+
+    check_list(store, JobQuery { from, ..all.clone() }, &[5, 4, 3, 2]).await;
+    check_list(store, JobQuery { before, from, ..all.clone() }, &[3, 2]).await;
+    check_list(store, JobQuery { before: from, from: before, ..all }, &[]).await;
+}
+
+pub async fn a_list_can_be_narrowed_to_a_recipient(store: &impl JobStore) {
+    for (number, addresses) in [
+        (1, &["guest@example.com", "other@example.com"][..]),
+        (2, &["other@example.com"]),
+        (3, &["second.guest@example.com", "guest@example.com.example"]),
+        (4, &["grüße@example.com", "\"a\\\"b\"@example.com"]),
+    ] {
+        submit(store, NewJob { mail: mail(addresses), ..job(number) }).await;
+    }
+    for (address, expect) in [
+        ("guest@example.com", &[1][..]),
+        ("other@example.com", &[2, 1]),
+        ("GUEST@example.com", &[]),
+        ("grüße@example.com", &[4]),
+        ("\"a\\\"b\"@example.com", &[4]),
+        ("_uest@example.com", &[]),
+    ] {
+        let recipient = Some(address.parse().unwrap());
+        check_list(store, JobQuery { recipient, limit: 10, ..JobQuery::default() }, expect).await;
+    }
+}
+
+pub async fn a_list_can_be_narrowed_by_labels(store: &impl JobStore) {
+    for (number, of_job) in [
+        (1, &[("site", "north"), ("floor", "2")][..]),
+        (2, &[("site", "north"), ("note", "\"site\":\"south\" 100% Grüße")]),
+        (3, &[("site", "northern")]),
+        (4, &[("my.site", "north")]),
+    ] {
+        submit(store, NewJob { labels: labels(of_job), ..job(number) }).await;
+    }
+    for (wanted, expect) in [
+        (&[("site", "north")][..], &[2, 1][..]),
+        (&[("site", "north"), ("floor", "2")], &[1]),
+        (&[("site", "south")], &[]),
+        (&[("note", "\"site\":\"south\" 100% Grüße")], &[2]),
+        (&[("note", "%")], &[]),
+        (&[("floor", "")], &[]),
+    ] {
+        let query = JobQuery { labels: labels(wanted), limit: 10, ..JobQuery::default() };
+        check_list(store, query, expect).await;
+    }
+}
+
+pub async fn a_list_looks_at_no_more_jobs_than_it_may(store: &impl JobStore) {
+    for number in 1..=10 {
+        submit(store, job(number)).await;
+    }
+    for number in [2, 9] {
+        store.cancel(id(number), at(1)).await.unwrap();
+    }
+    let states = vec![JobState::Cancelled];
+    let examine_max = Some(3);
+    let mut query = JobQuery { states, examine_max, limit: 2, ..JobQuery::default() };
+
+    let mut pages = Vec::new();
+    loop {
+        let page = store.list(&query).await.unwrap();
+        pages.push(page.jobs.iter().map(|job| job.id).collect::<Vec<_>>());
+        query.before = page.next;
+        if page.next.is_none() {
+            break;
+        }
+    }
+
+    assert_eq!(pages, [vec![id(9)], vec![], vec![id(2)], vec![]]);
+}
+
+pub async fn a_page_tells_where_the_next_one_begins(store: &impl JobStore) {
+    for number in 1..=3 {
+        submit(store, job(number)).await;
+    }
+    let query = JobQuery { limit: 2, ..JobQuery::default() };
+
+    let first = store.list(&query).await.unwrap();
+    assert_eq!(first.next, Some(id(2)));
+    let second = store.list(&JobQuery { before: first.next, ..query }).await.unwrap();
+    assert_eq!((second.jobs.len(), second.next), (1, None));
+}
+
 pub async fn the_backlog_counts_each_kind_of_waiting(store: &impl JobStore) {
     assert_eq!(store.backlog().await.unwrap(), Backlog::default());
     for number in 1..=7 {
@@ -74,11 +168,15 @@ pub async fn the_next_due_time_is_that_of_the_earliest_waiting_job(store: &impl 
 }
 
 async fn check_list(store: &impl JobStore, query: JobQuery, expect: &[u8]) {
-    let listed = store.list(&query).await.unwrap();
+    let listed = store.list(&query).await.unwrap().jobs;
 
     let expect: Vec<_> = expect.iter().map(|number| id(*number)).collect();
     assert_eq!(listed.iter().map(|job| job.id).collect::<Vec<_>>(), expect, "{query:?}");
     for job in listed {
         assert_eq!(store.get(job.id).await.unwrap().as_ref(), Some(&job));
     }
+}
+
+fn labels(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
+    pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()
 }
