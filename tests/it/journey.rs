@@ -19,7 +19,7 @@ const MINUTE: Duration = Duration::from_secs(150);
 
 /// A node that sends to a simulator.
 async fn node_with(config: SimConfig) -> (Simulator, TestNode) {
-    let simulator = Simulator::start(config).await.unwrap();
+    let simulator = Simulator::start(config).await.expect("the simulator starts");
     let node = TestNode::start().await;
     node.save_tested(settings_for(&simulator)).await;
     (simulator, node)
@@ -132,9 +132,9 @@ async fn a_watch_tells_every_state_in_order_and_goes_on_where_it_was() {
         let change = tokio::time::timeout(PATIENCE, changes.message()).await.unwrap();
         let change = change.unwrap().expect("the watch of all jobs does not end");
         tokens.push(change.resume_token);
-        let Some(changed) = change.mail_job else { continue };
-        assert_eq!(changed.name, job.name);
-        states.push(changed.state());
+        let Some(present) = change.mail_job else { continue };
+        assert_eq!(present.name, job.name);
+        states.push(present.state());
     }
 
     assert_eq!(states, [MailJobState::Queued, MailJobState::Sending, MailJobState::Sent]);
@@ -157,7 +157,7 @@ async fn a_job_tells_what_became_of_each_recipient() {
     let all = ["here@example.com", "gone@example.com", "busy@example.com"];
 
     let some = node.submit(raw(MailClass::Bulk, "some", &all[..2])).await;
-    let none = node.submit(raw(MailClass::Bulk, "none", &all[1..2])).await;
+    let nobody = node.submit(raw(MailClass::Bulk, "none", &all[1..2])).await;
     let later = node.submit(raw(MailClass::AlarmCritical, "later", &all)).await;
 
     let some = node.wait_for_state(&some.name, MailJobState::Sent, PATIENCE).await;
@@ -165,9 +165,9 @@ async fn a_job_tells_what_became_of_each_recipient() {
     assert_eq!(some.reason.clone().unwrap().code, "SOME_RECIPIENTS_REFUSED");
     let reply = some.recipients[1].reply.clone().unwrap();
     assert_eq!((reply.code, reply.enhanced_code.as_str()), (550, "5.1.10"));
-    let none = node.wait_for_state(&none.name, MailJobState::Failed, PATIENCE).await;
-    assert_eq!(states(&none), [RecipientState::Refused]);
-    assert_eq!(none.reason.unwrap().code, "PROVIDER_REFUSED");
+    let nobody = node.wait_for_state(&nobody.name, MailJobState::Failed, PATIENCE).await;
+    assert_eq!(states(&nobody), [RecipientState::Refused]);
+    assert_eq!(nobody.reason.unwrap().code, "PROVIDER_REFUSED");
     let deferred = node.wait_for_state(&later.name, MailJobState::Deferred, PATIENCE).await;
     let accepted_refused = [RecipientState::Accepted, RecipientState::Refused];
     assert_eq!(states(&deferred)[..2], accepted_refused);

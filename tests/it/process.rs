@@ -164,8 +164,8 @@ async fn the_commands_of_the_client_end_with_documented_codes() {
     assert!(settings.to_string().contains(DEFAULT_MAILBOX), "{settings}");
     assert!(!settings.to_string().contains(DEFAULT_CLIENT_SECRET), "{settings}");
 
-    let send = ["send", "--to", "guest@example.com", "--subject", "One", "--text", "Hello"];
-    let sent = json(&node, &[&send[..], &["--wait"]].concat(), 0).await;
+    let hello = ["send", "--to", "guest@example.com", "--subject", "One", "--text", "Hello"];
+    let sent = json(&node, &[&hello[..], &["--wait"]].concat(), 0).await;
     let name = find(&sent, "name").unwrap_or_else(|| panic!("no name in {sent}"));
     let got = json(&node, &["jobs", "get", &name], 0).await;
     assert!(got.to_string().contains("SENT"), "{got}");
@@ -182,7 +182,7 @@ async fn the_commands_of_the_client_end_with_documented_codes() {
     assert_eq!(client(&node, &["no-such-command"]).await.code, Some(2));
     let refused = Fault::next(1, Phase::Rcpt, Action::Reply("550 5.1.1 Unknown".to_owned()));
     simulator.faults().push(refused);
-    assert_eq!(client(&node, &[&send[..], &["--wait"]].concat()).await.code, Some(7));
+    assert_eq!(client(&node, &[&hello[..], &["--wait"]].concat()).await.code, Some(7));
     let table = client(&node, &["jobs", "list"]).await;
     assert!(table.stdout.contains("FAILED") && table.stdout.contains("SENT"), "{table:#?}");
     assert!(!table.stdout.contains('\u{1b}'), "no colours without a terminal: {table:?}");
@@ -197,7 +197,7 @@ async fn the_commands_of_the_client_end_with_documented_codes() {
 /// A wrong secret is refused with code 5; the right one is saved.
 async fn save_settings(simulator: &Simulator, node: &ServeProcess, folder: &Path) {
     let (ca, secret) = (folder.join("ca.pem"), folder.join("client-secret"));
-    fs::write(&ca, simulator.ca_pem()).unwrap();
+    fs::write(&ca, simulator.ca_pem()).expect("the folder can be written");
     let port = simulator.starttls_addr().port().to_string();
     let endpoint = simulator.token_url(DEFAULT_TENANT_ID);
     let (ca, secret_file) = (ca.display().to_string(), secret.display().to_string());
@@ -215,12 +215,12 @@ async fn save_settings(simulator: &Simulator, node: &ServeProcess, folder: &Path
     let values: Vec<&str> = values.iter().flat_map(|(option, value)| [*option, *value]).collect();
     let run = async |words: &[&str]| client(node, &[words, &values].concat()).await;
 
-    fs::write(&secret, "wrong").unwrap();
+    fs::write(&secret, "wrong").expect("the folder can be written");
     let ended = run(&["settings", "smtp", "test"]).await;
     assert_eq!(ended.code, Some(5), "{ended:#?}");
     let told = format!("{} {}", ended.stdout, ended.stderr);
     assert!(told.contains("INVALID_CLIENT_SECRET") && told.contains("VALUE"), "{told}");
-    fs::write(&secret, DEFAULT_CLIENT_SECRET).unwrap();
+    fs::write(&secret, DEFAULT_CLIENT_SECRET).expect("the folder can be written");
     assert_eq!(run(&["settings", "smtp", "save"]).await.code, Some(5), "it is not tested yet");
     let ended = run(&["settings", "smtp", "save", "--test"]).await;
     assert_eq!(ended.code, Some(0), "{ended:#?}");

@@ -62,7 +62,8 @@ async fn check(
 }
 
 async fn start(config: SimConfig) -> (Simulator, TestNode) {
-    (Simulator::start(config).await.unwrap(), TestNode::start().await)
+    let simulator = Simulator::start(config).await.expect("the simulator starts");
+    (simulator, TestNode::start().await)
 }
 
 fn one_second(settings: v1::SmtpSettings) -> v1::SmtpSettings {
@@ -407,7 +408,9 @@ async fn settings_that_cannot_be_right_are_refused_before_any_test() {
         email_address: "nobody".to_owned(),
         encryption: v1::SmtpEncryption::None.into(),
         ca_certificates_pem: "no certificate".to_owned(),
-        authentication: Some(v1::smtp_settings::Authentication::Oauth(Default::default())),
+        authentication: Some(v1::smtp_settings::Authentication::Oauth(
+            v1::OauthAuthentication::default(),
+        )),
         ..v1::SmtpSettings::default()
     };
     let request = v1::TestSmtpSettingsRequest { smtp_settings: Some(settings) };

@@ -1,5 +1,7 @@
 //! What operators and their tools see of a node: traces, metrics, probes, health and reflection.
 
+use std::fmt::Write as _;
+
 use nuncio_api::v1;
 use nuncio_provider_sim::config::SimConfig;
 use nuncio_provider_sim::fault::{Action, Fault, Phase};
@@ -63,7 +65,10 @@ fn one<'a>(spans: &'a [Span], name: &str) -> &'a Span {
 }
 
 fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        write!(text, "{byte:02x}").expect("a text takes any text");
+        text
+    })
 }
 
 #[tokio::test(flavor = "multi_thread")]

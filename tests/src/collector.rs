@@ -36,8 +36,8 @@ impl Collector {
         let mut server = JoinSet::new();
         server.spawn(async move {
             let incoming = TcpListenerStream::new(listener);
-            let served = Server::builder().add_service(service).serve_with_incoming(incoming).await;
-            served.expect("a listener on loopback goes on");
+            let end = Server::builder().add_service(service).serve_with_incoming(incoming).await;
+            end.expect("a listener on loopback goes on");
         });
         Self { endpoint: format!("http://{address}"), requests, _server: server }
     }
