@@ -7,7 +7,8 @@ use crate::testing::*;
 
 const OFFER: &str = "PIPELINING, AUTH LOGIN XOAUTH2";
 const LOGGED_IN: &str = "S: 235 2.7.0 ok\n";
-const MAIL: &str = "C: MAIL FROM:<sender@mx.test>\nS: 250 2.1.0 Sender OK\nC: RCPT TO:<sender@mx.test>\n";
+const MAIL: &str =
+    "C: MAIL FROM:<sender@mx.test>\nS: 250 2.1.0 Sender OK\nC: RCPT TO:<sender@mx.test>\n";
 const RESET: &str = "C: RSET\nS: 250 ok\n";
 
 /// The trial of the sender where RCPT is answered like this.
@@ -237,7 +238,8 @@ async fn a_sender_that_is_refused_only_at_rcpt_fails_the_last_stage() {
 
 #[tokio::test(start_paused = true)]
 async fn a_mailbox_that_takes_no_mail_may_send() {
-    for reply in ["550 5.1.1 no such user", "550 no such user", "450 4.2.0 greylisted", "452 full"] {
+    for reply in ["550 5.1.1 no such user", "550 no such user", "450 4.2.0 greylisted", "452 full"]
+    {
         assert!(check_rcpt(reply, "+").await.contains(reply), "{reply}");
     }
 }
