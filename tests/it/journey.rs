@@ -131,8 +131,9 @@ async fn a_watch_tells_every_state_in_order_and_goes_on_where_it_was() {
     while states.last() != Some(&MailJobState::Sent) {
         let change = tokio::time::timeout(PATIENCE, changes.message()).await.unwrap();
         let change = change.unwrap().expect("the watch of all jobs does not end");
-        tokens.push(change.resume_token);
+        // Without a job it is a bookmark, which only moves the token on.
         let Some(present) = change.mail_job else { continue };
+        tokens.push(change.resume_token);
         assert_eq!(present.name, job.name);
         states.push(present.state());
     }

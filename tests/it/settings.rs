@@ -298,7 +298,7 @@ async fn a_time_out_names_the_server_that_was_silent() {
         stage: Stage::Tls,
         code: "CONNECTION_TIMED_OUT",
         cause: &["the SMTP server", "localhost", "within 1 s", "no proxy configured"],
-        remedy: &["host and port", "firewall"],
+        remedy: &["port", "firewall"],
     };
     check(&node, settings.clone(), expected).await;
     simulator.faults().clear();
