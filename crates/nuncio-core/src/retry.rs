@@ -9,8 +9,11 @@ use crate::outcome::{SendOutcome, Verdict};
 use crate::policy::UnknownPolicy;
 use crate::reply::SmtpReply;
 
-/// How long a job of a troubled channel waits at least. The channel itself decides when sending goes on.
+/// How long a job of a troubled channel waits at first, and at most: it doubles with each try of this job
+/// that came to nothing, so that a mail at which the server breaks off does not stop all others for ever.
+/// The channel itself decides when sending goes on.
 const CHANNEL_WAIT: Duration = Duration::from_secs(1);
+const CHANNEL_WAIT_MAX: Duration = Duration::from_mins(1);
 /// How long a held job waits for its channel. It is released earlier when the channel opens.
 const HELD_WAIT: Duration = Duration::from_secs(30);
 /// How long before its end a held job is due at the latest: the smallest step of time of a store.
@@ -30,7 +33,15 @@ pub struct Decision {
 }
 
 /// Decides what becomes of a job. `Abandoned` changes nothing, so there is no decision.
-pub fn decide(job: &Job, outcome: SendOutcome, now: Timestamp, jitter: f64) -> Option<Decision> {
+///
+/// `claims` tells how often the job was leased, this time included.
+pub fn decide(
+    job: &Job,
+    claims: i64,
+    outcome: SendOutcome,
+    now: Timestamp,
+    jitter: f64,
+) -> Option<Decision> {
     let decision = match outcome {
         SendOutcome::Judged(verdicts) => {
             let verdicts = verdicts.into_iter().map(Some).collect();
@@ -42,7 +53,7 @@ pub fn decide(job: &Job, outcome: SendOutcome, now: Timestamp, jitter: f64) -> O
         }
         SendOutcome::Throttled { reason, retry_after }
         | SendOutcome::Unavailable { reason, retry_after } => {
-            let due_at = now + retry_after.unwrap_or_default().max(CHANNEL_WAIT);
+            let due_at = now + retry_after.unwrap_or_default().max(channel_wait(job, claims));
             uncounted(job, JobState::Deferred, reason, due_at)
         }
         SendOutcome::Closed { reason } => {
@@ -86,6 +97,12 @@ pub fn decide_rescue(job: &Job, body_entered: bool, rescues: u32, now: Timestamp
 pub fn expired(reason: Option<&Reason>) -> Reason {
     let before = reason.map(|reason| format!("; before: {}", reason.message)).unwrap_or_default();
     Reason::new("EXPIRED", format!("the time to live ended before the mail could be sent{before}"))
+}
+
+fn channel_wait(job: &Job, claims: i64) -> Duration {
+    let in_vain = claims.saturating_sub(i64::from(job.attempts)).clamp(1, 16);
+    let factor = 2_u32.pow(u32::try_from(in_vain - 1).expect("it is small"));
+    CHANNEL_WAIT.saturating_mul(factor).min(CHANNEL_WAIT_MAX)
 }
 
 fn apply(
@@ -183,7 +200,7 @@ fn after_unknown(
             replace(&mut recipients, RecipientState::Pending, RecipientState::Refused);
             let reason = reason.remedy(
                 "ask a recipient or look into the mailbox's sent items; if it did not arrive, \
-                 submit it again",
+                 retry it",
             );
             let state = JobState::Unknown;
             Decision { state, reason: Some(reason), due_at: now, recipients, counted: true }

@@ -118,7 +118,7 @@ impl Context {
         let (code, detail) = describe(&outcome);
         self.observer.attempt_ended(job.class, &code, started.elapsed());
         let now = self.clock.now();
-        let Some(decision) = decide(job, outcome, now, self.entropy.jitter()) else {
+        let Some(decision) = decide(job, lease.fence, outcome, now, self.entropy.jitter()) else {
             warn!(job.name = %job.id, "lease was lost before the mail went out; left to its new holder");
             return;
         };

@@ -79,7 +79,7 @@ fn show(decision: &Decision) -> String {
 
 #[track_caller]
 fn check(job: &Job, outcome: SendOutcome, expect: &str) {
-    let decision = decide(job, outcome, NOW, 0.0).expect("an outcome other than `Abandoned`");
+    let decision = decide(job, 1, outcome, NOW, 0.0).expect("an outcome other than `Abandoned`");
     assert_eq!(show(&decision), expect);
 }
 
@@ -218,7 +218,7 @@ fn a_mail_is_not_sent_again_for_ever() {
 
 #[test]
 fn an_abandoned_attempt_decides_nothing() {
-    assert_eq!(decide(&bulk(1), SendOutcome::Abandoned, NOW, 0.0), None);
+    assert_eq!(decide(&bulk(1), 1, SendOutcome::Abandoned, NOW, 0.0), None);
 }
 
 #[test]
@@ -231,7 +231,7 @@ fn a_job_that_could_only_be_tried_after_its_end_expires_now() {
     check(&ends_in(120), deferral(&both), "EXPIRED EXPIRED PP 120s counted");
     check(&ends_in(120), deferral(&[deferred(), accepted()]), "SENT EXPIRED PA 120s counted");
     let closed = SendOutcome::Closed { reason: reason() };
-    let held = decide(&ends_in(5), closed, NOW, 0.0).unwrap();
+    let held = decide(&ends_in(5), 1, closed, NOW, 0.0).unwrap();
     assert_eq!(held.state, JobState::Held, "its channel may open before");
     assert!(held.due_at < ends_in(5).expires_at, "what is due at its end is held by a caller");
 }
@@ -306,7 +306,7 @@ proptest! {
     ) {
         let expires_at = NOW + Duration::from_secs(life_s);
         let job = Job { attempts, expires_at, ..job(class, &[RecipientState::Pending; 3]) };
-        let decision = decide(&job, outcome, NOW, jitter).unwrap();
+        let decision = decide(&job, 1, outcome, NOW, jitter).unwrap();
 
         let shown = show(&decision);
         let any = |state| decision.recipients.iter().any(|one| one.state == state);
@@ -326,5 +326,19 @@ proptest! {
             prop_assert!(any(RecipientState::Pending), "{}", shown);
             prop_assert!(NOW < decision.due_at && decision.due_at < expires_at, "{}", shown);
         }
+    }
+}
+
+#[test]
+fn a_job_that_finds_the_channel_in_trouble_again_and_again_waits_ever_longer() {
+    let waits = [(1, 1), (2, 2), (3, 4), (6, 32), (7, 60), (1000, 60)];
+    for (claims, wait_s) in waits {
+        let reason = Reason::new("CONNECTION_CLOSED", "421");
+        let outcome = SendOutcome::Unavailable { reason, retry_after: None };
+
+        let decision = decide(&bulk(1), claims, outcome, NOW, 0.0).unwrap();
+
+        assert_eq!(decision.due_at, NOW + Duration::from_secs(wait_s), "claim {claims}");
+        assert!(!decision.counted);
     }
 }
