@@ -160,14 +160,8 @@ async fn send(simulator: &Simulator, node: &Caller, settings: v1::SmtpSettings, 
         seen.push(("a job".to_owned(), format!("{job:?}")));
         seen.push(("a job and its attempts".to_owned(), format!("{:?}", node.job(name).await)));
     }
-    // The second one meets a kept connection that the server has closed, which is worth a line for debugging.
-    for fault in [None, Some(Fault::next(1, Phase::Mail, Action::Cut))] {
-        if let Some(fault) = fault {
-            simulator.faults().push(fault);
-        }
-        let last = node.submit(bulk(CONTROL)).await;
-        node.wait_for_state(&last.name, MailJobState::Sent, PATIENCE).await;
-    }
+    let last = node.submit(bulk(CONTROL)).await;
+    node.wait_for_state(&last.name, MailJobState::Sent, PATIENCE).await;
     seen.push(("the list of jobs".to_owned(), format!("{:?}", node.jobs().await)));
 }
 
@@ -233,7 +227,7 @@ fn check(seen: &Seen, secrets: &[(String, String)]) {
         seen.iter().any(|(name, text)| name.contains(place) && text.contains(words))
     };
     assert!(holds("the log", "mail job is SENT"), "the log is not that of the run");
-    assert!(holds("the log", "DEBUG"), "the log leaves out what is below info");
+    assert!(holds("the log", " WARN "), "no trouble was met");
     assert!(holds("the traces", "smtp.transaction"), "the traces are not those of the run");
     assert!(holds("the list of jobs", CONTROL), "the list is not that of the run");
     assert!(holds("metrics", "nuncio_"), "the metrics are not those of the run");
