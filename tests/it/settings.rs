@@ -307,7 +307,7 @@ async fn a_time_out_names_the_server_that_was_silent() {
         stage: Stage::Token,
         code: "TOKEN_ENDPOINT_TIMED_OUT",
         cause: &["the token endpoint", "localhost", "within 1 s"],
-        remedy: &["firewall"],
+        remedy: &["allow this node outgoing HTTPS"],
     };
     check(&node, settings, expected).await;
     node.stop().await;

@@ -10,7 +10,7 @@ use tonic::{Code, Status};
 use tonic_types::StatusExt as _;
 
 /// How long anything may take that ought to be done at once. Generous, as tests share the machine.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+pub const PATIENCE: Duration = Duration::from_mins(1);
 
 /// The clients of one node.
 #[derive(Clone, Debug)]
@@ -100,11 +100,12 @@ impl Caller {
             }
             None
         };
-        match timeout(patience, watch).await {
-            Ok(Some(job)) => job,
-            Ok(None) => panic!("`{name}` ended otherwise: {last:#?}"),
-            Err(_elapsed) => panic!("`{name}` is not there after {patience:?}: {last:#?}"),
-        }
+        let seen = timeout(patience, watch).await;
+        let is_over = seen.is_ok();
+        seen.ok().flatten().unwrap_or_else(|| {
+            let how = if is_over { "ended otherwise" } else { "is not there in time" };
+            panic!("`{name}` {how}: {last:#?}")
+        })
     }
 
     /// Waits until each of the jobs has ended.

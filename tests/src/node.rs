@@ -148,9 +148,8 @@ impl StoppedNode {
             tell.send(addresses).map_err(|_| "nobody waits for the node".to_owned())?;
             node.run(stop).await.map_err(|error| format!("{error:?}"))
         });
-        let (grpc, http) = match told.await {
-            Ok(addresses) => addresses,
-            Err(_gone) => panic!("the node did not start: {:?}", run.await),
+        let Ok((grpc, http)) = told.await else {
+            panic!("the node did not start: {:?}", run.await)
         };
         let caller = Caller::connect(&format!("http://{grpc}")).await;
         let runtime = NodeRuntime(Some(runtime));

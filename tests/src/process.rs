@@ -181,12 +181,10 @@ fn keep(
 
 async fn wait_for(text: &mut watch::Receiver<String>, part: &str) -> String {
     let found = timeout(PATIENCE, text.wait_for(|text| text.contains(part))).await;
-    let found = found.map(|found| found.map(|found| found.clone()));
-    match found {
-        Ok(Ok(found)) => found,
-        Ok(Err(_closed)) => panic!("it ended without `{part}`: {}", *text.borrow()),
-        Err(_elapsed) => panic!("`{part}` does not come: {}", *text.borrow()),
+    if let Ok(Ok(found)) = found.map(|found| found.map(|found| found.clone())) {
+        return found;
     }
+    panic!("`{part}` does not come: {}", *text.borrow())
 }
 
 /// The addresses in the line that says that the node is ready; nothing where the process has ended before.
