@@ -72,7 +72,7 @@ impl RealServers {
 
     /// Every secret of this run. None may be found in anything that is logged, answered or exported.
     pub fn secrets(&self) -> impl Iterator<Item = &str> {
-        let secret = |key: &str| key.starts_with("SECRET_") || key == "PLAIN_PASSWORD";
+        let secret = |key: &str| key.starts_with("SECRET_") || key.ends_with("_PASSWORD");
         self.settings
             .iter()
             .filter(move |(key, _value)| secret(key))

@@ -98,6 +98,23 @@ impl TryFrom<AttemptRow> for Attempt {
     }
 }
 
+/// The value of a row; nothing, and a line in the log, if it cannot be read.
+///
+/// One row that cannot be read must not keep all others from being sent.
+pub(crate) fn readable<T>(id: &[u8], value: Result<T, RowError>) -> Option<T> {
+    let error = value.as_ref().err().map(|error| error as &(dyn std::error::Error + 'static));
+    if let Some(error) = error {
+        let job = id_from(id).map(|id| id.to_string()).unwrap_or_default();
+        tracing::error!(job, error, "what is stored of a job cannot be read: it is passed over");
+    }
+    value.ok()
+}
+
+/// An error of a row, among those of the database.
+pub(crate) fn unreadable(error: RowError) -> sqlx::Error {
+    sqlx::Error::Decode(Box::new(error))
+}
+
 /// A moment as it is kept: in whole microseconds.
 pub(crate) fn whole_us(moment: Timestamp) -> Timestamp {
     Timestamp::from_microsecond(moment.as_microsecond()).expect("it was a moment before")

@@ -13,7 +13,7 @@ use crate::environment::{root, tools};
 use crate::failure::{Context, Failure, Result};
 use crate::output;
 
-pub(crate) use system::{Need, install as install_system};
+pub(crate) use system::{Need, install as install_system, postgres_folder};
 
 /// Checked against `.deny.toml`; newer ones may know keys that this one does not.
 const CARGO_DENY_VERSION: &str = "0.20.2";

@@ -8,8 +8,8 @@ use nuncio_core::ports::job_store::{Lease, LeaseError, Settlement};
 use sqlx::{QueryBuilder, SqliteConnection};
 
 use crate::life;
-use crate::rows::{self, JobRow};
-use crate::sqlite::read::{self, job_columns, unreadable};
+use crate::rows::{self, JobRow, unreadable};
+use crate::sqlite::read::{self, job_columns};
 use crate::sqlite::writer::{
     Answer, Group, Lane, Op, Subject, TOGETHER_MAX, Transaction, in_powers_of_two,
 };

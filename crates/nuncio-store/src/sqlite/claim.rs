@@ -7,9 +7,9 @@ use nuncio_core::job::{Job, MailJobId};
 use nuncio_core::ports::job_store::{Claim, Lease, StoreError};
 use sqlx::{FromRow, QueryBuilder, SqliteConnection};
 
-use crate::rows::{self, JobRow};
+use crate::rows::{self, JobRow, readable, unreadable};
 use crate::sqlite::advance::note_changes;
-use crate::sqlite::read::{self, job_columns, readable, unreadable, waiting};
+use crate::sqlite::read::{self, job_columns, waiting};
 use crate::sqlite::writer::{Answer, Group, Lane, Op, TOGETHER_MAX, Transaction, in_powers_of_two};
 
 #[derive(FromRow)]

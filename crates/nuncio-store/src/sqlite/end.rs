@@ -6,9 +6,9 @@ use nuncio_core::ports::job_store::{CancelError, Dead, DirectError, Direction, S
 use sqlx::{FromRow, QueryBuilder, Sqlite};
 
 use crate::life;
-use crate::rows::{self, JobRow, whole_us};
+use crate::rows::{self, JobRow, readable, unreadable, whole_us};
 use crate::sqlite::advance::{Advance, advance};
-use crate::sqlite::read::{ended, job_columns, readable, unreadable, waiting};
+use crate::sqlite::read::{ended, job_columns, waiting};
 use crate::sqlite::writer::{Answer, Group, Lane, Op, Transaction};
 
 pub(super) struct Cancel {

@@ -6,9 +6,9 @@ use jiff::Timestamp;
 use nuncio_core::job::{Attempt, Job, JobState, MailJobId};
 use nuncio_core::mail::{Attachment, Mail};
 use nuncio_core::ports::job_store::{Backlog, Change, ChangeSeq, JobPage, JobQuery, Lease};
-use sqlx::{Error, FromRow, QueryBuilder, Sqlite, SqliteConnection, SqlitePool};
+use sqlx::{FromRow, QueryBuilder, Sqlite, SqliteConnection, SqlitePool};
 
-use crate::rows::{self, AttemptRow, JobRow, RowError};
+use crate::rows::{self, AttemptRow, JobRow, readable, unreadable};
 use crate::sqlite::writer::{TOGETHER_MAX, in_powers_of_two};
 
 /// The columns of a [`JobRow`].
@@ -50,23 +50,6 @@ struct AttachmentRow {
     file_name: String,
     content_type: String,
     content: Vec<u8>,
-}
-
-/// The value of a row; nothing, and a line in the log, if it cannot be read.
-///
-/// One row that cannot be read must not keep all others from being sent.
-pub(super) fn readable<T>(id: &[u8], value: Result<T, RowError>) -> Option<T> {
-    let error = value.as_ref().err().map(|error| error as &(dyn std::error::Error + 'static));
-    if let Some(error) = error {
-        let job = rows::id_from(id).map(|id| id.to_string()).unwrap_or_default();
-        tracing::error!(job, error, "what is stored of a job cannot be read: it is passed over");
-    }
-    value.ok()
-}
-
-/// An error of a row, among those of the database.
-pub(super) fn unreadable(error: RowError) -> Error {
-    Error::Decode(Box::new(error))
 }
 
 pub(super) async fn job(readers: &SqlitePool, id: MailJobId) -> sqlx::Result<Option<Job>> {

@@ -8,9 +8,9 @@ use nuncio_core::ports::job_store::{SubmitError, Submitted};
 use nuncio_core::trace::TraceParent;
 use sqlx::{QueryBuilder, SqliteConnection};
 
-use crate::rows::{self, whole_us};
+use crate::rows::{self, unreadable, whole_us};
 use crate::sqlite::advance::note_changes;
-use crate::sqlite::read::{self, unreadable};
+use crate::sqlite::read;
 use crate::sqlite::writer::{
     Answer, Group, Lane, Op, Subject, TOGETHER_MAX, Transaction, in_powers_of_two,
 };

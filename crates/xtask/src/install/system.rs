@@ -2,10 +2,10 @@
 
 use std::fs;
 use std::io::Write;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use crate::command::{run, works};
+use crate::command::{read, run, works};
 use crate::environment::{is_root, tools};
 use crate::failure::{Context, Failure, Result};
 use crate::output;
@@ -19,6 +19,7 @@ pub(crate) enum Need {
     Npm,
     OpenSsl,
     Postfix,
+    Postgres,
     Python,
     PythonVenv,
 }
@@ -43,6 +44,7 @@ impl Need {
             Self::Npm => &["npm"],
             Self::OpenSsl => &["openssl"],
             Self::Postfix => &["postfix"],
+            Self::Postgres => &["postgresql"],
             Self::Python => &["python3"],
             Self::PythonVenv => &["python3-venv"],
         }
@@ -52,6 +54,7 @@ impl Need {
         match self {
             Self::Dovecot => Some("dovecot"),
             Self::Postfix => Some("postfix"),
+            Self::Postgres => Some("postgresql"),
             Self::Compiler
             | Self::Node
             | Self::Npm
@@ -69,11 +72,29 @@ impl Need {
             Self::Npm => has_program("npm"),
             Self::OpenSsl => has_program("openssl"),
             Self::Postfix => has_program("postfix"),
+            Self::Postgres => postgres_folder().is_some(),
             Self::Python => has_program("python3"),
             // Only asked for after Python could not make an environment.
             Self::PythonVenv => false,
         }
     }
+}
+
+/// Where PostgreSQL's programs are, which Debian keeps out of `PATH`: those of the newest version.
+pub(crate) fn postgres_folder() -> Option<PathBuf> {
+    let versions = fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
+    let version = |path: &Path| path.file_name()?.to_str()?.parse::<u32>().ok();
+    let debian =
+        versions.map(|entry| entry.path()).filter_map(|path| Some((version(&path)?, path)));
+    let newest = debian.max().map(|(_version, path)| path.join("bin"));
+    let configured = || {
+        let folder = read(Command::new("pg_config").arg("--bindir")).ok()?;
+        Some(PathBuf::from(folder.trim()))
+    };
+    let has_programs = |folder: &PathBuf| {
+        ["initdb", "postgres"].iter().all(|program| folder.join(program).is_file())
+    };
+    newest.filter(has_programs).or_else(|| configured().filter(has_programs))
 }
 
 /// Installs what is missing of `needs`. Does nothing, and needs no rights, where nothing is.

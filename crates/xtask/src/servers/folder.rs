@@ -25,6 +25,7 @@ const FOLDERS: &[&str] = &[
     "postfix/conf",
     "postfix/data",
     "postfix/queue",
+    "postgres",
     "sockets",
     "tls",
 ];
@@ -100,6 +101,7 @@ fn give_away(base: &Path) -> Result<()> {
         ("dovecot/users", User::named("dovecot")?),
         ("mail", mail_user()?),
         ("postfix/data", User::named("postfix")?),
+        ("postgres", User::named("postgres")?),
     ];
     for (name, User { uid, gid }) in owners {
         chown(base.join(name), Some(uid), Some(gid))

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use super::process::{Process, Signal};
 use super::settings::Settings;
-use super::{READY, folder, leftovers};
+use super::{READY, folder, leftovers, postgres};
 use crate::command::read;
 use crate::failure::{Context, Failure, Result};
 use crate::output::{self, Stopwatch};
@@ -129,6 +129,8 @@ impl Run {
         let mut dovecot = Command::new("dovecot");
         dovecot.arg("-F").arg("-c").arg(self.base.join("dovecot/dovecot.conf"));
         self.processes.push(Process::start("dovecot", &mut dovecot, &logs)?);
+        let mut postgres = postgres::server(&self.base, &self.settings)?;
+        self.processes.push(Process::start("postgres", &mut postgres, &logs)?);
         let conf = self.base.join("postfix/conf");
         let folder =
             read(Command::new("postconf").arg("-c").arg(&conf).args(["-h", "daemon_directory"]))?;

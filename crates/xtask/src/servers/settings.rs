@@ -28,6 +28,7 @@ const PORTS: &[&str] = &[
     "SMTP_RELAY_PORT",
     "SMTP_CLEAR_PORT",
     "NODE_SMTP_PORT",
+    "POSTGRES_PORT",
 ];
 
 /// Every one is random and of one run, so that a test can look for it in all that was logged.
@@ -41,6 +42,7 @@ const SECRETS: &[&str] = &[
     "SECRET_SVC_OPAQUE",
     "SECRET_SVC_VERIFIER",
     "PLAIN_PASSWORD",
+    "POSTGRES_PASSWORD",
 ];
 const SECRET_BYTES: usize = 24;
 
@@ -60,6 +62,10 @@ impl Settings {
             values.insert(name, hex(&random::<SECRET_BYTES>()?));
         }
         let issuer = format!("https://localhost:{}", values["OAUTH_PORT"]);
+        let postgres = format!(
+            "postgres://nuncio:{}@127.0.0.1:{}/postgres",
+            values["POSTGRES_PASSWORD"], values["POSTGRES_PORT"]
+        );
         values.extend([
             (BASE, base.to_string()),
             ("LOG_DIR", format!("{base}/log")),
@@ -82,6 +88,8 @@ impl Settings {
             ("NODE_MAIL_DIR", format!("{base}/node-mail")),
             ("MAIL_UID", mail_user.uid.to_string()),
             ("MAIL_GID", mail_user.gid.to_string()),
+            ("POSTGRES_USER", "nuncio".to_owned()),
+            ("POSTGRES_URL", postgres),
             ("PYTHON", python.to_owned()),
         ]);
         Ok(Self(values))

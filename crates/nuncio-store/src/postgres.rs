@@ -1,0 +1,166 @@
+//! A store in a PostgreSQL database that several nodes share.
+//!
+//! Reads go to a small pool. All writes go through the [`writer`], which commits many of them together.
+//! [`signals`] wake those who wait for changes, whichever node makes them.
+
+mod advance;
+mod changes;
+mod claim;
+mod end;
+mod lease;
+mod open;
+mod read;
+mod signals;
+mod submit;
+mod text;
+mod url;
+mod writer;
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+use nuncio_core::job::{Attempt, Job, MailJobId, NewJob};
+use nuncio_core::ports::job_store::*;
+use sqlx::PgPool;
+use tokio::sync::{Mutex, watch};
+use tokio::task::JoinSet;
+
+pub use open::OpenError;
+pub use url::{PostgresUrl, PostgresUrlError};
+
+use crate::postgres::advance::Advance;
+use crate::postgres::end::{Cancel, Direct, Expire, Prune, ReleaseHeld, Rescue};
+use crate::postgres::lease::{EnterBody, Extend};
+use crate::postgres::signals::Signals;
+use crate::postgres::submit::Submit;
+use crate::postgres::writer::{Writer, store_error};
+
+/// A [`JobStore`] in a PostgreSQL database.
+///
+/// While the database is away, everything fails as [`StoreError::Unusable`]; it is found again as soon as it
+/// is there. A write that fails while the connection breaks may have been done all the same.
+pub struct PostgresJobStore {
+    writer: Writer,
+    readers: PgPool,
+    signals: Arc<Signals>,
+    listening: Mutex<JoinSet<()>>,
+}
+
+impl PostgresJobStore {
+    /// Connects to the database, and makes or updates its tables.
+    pub async fn open(url: &PostgresUrl) -> Result<Self, OpenError> {
+        open::open(url).await
+    }
+
+    /// Waits for all writes that were asked for, and ends the connections. Later writes fail.
+    ///
+    /// A store that is dropped without it loses nothing that it has promised.
+    pub async fn close(&self) {
+        self.writer.close().await;
+        self.listening.lock().await.shutdown().await;
+        self.readers.close().await;
+    }
+}
+
+#[async_trait]
+impl JobStore for PostgresJobStore {
+    async fn submit(&self, job: NewJob) -> Result<Submitted, SubmitError> {
+        self.writer.write(Submit::from(job)).await
+    }
+
+    async fn get(&self, id: MailJobId) -> Result<Option<Job>, StoreError> {
+        read::job(&self.readers, id).await.map_err(store_error)
+    }
+
+    async fn attempts(&self, id: MailJobId, limit: u32) -> Result<Vec<Attempt>, StoreError> {
+        read::attempts(&self.readers, id, limit).await.map_err(store_error)
+    }
+
+    async fn recent_attempts(&self, limit: u32) -> Result<Vec<Timestamp>, StoreError> {
+        read::recent_attempts(&self.readers, limit).await.map_err(store_error)
+    }
+
+    async fn list(&self, query: &JobQuery) -> Result<JobPage, StoreError> {
+        read::list(&self.readers, query).await.map_err(store_error)
+    }
+
+    async fn claim(&self, claim: Claim) -> Result<Vec<Claimed>, StoreError> {
+        let leased = self.writer.write(claim).await?;
+        // The writer has enough to do: the mails are read beside it. They stay while the leases do.
+        let mut mails = read::mails(&self.readers, &leased).await.map_err(store_error)?;
+        let claimed = leased.into_iter().filter_map(|(lease, job)| {
+            mails.remove(&job.id).map(|mail| Claimed { lease, job, mail })
+        });
+        Ok(claimed.collect())
+    }
+
+    async fn extend(&self, lease: &Lease, until: Timestamp) -> Result<(), LeaseError> {
+        self.writer.write(Extend::new(lease, until)).await
+    }
+
+    async fn enter_body(&self, lease: &Lease) -> Result<(), LeaseError> {
+        self.writer.write(EnterBody::new(lease)).await
+    }
+
+    async fn settle(&self, lease: Lease, settlement: Settlement) -> Result<Job, LeaseError> {
+        self.writer.write(Advance::settlement(&lease, settlement)).await
+    }
+
+    async fn cancel(&self, id: MailJobId, now: Timestamp) -> Result<Job, CancelError> {
+        self.writer.write(Cancel { id, now }).await
+    }
+
+    async fn direct(
+        &self,
+        id: MailJobId,
+        direction: Direction,
+        now: Timestamp,
+    ) -> Result<Job, DirectError> {
+        self.writer.write(Direct { id, direction, now }).await
+    }
+
+    async fn expire(&self, now: Timestamp, limit: u32) -> Result<Vec<Job>, StoreError> {
+        self.writer.write(Expire { now, limit }).await
+    }
+
+    async fn rescue(&self, dead: Dead, now: Timestamp) -> Result<Vec<Job>, StoreError> {
+        self.writer.write(Rescue { dead, now }).await
+    }
+
+    async fn release_held(&self, now: Timestamp) -> Result<u64, StoreError> {
+        self.writer.write(ReleaseHeld { now }).await
+    }
+
+    async fn next_due(&self) -> Result<Option<Timestamp>, StoreError> {
+        read::next_due(&self.readers).await.map_err(store_error)
+    }
+
+    async fn changes(
+        &self,
+        after: ChangeSeq,
+        id: Option<MailJobId>,
+        limit: u32,
+    ) -> Result<Vec<Change>, StoreError> {
+        read::changes(&self.readers, after, id, limit).await.map_err(store_error)
+    }
+
+    async fn last_change(&self) -> Result<ChangeSeq, StoreError> {
+        read::last_change(&self.readers).await.map_err(store_error)
+    }
+
+    fn changed(&self) -> watch::Receiver<()> {
+        self.signals.subscribe()
+    }
+
+    async fn backlog(&self) -> Result<Backlog, StoreError> {
+        read::backlog(&self.readers).await.map_err(store_error)
+    }
+
+    async fn prune(&self, before: Timestamp, limit: u32) -> Result<u32, StoreError> {
+        self.writer.write(Prune { before, limit }).await
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,173 @@
+//! Steps of a job that has left its holder, its queue or its life: settled, rescued, expired, cancelled.
+
+use std::collections::HashMap;
+
+use jiff::Timestamp;
+use nuncio_core::job::{Attempt, Job, JobState, MailJobId};
+use nuncio_core::ports::job_store::{Lease, LeaseError, Settlement};
+
+use crate::life;
+use crate::postgres::read::job_columns;
+use crate::postgres::text::storable;
+use crate::postgres::writer::{Answer, Group, Lane, Op, Subject, TOGETHER_MAX, Transaction};
+use crate::rows::{self, JobRow, unreadable};
+
+/// One step of one job, from a state under a fence to the next state.
+pub(super) struct Advance {
+    id: MailJobId,
+    fence: i64,
+    from: JobState,
+    to: JobState,
+    reason: Option<String>,
+    results: Option<String>,
+    due_at: Timestamp,
+    counted: bool,
+    rescued: bool,
+    settings_generation: Option<i64>,
+    now: Timestamp,
+    attempt: Option<Attempt>,
+}
+
+impl Advance {
+    /// The step that the holder of a lease decided.
+    pub(super) fn settlement(lease: &Lease, settlement: Settlement) -> Self {
+        let decision = settlement.decision;
+        Self {
+            id: lease.job,
+            fence: lease.fence,
+            from: JobState::Sending,
+            to: decision.state,
+            reason: decision.reason.as_ref().map(rows::reason_to),
+            results: rows::results_to(&decision.recipients),
+            due_at: decision.due_at,
+            counted: decision.counted,
+            rescued: false,
+            settings_generation: settlement.settings_generation,
+            now: settlement.now,
+            attempt: Some(settlement.attempt),
+        }
+    }
+
+    /// The step from a job as it was read in this transaction to the job as it shall be.
+    pub(super) fn step(before: &Job, fence: i64, after: &Job) -> Self {
+        Self {
+            id: before.id,
+            fence,
+            from: before.state,
+            to: after.state,
+            reason: after.reason.as_ref().map(rows::reason_to),
+            results: rows::results_to(&after.recipients),
+            due_at: after.due_at,
+            counted: before.attempts < after.attempts,
+            rescued: false,
+            settings_generation: None,
+            now: after.updated_at,
+            attempt: None,
+        }
+    }
+
+    /// The same step as a rescue.
+    pub(super) fn rescue(self, attempt: Attempt) -> Self {
+        Self { rescued: true, attempt: Some(attempt), ..self }
+    }
+}
+
+impl Op for Advance {
+    type Out = Job;
+    type Refusal = LeaseError;
+
+    const TOGETHER_MAX: usize = TOGETHER_MAX;
+
+    fn lane(group: &mut Group) -> &mut Lane<Self> {
+        &mut group.settlements
+    }
+
+    fn subjects(&self) -> Vec<Subject> {
+        vec![Subject::Job(self.id)]
+    }
+
+    async fn run(tx: &mut Transaction<'_>, ops: &[&Self]) -> sqlx::Result<Vec<Answer<Self>>> {
+        let mut jobs = advance(tx, ops).await?;
+        let answers = ops.iter().map(|op| jobs.remove(&op.id).ok_or(LeaseError::Lost(op.id)));
+        Ok(answers.collect())
+    }
+}
+
+/// Takes the steps whose job still stands where they start, and gives the jobs that took one.
+pub(super) async fn advance(
+    tx: &mut Transaction<'_>,
+    steps: &[&Advance],
+) -> sqlx::Result<HashMap<MailJobId, Job>> {
+    let mut jobs = HashMap::with_capacity(steps.len());
+    for some in steps.chunks(TOGETHER_MAX) {
+        for row in update(tx, some).await? {
+            tx.pending.row(&row);
+            let job = Job::try_from(row).map_err(unreadable)?;
+            jobs.insert(job.id, job);
+        }
+    }
+    let taken: Vec<_> = steps.iter().copied().filter(|step| jobs.contains_key(&step.id)).collect();
+    for some in taken.chunks(TOGETHER_MAX) {
+        record_attempts(tx, some).await?;
+    }
+    let done_with = taken.iter().filter(|step| !life::keeps_mail(step.to));
+    let done_with: Vec<_> = done_with.map(|step| rows::id_to(step.id)).collect();
+    if !done_with.is_empty() {
+        let sql = "WITH attachments AS (DELETE FROM mail_attachments WHERE job = ANY($1)) \
+                   DELETE FROM mail_bodies WHERE job = ANY($1)";
+        sqlx::query(sql).bind(done_with).execute(&mut *tx.connection).await?;
+    }
+    Ok(jobs)
+}
+
+/// The fence is checked in the statement that writes: no other write can come between.
+async fn update(tx: &mut Transaction<'_>, steps: &[&Advance]) -> sqlx::Result<Vec<JobRow>> {
+    let sql = concat!(
+        "UPDATE mail_jobs SET state = to_state, reason = to_reason, results = to_results, \
+         attempts = attempts + to_counted, updated_at_us = to_now_us, due_at_us = to_due_at_us, \
+         rescues = rescues + to_rescued, \
+         settings_generation = COALESCE(to_settings_generation, settings_generation), \
+         lease_holder = NULL, lease_until_us = NULL \
+         FROM UNNEST($1::BYTEA[], $2::BIGINT[], $3::TEXT[], $4::TEXT[], $5::TEXT[], $6::TEXT[], \
+         $7::BIGINT[], $8::BIGINT[], $9::BIGINT[], $10::BIGINT[], $11::BIGINT[]) \
+         AS step (job, step_fence, was, to_state, to_reason, to_results, to_due_at_us, to_counted, \
+         to_rescued, to_settings_generation, to_now_us) \
+         WHERE id = job AND fence = step_fence AND state = was RETURNING ",
+        job_columns!()
+    );
+    sqlx::query_as(sql)
+        .bind(steps.iter().map(|step| rows::id_to(step.id)).collect::<Vec<_>>())
+        .bind(steps.iter().map(|step| step.fence).collect::<Vec<_>>())
+        .bind(steps.iter().map(|step| step.from.name()).collect::<Vec<_>>())
+        .bind(steps.iter().map(|step| step.to.name()).collect::<Vec<_>>())
+        .bind(steps.iter().map(|step| step.reason.as_deref()).collect::<Vec<_>>())
+        .bind(steps.iter().map(|step| step.results.as_deref()).collect::<Vec<_>>())
+        .bind(steps.iter().map(|step| step.due_at.as_microsecond()).collect::<Vec<_>>())
+        .bind(steps.iter().map(|step| i64::from(step.counted)).collect::<Vec<_>>())
+        .bind(steps.iter().map(|step| i64::from(step.rescued)).collect::<Vec<_>>())
+        .bind(steps.iter().map(|step| step.settings_generation).collect::<Vec<_>>())
+        .bind(steps.iter().map(|step| step.now.as_microsecond()).collect::<Vec<_>>())
+        .fetch_all(&mut *tx.connection)
+        .await
+}
+
+async fn record_attempts(tx: &mut Transaction<'_>, steps: &[&Advance]) -> sqlx::Result<()> {
+    let attempts: Vec<_> =
+        steps.iter().filter_map(|step| step.attempt.as_ref().map(|one| (step.id, one))).collect();
+    if attempts.is_empty() {
+        return Ok(());
+    }
+    let sql = "INSERT INTO mail_attempts (job, started_at_us, ended_at_us, outcome, detail, counted) \
+               SELECT * FROM UNNEST($1::BYTEA[], $2::BIGINT[], $3::BIGINT[], $4::TEXT[], $5::TEXT[], \
+               $6::BOOLEAN[])";
+    sqlx::query(sql)
+        .bind(attempts.iter().map(|(id, _)| rows::id_to(*id)).collect::<Vec<_>>())
+        .bind(attempts.iter().map(|(_, one)| one.started_at.as_microsecond()).collect::<Vec<_>>())
+        .bind(attempts.iter().map(|(_, one)| one.ended_at.as_microsecond()).collect::<Vec<_>>())
+        .bind(attempts.iter().map(|(_, one)| storable(&one.outcome)).collect::<Vec<_>>())
+        .bind(attempts.iter().map(|(_, one)| storable(&one.detail)).collect::<Vec<_>>())
+        .bind(attempts.iter().map(|(_, one)| one.counted).collect::<Vec<_>>())
+        .execute(&mut *tx.connection)
+        .await
+        .map(drop)
+}

@@ -1,0 +1,96 @@
+//! Claims.
+
+use jiff::Timestamp;
+use nuncio_core::class::MailClass;
+use nuncio_core::job::Job;
+use nuncio_core::ports::job_store::{Claim, Lease, StoreError};
+use sqlx::FromRow;
+
+use crate::postgres::read::{job_columns, waiting};
+use crate::postgres::writer::{Answer, Group, Lane, Op, Transaction};
+use crate::rows::{JobRow, readable};
+
+#[derive(FromRow)]
+struct LeasedRow {
+    #[sqlx(flatten)]
+    job: JobRow,
+    fence: i64,
+}
+
+impl Op for Claim {
+    type Out = Vec<(Lease, Job)>;
+    type Refusal = StoreError;
+
+    const TOGETHER_MAX: usize = 1;
+
+    fn lane(group: &mut Group) -> &mut Lane<Self> {
+        &mut group.claims
+    }
+
+    async fn run(tx: &mut Transaction<'_>, ops: &[&Self]) -> sqlx::Result<Vec<Answer<Self>>> {
+        let mut answers = Vec::with_capacity(ops.len());
+        for claim in ops {
+            answers.push(Ok(run_claim(tx, claim).await?));
+        }
+        Ok(answers)
+    }
+}
+
+/// Class by class, so that only what is due is looked at.
+async fn run_claim(tx: &mut Transaction<'_>, claim: &Claim) -> sqlx::Result<Vec<(Lease, Job)>> {
+    let limit = usize::try_from(claim.limit).expect("a usize has at least 32 bits");
+    let mut leased = Vec::new();
+    for class in due_classes(tx, claim.now).await? {
+        let left = i64::try_from(limit - leased.len()).expect("the limit is a u32");
+        if left == 0 {
+            break;
+        }
+        leased.extend(lease(tx, claim, &class, left).await?);
+    }
+    let jobs = leased.into_iter().filter_map(|LeasedRow { job, fence }| {
+        let id = job.id.clone();
+        let job = readable(&id, Job::try_from(job))?;
+        Some((Lease { job: job.id, fence }, job))
+    });
+    Ok(jobs.collect())
+}
+
+/// The classes in which jobs may be claimed, the most urgent first.
+async fn due_classes(tx: &mut Transaction<'_>, now: Timestamp) -> sqlx::Result<Vec<String>> {
+    let sql = concat!(
+        "SELECT name FROM UNNEST($1::TEXT[]) WITH ORDINALITY AS classes (name, place) \
+         WHERE EXISTS (SELECT 1 FROM mail_jobs WHERE ",
+        waiting!(),
+        " AND class = name AND due_at_us <= $2 AND expires_at_us > $2) ORDER BY place"
+    );
+    let names: Vec<_> = MailClass::ALL.into_iter().map(MailClass::name).collect();
+    let due = sqlx::query_scalar(sql).bind(names).bind(now.as_microsecond());
+    due.fetch_all(&mut *tx.connection).await
+}
+
+/// Jobs that another node is claiming at the same time are skipped, not waited for.
+async fn lease(
+    tx: &mut Transaction<'_>,
+    claim: &Claim,
+    class: &str,
+    limit: i64,
+) -> sqlx::Result<Vec<LeasedRow>> {
+    let sql = concat!(
+        "WITH found AS MATERIALIZED (SELECT id AS job FROM mail_jobs WHERE ",
+        waiting!(),
+        " AND class = $1 AND due_at_us <= $2 AND expires_at_us > $2 \
+         ORDER BY due_at_us, id LIMIT $3 FOR UPDATE SKIP LOCKED) \
+         UPDATE mail_jobs SET state = 'SENDING', fence = fence + 1, body_entered = FALSE, \
+         lease_holder = $4, lease_until_us = $5, updated_at_us = $2 \
+         FROM found WHERE id = found.job RETURNING fence, ",
+        job_columns!()
+    );
+    let lease = sqlx::query_as(sql).bind(class).bind(claim.now.as_microsecond()).bind(limit);
+    let lease = lease.bind(&claim.holder.0).bind(claim.until.as_microsecond());
+    let mut leased: Vec<LeasedRow> = lease.fetch_all(&mut *tx.connection).await?;
+    leased.sort_by(|a, b| (a.job.due_at_us, &a.job.id).cmp(&(b.job.due_at_us, &b.job.id)));
+    for row in &leased {
+        tx.pending.row(&row.job);
+    }
+    Ok(leased)
+}

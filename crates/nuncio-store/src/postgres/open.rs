@@ -1,0 +1,154 @@
+//! Opening the database: it answers, it may be written, its schema is known.
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use sqlx::migrate::{MigrateError, Migrator};
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use sqlx::{ConnectOptions, Error, PgConnection, PgPool};
+use tokio::sync::Mutex;
+use tokio::time::timeout;
+
+use crate::postgres::PostgresJobStore;
+use crate::postgres::signals::{self, Signals};
+use crate::postgres::url::PostgresUrl;
+use crate::postgres::writer::{Writer, sqlstate};
+
+/// The schema, embedded. Migrations only go forward.
+static MIGRATIONS: Migrator = sqlx::migrate!("migrations/postgres");
+
+/// Connections for reads; one of them listens all the time.
+const READERS_MAX: u32 = 5;
+/// How long a read waits for a connection.
+const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long a new connection may take.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// How many prepared statements a connection keeps: there are some forty.
+const STATEMENTS_KEPT: usize = 100;
+const APPLICATION_NAME: &str = "nuncio";
+
+/// For each connection: a commit that was answered is on disk, whatever the database's default; and a node
+/// that vanished within a transaction holds its locks no longer than this.
+const SESSION: &str = "SELECT set_config('idle_in_transaction_session_timeout', '30s', FALSE), \
+     CASE WHEN current_setting('synchronous_commit') = 'off' \
+     THEN set_config('synchronous_commit', 'on', FALSE) END";
+
+/// Why a store was not opened. No message shows the password.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    #[error("`{url}` does not answer; check host, port, firewall and whether PostgreSQL runs")]
+    Unreachable { url: PostgresUrl, source: Box<dyn std::error::Error + Send + Sync> },
+    #[error(
+        "`{url}` does not let nuncio in; check user, password and database, and that the user may create \
+         tables there"
+    )]
+    Refused { url: PostgresUrl, source: Box<dyn std::error::Error + Send + Sync> },
+    #[error("`{url}` cannot be written: it is a standby; name the primary")]
+    ReadOnly { url: PostgresUrl },
+    #[error(
+        "`{url}` is reached without TLS or with a certificate that is not trusted; see `sslmode`"
+    )]
+    Tls { url: PostgresUrl, source: Box<dyn std::error::Error + Send + Sync> },
+    #[error(
+        "`{url}` was written by a newer nuncio: this one does not know its schema {version}; run the newer \
+         nuncio, or restore a backup made before the upgrade"
+    )]
+    Newer { url: PostgresUrl, version: i64 },
+    #[error("`{url}` could not be opened")]
+    Unusable { url: PostgresUrl, source: Box<dyn std::error::Error + Send + Sync> },
+}
+
+pub(super) async fn open(url: &PostgresUrl) -> Result<PostgresJobStore, OpenError> {
+    let at = |error| classify(url, error);
+    let options = options(url);
+    let mut connection = connect(&options).await.map_err(at)?;
+    check(&mut connection, url).await?;
+    migrate(&mut connection, url).await?;
+    drop(connection);
+    let readers: PgPool = PgPoolOptions::new()
+        .max_connections(READERS_MAX)
+        .acquire_timeout(ACQUIRE_TIMEOUT)
+        .after_connect(|connection, _pool| {
+            Box::pin(async move { sqlx::query(SESSION).execute(connection).await.map(drop) })
+        })
+        .connect_lazy_with(options.clone());
+    let seen = signals::wakes(&readers).await.map_err(at)?;
+    let signals = Arc::new(Signals::new(seen));
+    let listening = Mutex::new(signals::start(&readers, &signals));
+    let writer = Writer::start(&options, &signals);
+    Ok(PostgresJobStore { writer, readers, signals, listening })
+}
+
+/// A connection with the settings of a session.
+pub(super) async fn connect(options: &PgConnectOptions) -> sqlx::Result<PgConnection> {
+    let connect = async {
+        let mut connection = options.connect().await?;
+        sqlx::query(SESSION).execute(&mut connection).await?;
+        Ok(connection)
+    };
+    timeout(CONNECT_TIMEOUT, connect).await.map_err(|_elapsed| timed_out())?
+}
+
+pub(super) fn timed_out() -> Error {
+    Error::Io(io::Error::new(io::ErrorKind::TimedOut, "the database does not answer"))
+}
+
+fn options(url: &PostgresUrl) -> PgConnectOptions {
+    let options = url.options();
+    let options = match options.get_application_name() {
+        Some(_named) => options,
+        None => options.application_name(APPLICATION_NAME),
+    };
+    options
+        .statement_cache_capacity(STATEMENTS_KEPT)
+        // What was slow is no news of ours, and statements carry guests' data.
+        .disable_statement_logging()
+}
+
+async fn check(connection: &mut PgConnection, url: &PostgresUrl) -> Result<(), OpenError> {
+    let (standby, fsync): (bool, String) =
+        sqlx::query_as("SELECT pg_is_in_recovery(), current_setting('fsync')")
+            .fetch_one(connection)
+            .await
+            .map_err(|error| classify(url, error))?;
+    if standby {
+        return Err(OpenError::ReadOnly { url: url.clone() });
+    }
+    if fsync != "on" {
+        tracing::warn!(%url, "this database may lose accepted jobs when its machine fails: `fsync` is off");
+    }
+    Ok(())
+}
+
+/// Nodes that start together wait for each other here.
+async fn migrate(connection: &mut PgConnection, url: &PostgresUrl) -> Result<(), OpenError> {
+    match MIGRATIONS.run_direct(None, connection, false).await {
+        Ok(()) => Ok(()),
+        Err(MigrateError::VersionMissing(version)) => {
+            Err(OpenError::Newer { url: url.clone(), version })
+        }
+        Err(MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _)) => {
+            Err(classify(url, error))
+        }
+        Err(error) => Err(OpenError::Unusable { url: url.clone(), source: Box::new(error) }),
+    }
+}
+
+fn classify(url: &PostgresUrl, error: Error) -> OpenError {
+    let url = url.clone();
+    // <https://www.postgresql.org/docs/current/errcodes-appendix.html>
+    let state = sqlstate(&error).unwrap_or_default();
+    let unreachable =
+        matches!(error, Error::Io(_) | Error::PoolTimedOut) || state.starts_with("57P");
+    let refused = state.starts_with("28") || ["3D000", "42501"].contains(&state.as_str());
+    let tls = matches!(error, Error::Tls(_));
+    let source = Box::new(error);
+    match () {
+        () if unreachable => OpenError::Unreachable { url, source },
+        () if refused => OpenError::Refused { url, source },
+        () if tls => OpenError::Tls { url, source },
+        () if state == "25006" => OpenError::ReadOnly { url },
+        () => OpenError::Unusable { url, source },
+    }
+}

@@ -1,0 +1,264 @@
+//! What is read from the store.
+
+use std::collections::HashMap;
+
+use jiff::Timestamp;
+use nuncio_core::class::MailClass;
+use nuncio_core::job::{Attempt, Job, JobState, MailJobId};
+use nuncio_core::mail::{Attachment, Mail};
+use nuncio_core::ports::job_store::{Backlog, Change, ChangeSeq, JobPage, JobQuery, Lease};
+use sqlx::{FromRow, PgConnection, PgPool, Postgres, QueryBuilder};
+
+use crate::rows::{self, AttemptRow, JobRow, readable, unreadable};
+
+/// The columns of a [`JobRow`].
+macro_rules! job_columns {
+    () => {
+        "id, class, state, reason, recipients, results, attempts, created_at_us, updated_at_us, \
+         due_at_us, expires_at_us, message_id, labels, subject, template, settings_generation, \
+         trace_parent"
+    };
+}
+pub(super) use job_columns;
+
+/// The condition of the indexes over waiting jobs.
+macro_rules! waiting {
+    () => {
+        "state IN ('QUEUED', 'DEFERRED', 'HELD')"
+    };
+}
+pub(super) use waiting;
+
+/// The condition of the index over ended jobs.
+macro_rules! ended {
+    () => {
+        "state IN ('SENT', 'FAILED', 'EXPIRED', 'CANCELLED', 'UNKNOWN')"
+    };
+}
+pub(super) use ended;
+
+#[derive(FromRow)]
+struct ChangeRow {
+    seq: i64,
+    #[sqlx(flatten)]
+    job: JobRow,
+}
+
+#[derive(FromRow)]
+struct AttachmentRow {
+    job: Vec<u8>,
+    file_name: String,
+    content_type: String,
+    content: Vec<u8>,
+}
+
+pub(super) async fn job(readers: &PgPool, id: MailJobId) -> sqlx::Result<Option<Job>> {
+    let sql = concat!("SELECT ", job_columns!(), " FROM mail_jobs WHERE id = $1");
+    let row: Option<JobRow> =
+        sqlx::query_as(sql).bind(rows::id_to(id)).fetch_optional(readers).await?;
+    row.map(Job::try_from).transpose().map_err(unreadable)
+}
+
+/// The jobs with these ids.
+pub(super) async fn jobs(
+    connection: &mut PgConnection,
+    ids: &[MailJobId],
+) -> sqlx::Result<HashMap<MailJobId, Job>> {
+    let mut jobs = HashMap::with_capacity(ids.len());
+    if ids.is_empty() {
+        return Ok(jobs);
+    }
+    let sql = concat!("SELECT ", job_columns!(), " FROM mail_jobs WHERE id = ANY($1)");
+    let ids: Vec<_> = ids.iter().map(|id| rows::id_to(*id)).collect();
+    let found: Vec<JobRow> = sqlx::query_as(sql).bind(ids).fetch_all(connection).await?;
+    for row in found {
+        let job = Job::try_from(row).map_err(unreadable)?;
+        jobs.insert(job.id, job);
+    }
+    Ok(jobs)
+}
+
+pub(super) async fn attempts(
+    readers: &PgPool,
+    id: MailJobId,
+    limit: u32,
+) -> sqlx::Result<Vec<Attempt>> {
+    let sql = "SELECT started_at_us, ended_at_us, outcome, detail, counted FROM mail_attempts \
+               WHERE job = $1 ORDER BY seq DESC LIMIT $2";
+    let last = sqlx::query_as(sql).bind(rows::id_to(id)).bind(i64::from(limit));
+    let last: Vec<AttemptRow> = last.fetch_all(readers).await?;
+    last.into_iter().rev().map(|row| Attempt::try_from(row).map_err(unreadable)).collect()
+}
+
+pub(super) async fn recent_attempts(readers: &PgPool, limit: u32) -> sqlx::Result<Vec<Timestamp>> {
+    // Rows are added as attempts end, but for those that end at almost the same time.
+    let sql = "SELECT ended_at_us FROM mail_attempts ORDER BY seq DESC LIMIT $1";
+    let ended_us = sqlx::query_scalar(sql).bind(i64::from(limit));
+    let mut ended_us: Vec<i64> = ended_us.fetch_all(readers).await?;
+    ended_us.sort_unstable_by(|a, b| b.cmp(a));
+    let ended_at = |us| rows::time_from("ended_at_us", us).map_err(unreadable);
+    ended_us.into_iter().map(ended_at).collect()
+}
+
+pub(super) async fn list(readers: &PgPool, query: &JobQuery) -> sqlx::Result<JobPage> {
+    let stop = stop_of(readers, query).await?;
+    let sql = concat!("SELECT ", job_columns!(), " FROM mail_jobs WHERE TRUE");
+    let mut sql = QueryBuilder::<Postgres>::new(sql);
+    push_range(&mut sql, query);
+    if let Some(stop) = stop {
+        sql.push(" AND id >= ").push_bind(rows::id_to(stop));
+    }
+    push_filter(&mut sql, query);
+    // One more than the page tells whether there is another page.
+    sql.push(" ORDER BY id DESC LIMIT ").push_bind(i64::from(query.limit) + 1);
+    let mut found: Vec<JobRow> = sql.build_query_as().fetch_all(readers).await?;
+    let limit = usize::try_from(query.limit).expect("a usize has at least 32 bits");
+    let more = limit < found.len();
+    found.truncate(limit);
+    let last = found.last().filter(|_| more).map(|row| rows::id_from(&row.id));
+    let next = last.transpose().map_err(unreadable)?.or(stop);
+    let jobs = found.into_iter().filter_map(|row| {
+        let id = row.id.clone();
+        readable(&id, Job::try_from(row))
+    });
+    Ok(JobPage { jobs: jobs.filter(|job| query.fits(job)).collect(), next })
+}
+
+/// The last job that a query may look at, if there are more: found in the index of ids alone.
+async fn stop_of(readers: &PgPool, query: &JobQuery) -> sqlx::Result<Option<MailJobId>> {
+    let Some(most) = query.examine_max.filter(|_| query.has_filter()) else { return Ok(None) };
+    let mut sql = QueryBuilder::<Postgres>::new("SELECT id FROM mail_jobs WHERE TRUE");
+    push_range(&mut sql, query);
+    sql.push(" ORDER BY id DESC LIMIT 2 OFFSET ").push_bind(i64::from(most.max(1)) - 1);
+    let last_and_next: Vec<Vec<u8>> = sql.build_query_scalar().fetch_all(readers).await?;
+    match last_and_next.as_slice() {
+        [last, _next] => rows::id_from(last).map(Some).map_err(unreadable),
+        _ => Ok(None),
+    }
+}
+
+fn push_range(sql: &mut QueryBuilder<Postgres>, query: &JobQuery) {
+    if let Some(before) = query.before {
+        sql.push(" AND id < ").push_bind(rows::id_to(before));
+    }
+    if let Some(from) = query.from {
+        sql.push(" AND id >= ").push_bind(rows::id_to(from));
+    }
+}
+
+/// Recipients and labels are looked for in their JSON as it is written: no other text has its quotes.
+fn push_filter(sql: &mut QueryBuilder<Postgres>, query: &JobQuery) {
+    if !query.states.is_empty() {
+        let names: Vec<_> = query.states.iter().map(|state| state.name()).collect();
+        sql.push(" AND state = ANY(").push_bind(names).push(")");
+    }
+    if !query.classes.is_empty() {
+        let names: Vec<_> = query.classes.iter().map(|class| class.name()).collect();
+        sql.push(" AND class = ANY(").push_bind(names).push(")");
+    }
+    if let Some(address) = &query.recipient {
+        let needle = rows::recipient_needle(address);
+        sql.push(" AND STRPOS(recipients, ").push_bind(needle).push(") > 0");
+    }
+    for (key, value) in &query.labels {
+        let needle = rows::label_needle(key, value);
+        sql.push(" AND STRPOS(labels, ").push_bind(needle).push(") > 0");
+    }
+}
+
+/// The mails of leased jobs, but for those that have ended meanwhile or cannot be read.
+pub(super) async fn mails(
+    readers: &PgPool,
+    leased: &[(Lease, Job)],
+) -> sqlx::Result<HashMap<MailJobId, Mail>> {
+    let ids: Vec<_> = leased.iter().map(|(lease, _)| rows::id_to(lease.job)).collect();
+    if ids.is_empty() {
+        return Ok(HashMap::new());
+    }
+    let mut connection = readers.acquire().await?;
+    // The attachments first: they go together with the mail, so all of a mail that is still there were seen.
+    let sql = "SELECT job, file_name, content_type, content FROM mail_attachments \
+               WHERE job = ANY($1) ORDER BY job, place";
+    let files: Vec<AttachmentRow> =
+        sqlx::query_as(sql).bind(&ids).fetch_all(&mut *connection).await?;
+    let sql = "SELECT job, mail FROM mail_bodies WHERE job = ANY($1)";
+    let bodies: Vec<(Vec<u8>, String)> =
+        sqlx::query_as(sql).bind(&ids).fetch_all(&mut *connection).await?;
+    let mut files_of: HashMap<Vec<u8>, Vec<Attachment>> = HashMap::new();
+    for AttachmentRow { job, file_name, content_type, content } in files {
+        let file = Attachment { file_name, content_type, content };
+        files_of.entry(job).or_default().push(file);
+    }
+    let mut mails = HashMap::with_capacity(ids.len());
+    for (job, mail) in bodies {
+        let files = files_of.remove(&job).unwrap_or_default();
+        if let Some(mail) = readable(&job, rows::mail_from(&mail, files)) {
+            mails.insert(rows::id_from(&job).map_err(unreadable)?, mail);
+        }
+    }
+    Ok(mails)
+}
+
+pub(super) async fn next_due(readers: &PgPool) -> sqlx::Result<Option<Timestamp>> {
+    // One look into the index for each class, not one at each job.
+    let sql = concat!(
+        "SELECT MIN((SELECT due_at_us FROM mail_jobs WHERE ",
+        waiting!(),
+        " AND class = name ORDER BY due_at_us LIMIT 1)) FROM UNNEST($1::TEXT[]) AS classes (name)"
+    );
+    let names: Vec<_> = MailClass::ALL.into_iter().map(MailClass::name).collect();
+    let due_at_us: Option<i64> = sqlx::query_scalar(sql).bind(names).fetch_one(readers).await?;
+    let due_at = due_at_us.map(|us| rows::time_from("due_at_us", us));
+    due_at.transpose().map_err(unreadable)
+}
+
+pub(super) async fn changes(
+    readers: &PgPool,
+    after: ChangeSeq,
+    id: Option<MailJobId>,
+    limit: u32,
+) -> sqlx::Result<Vec<Change>> {
+    let mut sql = QueryBuilder::<Postgres>::new(
+        "SELECT c.seq, j.id, j.class, c.state, c.reason, j.recipients, c.results, c.attempts, \
+         j.created_at_us, c.updated_at_us, c.due_at_us, j.expires_at_us, j.message_id, j.labels, \
+         j.subject, j.template, c.settings_generation, j.trace_parent \
+         FROM mail_job_changes c JOIN mail_jobs j ON j.id = c.job WHERE c.seq > ",
+    );
+    sql.push_bind(after.0);
+    if let Some(id) = id {
+        sql.push(" AND c.job = ").push_bind(rows::id_to(id));
+    }
+    sql.push(" ORDER BY c.seq LIMIT ").push_bind(i64::from(limit));
+    let found: Vec<ChangeRow> = sql.build_query_as().fetch_all(readers).await?;
+    let changes = found.into_iter().filter_map(|ChangeRow { seq, job }| {
+        let id = job.id.clone();
+        let job = readable(&id, Job::try_from(job))?;
+        Some(Change { seq: ChangeSeq(seq), job })
+    });
+    Ok(changes.collect())
+}
+
+pub(super) async fn last_change(readers: &PgPool) -> sqlx::Result<ChangeSeq> {
+    // Not the greatest one that is there: it may have been pruned.
+    let sql = "SELECT last_seq FROM mail_job_counter";
+    sqlx::query_scalar(sql).fetch_one(readers).await.map(ChangeSeq)
+}
+
+pub(super) async fn backlog(readers: &PgPool) -> sqlx::Result<Backlog> {
+    let sql = concat!(
+        "SELECT state, COUNT(*) FROM mail_jobs WHERE ",
+        waiting!(),
+        " GROUP BY state UNION ALL SELECT 'SENDING', COUNT(*) FROM mail_jobs WHERE state = 'SENDING'"
+    );
+    let counts: Vec<(String, i64)> = sqlx::query_as(sql).fetch_all(readers).await?;
+    let counts: HashMap<_, _> = counts.into_iter().collect();
+    let count = |state: JobState| {
+        counts.get(state.name()).map_or(0, |count| u64::try_from(*count).unwrap_or_default())
+    };
+    Ok(Backlog {
+        queued: count(JobState::Queued),
+        sending: count(JobState::Sending),
+        deferred: count(JobState::Deferred),
+        held: count(JobState::Held),
+    })
+}

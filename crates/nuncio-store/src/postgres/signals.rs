@@ -1,0 +1,129 @@
+//! Who waits for changes is woken: by commits of this node at once, by those of other nodes soon.
+//!
+//! A node tells the others with a `NOTIFY`, outside of the transaction (a commit that notifies takes a lock
+//! of the whole server) and only so often. What is true is asked from the counter of commits, also without
+//! being told: then a lost notification costs a second, not a change.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
+
+use sqlx::PgPool;
+use sqlx::postgres::PgListener;
+use tokio::sync::{Notify, watch};
+use tokio::task::JoinSet;
+use tokio::time::{MissedTickBehavior, interval, sleep};
+
+/// One channel for all stores of a database.
+const CHANNEL: &str = "nuncio_mail_jobs";
+/// How often the counter is read if nobody tells.
+const POLL_EVERY: Duration = Duration::from_secs(1);
+/// The shortest time between two notifications of one node.
+const NOTIFY_EVERY: Duration = Duration::from_millis(50);
+/// How long a lost listener waits before it connects again.
+const RECONNECT_AFTER: Duration = Duration::from_secs(1);
+
+/// What the writers tell, and what the watchers wait for.
+pub(super) struct Signals {
+    changed: watch::Sender<()>,
+    /// The count of commits up to which the watchers were woken.
+    seen: AtomicI64,
+    committed: Notify,
+    heard: Notify,
+}
+
+impl Signals {
+    pub(super) fn new(seen: i64) -> Self {
+        Self {
+            changed: watch::Sender::new(()),
+            seen: AtomicI64::new(seen),
+            committed: Notify::new(),
+            heard: Notify::new(),
+        }
+    }
+
+    pub(super) fn subscribe(&self) -> watch::Receiver<()> {
+        self.changed.subscribe()
+    }
+
+    /// A writer of this node has committed: the counter stands at `wakes`, so all before are committed too.
+    pub(super) fn committed(&self, wakes: i64) {
+        self.wake(wakes);
+        self.committed.notify_one();
+    }
+
+    fn wake(&self, wakes: i64) {
+        if self.seen.fetch_max(wakes, Ordering::AcqRel) < wakes {
+            self.changed.send_replace(());
+        }
+    }
+}
+
+/// Tells and hears until the set is dropped.
+pub(super) fn start(pool: &PgPool, signals: &Arc<Signals>) -> JoinSet<()> {
+    let mut tasks = JoinSet::new();
+    tasks.spawn(tell(pool.clone(), signals.clone()));
+    tasks.spawn(look(pool.clone(), signals.clone()));
+    tasks.spawn(listen(pool.clone(), signals.clone()));
+    tasks
+}
+
+pub(super) async fn wakes(pool: &PgPool) -> sqlx::Result<i64> {
+    sqlx::query_scalar("SELECT wakes FROM mail_job_counter").fetch_one(pool).await
+}
+
+async fn tell(pool: PgPool, signals: Arc<Signals>) {
+    loop {
+        signals.committed.notified().await;
+        let told = sqlx::query("SELECT pg_notify($1, '')").bind(CHANNEL).execute(&pool).await;
+        if let Err(error) = told {
+            tracing::debug!(%error, "other nodes could not be told of a commit");
+        }
+        sleep(NOTIFY_EVERY).await;
+    }
+}
+
+async fn look(pool: PgPool, signals: Arc<Signals>) {
+    let mut every = interval(POLL_EVERY);
+    every.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut reachable = true;
+    loop {
+        tokio::select! {
+            _ = every.tick() => {}
+            () = signals.heard.notified() => {}
+        }
+        match wakes(&pool).await {
+            Ok(wakes) => {
+                signals.wake(wakes);
+                if !reachable {
+                    tracing::info!("the database of the job store is there again");
+                }
+                reachable = true;
+            }
+            Err(error) => {
+                if reachable {
+                    tracing::warn!(%error, "the database of the job store cannot be reached");
+                }
+                reachable = false;
+            }
+        }
+    }
+}
+
+async fn listen(pool: PgPool, signals: Arc<Signals>) {
+    loop {
+        if let Err(error) = listen_once(&pool, &signals).await {
+            tracing::debug!(%error, "notifications of other nodes are not heard");
+        }
+        sleep(RECONNECT_AFTER).await;
+    }
+}
+
+async fn listen_once(pool: &PgPool, signals: &Signals) -> sqlx::Result<()> {
+    let mut listener = PgListener::connect_with(pool).await?;
+    listener.listen(CHANNEL).await?;
+    loop {
+        listener.recv().await?;
+        signals.heard.notify_one();
+    }
+}
