@@ -87,7 +87,7 @@ impl Output {
         }
     }
 
-    pub(crate) fn format(&self) -> Format {
+    pub fn format(&self) -> Format {
         self.format
     }
 
@@ -116,7 +116,7 @@ impl Output {
     }
 
     /// Something that is no message of the API, for programs.
-    pub(crate) fn value(&mut self, value: &Value) -> io::Result<()> {
+    pub fn value(&mut self, value: &Value) -> io::Result<()> {
         self.print(&format!("{value:#}"))
     }
 
@@ -159,7 +159,7 @@ impl Output {
     }
 
     /// A sign that something goes on, on a terminal only.
-    pub(crate) fn spinner(&mut self) -> ProgressBar {
+    pub fn spinner(&mut self) -> ProgressBar {
         let spinner = ProgressBar::with_draw_target(None, self.draw_target());
         let style = ProgressStyle::with_template("{spinner} {msg}");
         spinner.set_style(style.expect("the template is right"));

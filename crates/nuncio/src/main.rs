@@ -1,4 +1,4 @@
-//! The program `nuncio`: a node, its client, a demonstration and a provider simulator.
+//! The program `nuncio`: a node, its client, a demonstration, a load generator and a provider simulator.
 
 use std::process::ExitCode;
 
@@ -10,6 +10,7 @@ use nuncio_cli::globals::Globals;
 use nuncio_cli::output::Output;
 use nuncio_server::config::args::ServeArgs;
 
+mod bench;
 mod demo;
 mod sim;
 
@@ -32,6 +33,8 @@ enum Command {
     Demo(demo::DemoArgs),
     /// Run the provider simulator: a token endpoint and a submission server with limits and faults
     Sim(sim::SimArgs),
+    /// Load a node and tell how fast it accepts and sends; by default an own node with a simulated provider
+    Bench(Box<bench::BenchArgs>),
     #[command(flatten)]
     Client(ClientCommand),
 }
@@ -45,6 +48,9 @@ fn main() -> ExitCode {
         Command::Serve(args) => runtime.block_on(nuncio_server::serve::serve(&args)),
         Command::Demo(args) => {
             runtime.block_on(Box::pin(demo::run(args, &cli.globals, &mut out))).into()
+        }
+        Command::Bench(args) => {
+            runtime.block_on(Box::pin(bench::run(&args, &cli.globals, &mut out))).into()
         }
         Command::Sim(args) => runtime.block_on(Box::pin(sim::run(&args, &mut out))).into(),
         Command::Client(command) => {
