@@ -2,8 +2,9 @@
 //!
 //! In reading order: [`failure`], [`output`], [`command`], [`environment`] are the tools; [`manifest`], [`layers`] and
 //! [`tidy`] look at the sources; [`install`] brings what is missing; [`servers`] runs real OAuth and mail servers;
-//! [`testing`], [`ci`] and [`demo`] put them together.
+//! [`testing`], [`ci`], [`demo`] and [`bench`] put them together.
 
+mod bench;
 mod ci;
 mod command;
 mod demo;
@@ -30,6 +31,8 @@ cargo xtask COMMAND
   servers            start the real servers and keep them until Ctrl-C, for work by hand
   servers --check    start them, send mails through them with Python and stop them
   demo [ARGS..]      build the release binary and run `nuncio demo ARGS..`
+  bench [--runs N] [--program FILE]
+                     build the release binary, and measure it beside Postfix; medians of N runs (5)
   layers             check that the crates use each other only downwards
   tidy               check layers, manifests, comments, file lengths and the like";
 
@@ -55,6 +58,7 @@ fn dispatch(args: &[String]) -> Result<()> {
         ("servers", [flag]) if flag == "--check" => servers::check(),
         (servers::KEEPER_COMMAND, args) => servers::keep(args),
         ("demo", args) => demo::run(args),
+        ("bench", args) => bench::run(args),
         ("layers", []) => layers::run(),
         ("tidy", []) => tidy::run(),
         ("help" | "--help" | "-h", _) => {

@@ -10,9 +10,9 @@ mod certificates;
 mod folder;
 mod keeper;
 mod leftovers;
-mod ports;
+pub(crate) mod ports;
 mod postgres;
-mod process;
+pub(crate) mod process;
 mod settings;
 
 use std::io::{BufRead, BufReader};

@@ -14,7 +14,7 @@ const STRIDE: u32 = 37;
 /// Finds `count` free ports of the loopback address.
 ///
 /// Nothing keeps another program from taking one before it is used: who starts a server must be ready to try again.
-pub(super) fn free(count: usize, seed: u32) -> Result<Vec<u16>> {
+pub(crate) fn free(count: usize, seed: u32) -> Result<Vec<u16>> {
     let span = u32::from(END - FIRST);
     let offset = u16::try_from(seed.wrapping_mul(STRIDE) % span).expect("the span of ports fits");
     let mut listeners = Vec::with_capacity(count);

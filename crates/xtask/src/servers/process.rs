@@ -9,14 +9,14 @@ use crate::command::works;
 use crate::failure::{Context, Result};
 
 /// A running server. Its process leads a group of its own.
-pub(super) struct Process {
+pub(crate) struct Process {
     name: &'static str,
     child: Child,
 }
 
 /// How a process is told to end.
 #[derive(Clone, Copy)]
-pub(super) enum Signal {
+pub(crate) enum Signal {
     /// The leader, which ends the others of its group in its own way.
     Terminate,
     /// The whole group, at once.
@@ -25,7 +25,7 @@ pub(super) enum Signal {
 
 impl Process {
     /// Starts `command`; what it prints goes to a file of its name in `logs`.
-    pub(super) fn start(name: &'static str, command: &mut Command, logs: &Path) -> Result<Self> {
+    pub(crate) fn start(name: &'static str, command: &mut Command, logs: &Path) -> Result<Self> {
         let path = logs.join(format!("{name}.out.log"));
         let log = File::create(&path).context(format_args!("cannot create {}", path.display()))?;
         let errors = log.try_clone().context(format_args!("cannot share {}", path.display()))?;
@@ -39,16 +39,16 @@ impl Process {
         Ok(Self { name, child })
     }
 
-    pub(super) fn name(&self) -> &'static str {
+    pub(crate) fn name(&self) -> &'static str {
         self.name
     }
 
     /// How the process ended, if it did.
-    pub(super) fn ended(&mut self) -> Result<Option<ExitStatus>> {
+    pub(crate) fn ended(&mut self) -> Result<Option<ExitStatus>> {
         self.child.try_wait().context(format_args!("cannot look after {}", self.name))
     }
 
-    pub(super) fn signal(&self, signal: Signal) {
+    pub(crate) fn signal(&self, signal: Signal) {
         let pid = self.child.id();
         let line = match signal {
             Signal::Terminate => format!("kill -TERM {pid}"),
