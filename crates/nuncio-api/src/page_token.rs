@@ -1,15 +1,22 @@
 //! The opaque tokens of the API: where the next page begins, and where a watch goes on.
 
+use std::collections::BTreeMap;
+
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use jiff::Timestamp;
+use nuncio_core::address::EmailAddress;
 use nuncio_core::class::MailClass;
-use nuncio_core::job::{JobState, MailJobId};
+use nuncio_core::job::{
+    JobState, LABEL_KEY_CHARS_MAX, LABEL_VALUE_CHARS_MAX, LABELS_MAX, MailJobId,
+};
 use nuncio_core::ports::job_store::{ChangeSeq, JobQuery};
 use nuncio_core::violation::Violations;
 use tonic::{Code, Status};
 use uuid::Uuid;
 
 use crate::convert::enums::known_all;
+use crate::convert::time::timestamp_from;
 use crate::error::{invalid, status};
 use crate::v1;
 
@@ -17,6 +24,9 @@ use crate::v1;
 pub const PAGE_SIZE: u32 = 50;
 /// The most jobs of a page; who asks for more gets so many (AIP-158).
 pub const PAGE_SIZE_MAX: u32 = 1000;
+
+/// The most jobs that one call looks at to find those that fit its filter.
+pub const EXAMINED_MAX: u32 = 10_000;
 
 /// The version of a page token: its first byte.
 const PAGE_VERSION: u8 = b'1';
@@ -69,20 +79,71 @@ pub fn job_query(request: &v1::ListMailJobsRequest) -> Result<JobQuery, ListErro
         known_all::<v1::MailJobState, JobState>(&mut violations, "states", &request.states);
     let classes =
         known_all::<v1::MailClass, MailClass>(&mut violations, "classes", &request.classes);
+    let recipient = recipient_filter(&mut violations, &request.recipient);
+    label_filter(&mut violations, &request.labels);
+    let (since, until) = time_filter(&mut violations, request);
     let mut query = violations
-        .none_or(|| JobQuery { limit, states, classes, ..JobQuery::default() })
+        .none_or(|| JobQuery {
+            before: until.map(MailJobId::first_of),
+            from: since.map(MailJobId::first_of),
+            limit,
+            examine_max: Some(EXAMINED_MAX),
+            states,
+            classes,
+            recipient,
+            labels: request.labels.clone(),
+        })
         .map_err(ListError::Filter)?;
     if !request.page_token.is_empty() {
-        query.before = Some(page_start(&request.page_token, &query)?);
+        let start = page_start(&request.page_token, filter_digest(request))?;
+        // A forged token must not lead out of the time that was asked for.
+        query.before = Some(query.before.map_or(start, |until| until.min(start)));
     }
     Ok(query)
 }
 
-/// The token of the page behind `last`, the last job of this page.
-pub fn next_page_token(query: &JobQuery, last: MailJobId) -> String {
+fn recipient_filter(violations: &mut Violations, address: &str) -> Option<EmailAddress> {
+    if address.is_empty() {
+        return None;
+    }
+    violations.check("recipient", address.parse())
+}
+
+/// What no job can have as a label is no error: nothing is found. Only its size is bounded.
+fn label_filter(violations: &mut Violations, labels: &BTreeMap<String, String>) {
+    if LABELS_MAX < labels.len() {
+        violations.add("labels", format!("{} labels; at most {LABELS_MAX}", labels.len()));
+    }
+    for (key, value) in labels.iter().take(LABELS_MAX) {
+        let key_chars = key.chars().count();
+        if !(1..=LABEL_KEY_CHARS_MAX).contains(&key_chars) {
+            let problem = format!("a key has 1 to {LABEL_KEY_CHARS_MAX} characters");
+            violations.add("labels", problem);
+        }
+        if LABEL_VALUE_CHARS_MAX < value.chars().count() {
+            let problem = format!("a value has at most {LABEL_VALUE_CHARS_MAX} characters");
+            violations.add("labels", problem);
+        }
+    }
+}
+
+fn time_filter(
+    violations: &mut Violations,
+    request: &v1::ListMailJobsRequest,
+) -> (Option<Timestamp>, Option<Timestamp>) {
+    let since = timestamp_from(violations, "since_time", request.since_time);
+    let until = timestamp_from(violations, "until_time", request.until_time);
+    if since.zip(until).is_some_and(|(since, until)| until <= since) {
+        violations.add("until_time", "must be later than `since_time`");
+    }
+    (since, until)
+}
+
+/// The token of the page behind `last`, the last job that this page has looked at.
+pub fn next_page_token(request: &v1::ListMailJobsRequest, last: MailJobId) -> String {
     let mut bytes = vec![PAGE_VERSION];
     bytes.extend_from_slice(last.as_uuid().as_bytes());
-    bytes.extend_from_slice(&filter_digest(query).to_be_bytes());
+    bytes.extend_from_slice(&filter_digest(request).to_be_bytes());
     URL_SAFE_NO_PAD.encode(bytes)
 }
 
@@ -104,7 +165,7 @@ pub fn resume_after(token: &str) -> Result<Option<ChangeSeq>, NotAResumeToken> {
     if seq < 0 { Err(NotAResumeToken) } else { Ok(Some(ChangeSeq(seq))) }
 }
 
-fn page_start(token: &str, query: &JobQuery) -> Result<MailJobId, PageTokenError> {
+fn page_start(token: &str, filter: u64) -> Result<MailJobId, PageTokenError> {
     let bytes = URL_SAFE_NO_PAD.decode(token).map_err(|_| PageTokenError::Malformed)?;
     let Some((&PAGE_VERSION, rest)) = bytes.split_first() else {
         return Err(PageTokenError::Malformed);
@@ -113,7 +174,7 @@ fn page_start(token: &str, query: &JobQuery) -> Result<MailJobId, PageTokenError
         return Err(PageTokenError::Malformed);
     };
     let digest: [u8; 8] = digest.try_into().map_err(|_| PageTokenError::Malformed)?;
-    if u64::from_be_bytes(digest) != filter_digest(query) {
+    if u64::from_be_bytes(digest) != filter {
         return Err(PageTokenError::OtherFilter);
     }
     Ok(MailJobId::from(Uuid::from_bytes(*uuid)))
@@ -122,13 +183,23 @@ fn page_start(token: &str, query: &JobQuery) -> Result<MailJobId, PageTokenError
 /// A digest of the filter, the same on every node and in every version.
 ///
 /// It guards against mistakes, not against forgers, who would only see what they may list anyway; so
-/// FNV-1a is enough. Order and repetition of the values do not matter.
-fn filter_digest(query: &JobQuery) -> u64 {
-    let mut names: Vec<&str> = query.states.iter().map(|state| state.name()).collect();
-    names.extend(query.classes.iter().map(|class| class.name()));
+/// FNV-1a is enough. Order and repetition of states and classes do not matter.
+fn filter_digest(request: &v1::ListMailJobsRequest) -> u64 {
+    let states = request.states().filter_map(Option::<JobState>::from).map(JobState::name);
+    let classes = request.classes().filter_map(Option::<MailClass>::from).map(MailClass::name);
+    let mut names: Vec<&str> = states.chain(classes).collect();
     names.sort_unstable();
     names.dedup();
-    let bytes = names.iter().flat_map(|name| name.bytes().chain([0]));
+    let labels = request.labels.iter();
+    let labels = labels.map(|(key, value)| format!("label {} {key}={value}", key.len()));
+    let recipient = Some(&request.recipient).filter(|address| !address.is_empty());
+    let recipient = recipient.map(|address| format!("recipient={address}"));
+    let times = [("since", request.since_time), ("until", request.until_time)];
+    let times = times.into_iter().filter_map(|(name, time)| {
+        time.map(|time| format!("{name}={}.{}", time.seconds, time.nanos))
+    });
+    let parts = names.into_iter().map(str::to_owned).chain(labels).chain(recipient).chain(times);
+    let bytes = parts.flat_map(|part| part.into_bytes().into_iter().chain([0]));
     bytes.fold(0xcbf2_9ce4_8422_2325, |hash: u64, byte| {
         (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
     })

@@ -212,6 +212,7 @@ fn own_remedy(reason: &str) -> Option<&'static str> {
         }
         "ETAG_MISMATCH" => Some("look at them with `nuncio settings smtp get`, then save again"),
         "MAIL_JOB_NOT_FOUND" => Some("see which there are with `nuncio jobs list`"),
+        "MAIL_JOB_MAY_BE_DUPLICATED" => Some("add `--allow-duplicate` to send it again"),
         "REQUEST_ID_REUSED" => Some("give another `--request-id`, or the same content as before"),
         "INVALID_PAGE_TOKEN" => Some("begin again without `--page-token`"),
         "INVALID_RESUME_TOKEN" => Some("begin again without `--resume-token`"),

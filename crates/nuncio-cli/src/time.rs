@@ -76,6 +76,19 @@ pub(crate) fn parse_moment(text: &str, now: Timestamp) -> Result<prost_types::Ti
     Ok(prost_types::Timestamp { seconds: moment.as_second(), nanos })
 }
 
+/// Reads a moment that has passed: RFC 3339, or `2h` ago.
+pub(crate) fn parse_past(text: &str, now: Timestamp) -> Result<prost_types::Timestamp, String> {
+    let moment: Option<Timestamp> = match parse_duration(text) {
+        Ok(ago) => now.checked_sub(ago).ok(),
+        Err(_) => text.parse().ok(),
+    };
+    let moment = moment.ok_or_else(|| {
+        format!("`{text}` is no moment; give one such as `2027-03-15T08:00:00Z`, or `2h` ago")
+    })?;
+    let nanos = moment.subsec_nanosecond().max(0);
+    Ok(prost_types::Timestamp { seconds: moment.as_second(), nanos })
+}
+
 fn wrong_duration(text: &str) -> String {
     format!(
         "`{text}` is no span of time; give a number with `ms`, `s`, `m`, `h` or `d`, such as `90s`"

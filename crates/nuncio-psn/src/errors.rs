@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use nuncio_api::error::{Precondition, failed_precondition, invalid, status, unavailable};
 use nuncio_core::job::{JobState, MailJobId, NotAMailJobName};
-use nuncio_core::ports::job_store::{CancelError, StoreError};
+use nuncio_core::ports::job_store::{CancelError, DirectError, StoreError};
 use nuncio_delivery::intake::IntakeError;
 use nuncio_runtime::chain::Chain;
 use tonic::{Code, Status};
@@ -45,6 +45,66 @@ pub(crate) fn not_cancelled(error: CancelError) -> Status {
             failed_precondition("MAIL_JOB_NOT_CANCELLABLE", message, metadata, &precondition)
         }
         CancelError::Store(source) => store(&source),
+    }
+}
+
+pub(crate) fn not_directed(error: DirectError) -> Status {
+    let message = error.to_string();
+    let (reason, id, state, remedy) = match error {
+        DirectError::NotFound(id) => return not_found(id),
+        DirectError::Store(source) => return store(&source),
+        DirectError::NotHoldable { id, state } => {
+            ("MAIL_JOB_NOT_HOLDABLE", id, state, if_not_waiting(state))
+        }
+        DirectError::NotHeld { id, state } => {
+            let remedy = match state {
+                JobState::Held => "see its reason for what it waits for; retry it to try it now",
+                JobState::Deferred => "retry it to try it now",
+                JobState::Queued => "nothing keeps it; it is sent when its turn comes",
+                JobState::Sending
+                | JobState::Sent
+                | JobState::Failed
+                | JobState::Expired
+                | JobState::Cancelled
+                | JobState::Unknown => if_not_waiting(state),
+            };
+            ("MAIL_JOB_NOT_HELD_BY_CALLER", id, state, remedy)
+        }
+        DirectError::NotRetryable { id, state } => {
+            let remedy = match state {
+                JobState::Queued => "it waits for its first attempt, which comes by itself",
+                JobState::Sent => {
+                    "it was accepted for at least one recipient; submit a new job for others"
+                }
+                JobState::Failed | JobState::Expired | JobState::Cancelled => {
+                    "its mail was removed at its end; submit it again"
+                }
+                JobState::Sending | JobState::Deferred | JobState::Held | JobState::Unknown => {
+                    if_not_waiting(state)
+                }
+            };
+            ("MAIL_JOB_NOT_RETRYABLE", id, state, remedy)
+        }
+        DirectError::TooLate(id) => {
+            let remedy = "its mail was removed when its time to live ended; submit it again";
+            ("MAIL_JOB_NOT_RETRYABLE", id, JobState::Unknown, remedy)
+        }
+        DirectError::MayBeDuplicate(id) => {
+            let remedy = "ask a recipient or look into the mailbox's sent items; if it did not arrive, \
+                          retry it and allow a duplicate";
+            ("MAIL_JOB_MAY_BE_DUPLICATED", id, JobState::Unknown, remedy)
+        }
+    };
+    let metadata = [("mail_job", id.to_string()), ("state", state.name().to_owned())];
+    let precondition = Precondition { kind: "STATE", subject: &id.to_string(), remedy };
+    failed_precondition(reason, message, metadata, &precondition)
+}
+
+fn if_not_waiting(state: JobState) -> &'static str {
+    if state == JobState::Sending {
+        "it is being sent at this moment; look again when that has ended"
+    } else {
+        "it has ended; submit a new job instead"
     }
 }
 

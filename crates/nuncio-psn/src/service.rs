@@ -9,7 +9,7 @@ use nuncio_api::page_token::{job_query, next_page_token, resume_after};
 use nuncio_api::v1;
 use nuncio_api::v1::mail_job_service_server::MailJobService;
 use nuncio_core::job::{CallerId, Job, MailJobId};
-use nuncio_core::ports::job_store::Submitted;
+use nuncio_core::ports::job_store::{Direction, Submitted};
 use nuncio_core::trace::TraceParent;
 use nuncio_core::violation::Violations;
 use nuncio_delivery::intake::{Intake, Submission};
@@ -22,7 +22,7 @@ use tonic::metadata::MetadataMap;
 use tonic::{Code, Request, Response, Status};
 use tracing::{Instrument as _, Span, info_span};
 
-use crate::errors::{invalid_name, not_accepted, not_cancelled, not_found, store};
+use crate::errors::{invalid_name, not_accepted, not_cancelled, not_directed, not_found, store};
 use crate::watch::{Watch, changes};
 
 /// How many attempts of a job are shown.
@@ -72,6 +72,13 @@ impl MailJobs {
         }
     }
 
+    async fn direct(&self, name: &str, direction: Direction) -> Result<v1::MailJob, Status> {
+        let id: MailJobId = name.parse().map_err(|error| invalid_name(&error))?;
+        let now = self.intake.clock.now();
+        let directed = self.intake.store.direct(id, direction, now).await;
+        directed.map(v1::MailJob::from).map_err(not_directed)
+    }
+
     async fn find(&self, name: &str) -> Result<Job, Status> {
         let id: MailJobId = name.parse().map_err(|error| invalid_name(&error))?;
         let found = self.intake.store.get(id).await.map_err(|error| store(&error))?;
@@ -111,13 +118,14 @@ impl MailJobService for MailJobs {
         &self,
         request: Request<v1::ListMailJobsRequest>,
     ) -> Result<Response<v1::ListMailJobsResponse>, Status> {
-        let query = job_query(&request.into_inner())?;
+        let request = request.into_inner();
+        let query = job_query(&request)?;
         let page = self.intake.store.list(&query).await.map_err(|error| store(&error))?;
         let ids: Vec<MailJobId> = page.jobs.iter().map(|job| job.id).collect();
         let mail_jobs = first_that_fit(page.jobs.into_iter().map(v1::MailJob::from));
         let all_fit = mail_jobs.len() == ids.len();
         let next = if all_fit { page.next } else { ids[..mail_jobs.len()].last().copied() };
-        let next_page_token = next.map(|next| next_page_token(&query, next)).unwrap_or_default();
+        let next_page_token = next.map(|next| next_page_token(&request, next)).unwrap_or_default();
         Ok(Response::new(v1::ListMailJobsResponse { mail_jobs, next_page_token }))
     }
 
@@ -155,6 +163,33 @@ impl MailJobService for MailJobs {
         let job = self.intake.store.cancel(id, now).await.map_err(not_cancelled)?;
         tell_ended(&*self.intake.observer, [&job]);
         Ok(Response::new(v1::CancelMailJobResponse { mail_job: Some(job.into()) }))
+    }
+
+    async fn hold_mail_job(
+        &self,
+        request: Request<v1::HoldMailJobRequest>,
+    ) -> Result<Response<v1::HoldMailJobResponse>, Status> {
+        let name = request.into_inner().name;
+        let job = self.direct(&name, Direction::Hold).await?;
+        Ok(Response::new(v1::HoldMailJobResponse { mail_job: Some(job) }))
+    }
+
+    async fn release_mail_job(
+        &self,
+        request: Request<v1::ReleaseMailJobRequest>,
+    ) -> Result<Response<v1::ReleaseMailJobResponse>, Status> {
+        let name = request.into_inner().name;
+        let job = self.direct(&name, Direction::Release).await?;
+        Ok(Response::new(v1::ReleaseMailJobResponse { mail_job: Some(job) }))
+    }
+
+    async fn retry_mail_job(
+        &self,
+        request: Request<v1::RetryMailJobRequest>,
+    ) -> Result<Response<v1::RetryMailJobResponse>, Status> {
+        let v1::RetryMailJobRequest { name, allow_duplicate } = request.into_inner();
+        let job = self.direct(&name, Direction::Retry { allow_duplicate }).await?;
+        Ok(Response::new(v1::RetryMailJobResponse { mail_job: Some(job) }))
     }
 }
 

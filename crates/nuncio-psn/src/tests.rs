@@ -11,7 +11,7 @@ use nuncio_api::v1::mail_job_service_server::MailJobService as _;
 use nuncio_core::class::MailClass;
 use nuncio_core::job::{JobState, MailJobId};
 use nuncio_core::ports::clock::Entropy;
-use nuncio_core::ports::job_store::{Claim, Incarnation, JobStore};
+use nuncio_core::ports::job_store::{Claim, Dead, Incarnation, JobStore};
 use nuncio_core::template::Templates;
 use nuncio_delivery::intake::Intake;
 use nuncio_delivery::observer::DeliveryObserver;
@@ -52,6 +52,35 @@ impl Fixture {
     async fn create(&self, request: v1::CreateMailJobRequest) -> Result<v1::MailJob, Status> {
         let response = self.service.create_mail_job(Request::new(request)).await?;
         Ok(response.into_inner().mail_job.unwrap())
+    }
+
+    async fn hold(&self, name: &str) -> Result<v1::MailJob, Status> {
+        let request = v1::HoldMailJobRequest { name: name.to_owned() };
+        let response = self.service.hold_mail_job(Request::new(request)).await?;
+        Ok(response.into_inner().mail_job.unwrap())
+    }
+
+    async fn release(&self, name: &str) -> Result<v1::MailJob, Status> {
+        let request = v1::ReleaseMailJobRequest { name: name.to_owned() };
+        let response = self.service.release_mail_job(Request::new(request)).await?;
+        Ok(response.into_inner().mail_job.unwrap())
+    }
+
+    async fn retry(&self, name: &str, allow_duplicate: bool) -> Result<v1::MailJob, Status> {
+        let request = v1::RetryMailJobRequest { name: name.to_owned(), allow_duplicate };
+        let response = self.service.retry_mail_job(Request::new(request)).await?;
+        Ok(response.into_inner().mail_job.unwrap())
+    }
+
+    /// Leaves every job that is due as its node would that dies while the bodies go out.
+    async fn claim_and_die_in_the_body(&self) {
+        let now = Timestamp::UNIX_EPOCH + Duration::from_mins(1);
+        let holder = Incarnation("test".to_owned());
+        let claim = Claim { holder, now, until: now, limit: 100 };
+        for claimed in self.store.claim(claim).await.unwrap() {
+            self.store.enter_body(&claimed.lease).await.unwrap();
+        }
+        self.store.rescue(Dead::LeaseEnded, now).await.unwrap();
     }
 
     async fn claim_all(&self) {
@@ -274,6 +303,84 @@ async fn a_waiting_job_can_be_cancelled_and_one_that_is_sent_now_cannot() {
     assert_eq!(cancelled.state(), v1::MailJobState::Cancelled);
     assert_eq!(reason(&refused), "MAIL_JOB_NOT_CANCELLABLE");
     assert_eq!(refused.get_details_error_info().unwrap().metadata["state"], "SENDING");
+}
+
+#[tokio::test]
+async fn a_held_job_is_not_sent_until_it_is_released() {
+    let fixture = fixture();
+    let job = fixture.create(request()).await.unwrap();
+
+    let held = fixture.hold(&job.name).await.unwrap();
+    fixture.claim_all().await;
+    let released = fixture.release(&job.name).await.unwrap();
+    fixture.claim_all().await;
+
+    assert_eq!(held.state(), v1::MailJobState::Held);
+    assert_eq!(held.reason.unwrap().code, "HELD_BY_CALLER");
+    assert_eq!(held.next_attempt_time, None, "nobody knows when");
+    assert_eq!(released.state(), v1::MailJobState::Queued);
+    assert!(released.next_attempt_time.is_some());
+    let sending = fixture.store.get(job.name.parse().unwrap()).await.unwrap().unwrap();
+    assert_eq!(sending.state, JobState::Sending);
+}
+
+#[tokio::test]
+async fn what_cannot_be_held_released_or_retried_has_its_reason_and_its_state() {
+    let fixture = fixture();
+    let queued = fixture.create(request()).await.unwrap().name;
+    check_refused(fixture.release(&queued).await, "MAIL_JOB_NOT_HELD_BY_CALLER", "QUEUED");
+    check_refused(fixture.retry(&queued, true).await, "MAIL_JOB_NOT_RETRYABLE", "QUEUED");
+    fixture.claim_all().await;
+    check_refused(fixture.hold(&queued).await, "MAIL_JOB_NOT_HOLDABLE", "SENDING");
+    check_refused(fixture.retry(&queued, true).await, "MAIL_JOB_NOT_RETRYABLE", "SENDING");
+
+    let absent = "mailJobs/0192f0c1-0000-7000-8000-000000000000";
+    assert_eq!(reason(&fixture.hold(absent).await.unwrap_err()), "MAIL_JOB_NOT_FOUND");
+    assert_eq!(reason(&fixture.release("jobs/7").await.unwrap_err()), "INVALID_NAME");
+}
+
+#[tokio::test]
+async fn an_unknown_job_is_retried_only_if_a_duplicate_is_allowed() {
+    let fixture = fixture();
+    let name = fixture.create(request()).await.unwrap().name;
+    fixture.claim_and_die_in_the_body().await;
+
+    check_refused(fixture.retry(&name, false).await, "MAIL_JOB_MAY_BE_DUPLICATED", "UNKNOWN");
+    let retried = fixture.retry(&name, true).await.unwrap();
+
+    assert_eq!(retried.state(), v1::MailJobState::Deferred);
+    assert_eq!(retried.recipients[0].state(), v1::RecipientState::Pending);
+}
+
+fn check_refused(result: Result<v1::MailJob, Status>, expect: &str, state: &str) {
+    let refused = result.unwrap_err();
+    assert_eq!((refused.code(), reason(&refused).as_str()), (Code::FailedPrecondition, expect));
+    assert_eq!(refused.get_details_error_info().unwrap().metadata["state"], state);
+    let precondition = refused.get_details_precondition_failure().unwrap();
+    assert!(!precondition.violations[0].description.is_empty(), "it says what to do");
+}
+
+#[tokio::test]
+async fn a_list_is_narrowed_by_recipient_and_label() {
+    let fixture = fixture();
+    let labels = |value: &str| [("site".to_owned(), value.to_owned())].into();
+    let north = v1::CreateMailJobRequest { labels: labels("north"), ..to(&["a@example.com"]) };
+    let north = fixture.create(north).await.unwrap().name;
+    fixture.create(to(&["b@example.com"])).await.unwrap();
+    let list = async |list| {
+        let page = fixture.service.list_mail_jobs(Request::new(list)).await.unwrap().into_inner();
+        page.mail_jobs.into_iter().map(|job| job.name).collect::<Vec<_>>()
+    };
+
+    let recipient = "a@example.com".to_owned();
+    let by_recipient = v1::ListMailJobsRequest { recipient, ..Default::default() };
+    let by_label = v1::ListMailJobsRequest { labels: labels("north"), ..Default::default() };
+    let by_other = v1::ListMailJobsRequest { labels: labels("south"), ..Default::default() };
+
+    let north = [north];
+    assert_eq!(list(by_recipient).await, north);
+    assert_eq!(list(by_label).await, north);
+    assert_eq!(list(by_other).await, [] as [String; 0]);
 }
 
 #[tokio::test]

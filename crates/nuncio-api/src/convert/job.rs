@@ -68,6 +68,7 @@ impl From<Job> for v1::MailJob {
 /// When a waiting job is tried next.
 fn next_attempt(job: &Job) -> Option<Timestamp> {
     match job.state {
+        JobState::Held if job.is_held_by_caller() => None,
         JobState::Queued | JobState::Deferred | JobState::Held => Some(job.due_at),
         JobState::Sending
         | JobState::Sent

@@ -28,7 +28,7 @@ fn a_page_has_a_usual_and_a_largest_size() {
 fn a_token_fits_its_filter_only() {
     use v1::MailJobState::{Failed, Held, Sent};
     let last = MailJobId::from(Uuid::from_u128(7));
-    let token = next_page_token(&job_query(&request(&[Sent, Failed], "")).unwrap(), last);
+    let token = next_page_token(&request(&[Sent, Failed], ""), last);
 
     let next = job_query(&request(&[Failed, Sent, Sent], &token)).unwrap();
     let other = job_query(&request(&[Sent, Held], &token));
@@ -49,12 +49,96 @@ fn the_same_word_as_state_and_as_class_is_not_the_same_filter() {
     }
 }
 
+fn at(seconds: i64) -> prost_types::Timestamp {
+    prost_types::Timestamp { seconds, nanos: 0 }
+}
+
+/// A request with all filters.
+fn full() -> v1::ListMailJobsRequest {
+    let labels = [("site", "north"), ("floor", "2")];
+    v1::ListMailJobsRequest {
+        recipient: "guest@example.com".to_owned(),
+        labels: labels.map(|(key, value)| (key.to_owned(), value.to_owned())).into(),
+        since_time: Some(at(1_000)),
+        until_time: Some(at(2_000)),
+        ..request(&[v1::MailJobState::Sent], "")
+    }
+}
+
+#[test]
+fn every_filter_comes_into_the_query() {
+    let query = job_query(&full()).unwrap();
+
+    let moment = |seconds| MailJobId::first_of(Timestamp::from_second(seconds).unwrap());
+    let expect = JobQuery {
+        before: Some(moment(2_000)),
+        from: Some(moment(1_000)),
+        limit: PAGE_SIZE,
+        examine_max: Some(EXAMINED_MAX),
+        states: vec![JobState::Sent],
+        classes: vec![],
+        recipient: Some("guest@example.com".parse().unwrap()),
+        labels: full().labels,
+    };
+    assert_eq!(query, expect);
+}
+
+#[test]
+fn a_token_fits_every_part_of_its_filter_only() {
+    let last = MailJobId::first_of(Timestamp::from_second(1_500).unwrap());
+    let page_token = next_page_token(&full(), last);
+    let with = |request| v1::ListMailJobsRequest { page_token: page_token.clone(), ..request };
+
+    assert_eq!(job_query(&with(full())).unwrap().before, Some(last));
+    let label = |value: &str| BTreeMap::from([("site".to_owned(), value.to_owned())]);
+    for other in [
+        v1::ListMailJobsRequest { recipient: "other@example.com".to_owned(), ..full() },
+        v1::ListMailJobsRequest { recipient: String::new(), ..full() },
+        v1::ListMailJobsRequest { labels: label("north"), ..full() },
+        v1::ListMailJobsRequest { labels: label("south"), ..full() },
+        v1::ListMailJobsRequest { since_time: Some(at(1_001)), ..full() },
+        v1::ListMailJobsRequest { since_time: None, ..full() },
+        v1::ListMailJobsRequest { until_time: Some(at(2_001)), ..full() },
+        v1::ListMailJobsRequest { states: vec![], ..full() },
+    ] {
+        let refused = job_query(&with(other));
+        assert_eq!(refused, Err(ListError::PageToken(PageTokenError::OtherFilter)));
+    }
+}
+
+#[test]
+fn a_token_does_not_lead_out_of_the_time() {
+    let late = MailJobId::first_of(Timestamp::from_second(9_000).unwrap());
+    let page_token = next_page_token(&full(), late);
+
+    let query = job_query(&v1::ListMailJobsRequest { page_token, ..full() }).unwrap();
+
+    assert_eq!(query.before, job_query(&full()).unwrap().before);
+}
+
+#[test]
+fn everything_that_is_wrong_with_a_filter_is_told_with_its_field() {
+    let request = v1::ListMailJobsRequest {
+        states: vec![99],
+        recipient: "guest".to_owned(),
+        labels: BTreeMap::from([(String::new(), "v".repeat(257))]),
+        since_time: Some(at(2_000)),
+        until_time: Some(at(2_000)),
+        ..v1::ListMailJobsRequest::default()
+    };
+
+    let Err(ListError::Filter(violations)) = job_query(&request) else { panic!("it is valid") };
+
+    let fields: Vec<_> = violations.iter().map(|one| one.field.as_str()).collect();
+    assert_eq!(fields, ["states[0]", "recipient", "labels", "labels", "until_time"]);
+}
+
 #[test]
 fn a_token_means_the_same_in_every_version() {
-    let query = job_query(&request(&[v1::MailJobState::Sent], "")).unwrap();
+    let sent = request(&[v1::MailJobState::Sent], "");
     let last = MailJobId::from(Uuid::from_u128(7));
 
-    assert_eq!(next_page_token(&query, last), "MQAAAAAAAAAAAAAAAAAAAAdj9-iLXlyYTQ");
+    assert_eq!(next_page_token(&sent, last), "MQAAAAAAAAAAAAAAAAAAAAdj9-iLXlyYTQ");
     assert_eq!(resume_token(ChangeSeq(258)), "dwAAAAAAAAEC");
 }
 
@@ -96,7 +180,7 @@ proptest! {
     #[test]
     fn a_page_token_comes_back_as_it_went(id: u128) {
         let id = MailJobId::from(Uuid::from_u128(id));
-        let token = next_page_token(&JobQuery::default(), id);
+        let token = next_page_token(&request(&[], ""), id);
 
         prop_assert_eq!(job_query(&request(&[], &token)).unwrap().before, Some(id));
     }

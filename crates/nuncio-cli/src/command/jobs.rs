@@ -2,15 +2,19 @@
 
 use clap::{Args, Subcommand};
 use nuncio_api::v1::{
-    CancelMailJobRequest, GetMailJobRequest, ListMailJobsRequest, MailClass, MailJob, MailJobState,
+    CancelMailJobRequest, GetMailJobRequest, HoldMailJobRequest, ListMailJobsRequest,
+    ListMailJobsResponse, MailClass, MailJob, MailJobState, ReleaseMailJobRequest,
+    RetryMailJobRequest,
 };
 
 use crate::command::jobs::watch::Watch;
 use crate::exit::{self, Exit};
 use crate::failure::Failure;
 use crate::globals::Format;
+use crate::input::parse_pair;
 use crate::names;
 use crate::run::Context;
+use crate::time::{now, parse_past};
 use crate::view;
 
 pub(crate) mod watch;
@@ -41,6 +45,27 @@ pub enum JobsCommand {
         /// `mailJobs/{uuid}`, or the UUID alone
         name: String,
     },
+    /// Let a waiting mail job wait until it is released; it still expires
+    #[command(after_long_help = exit::HELP)]
+    Hold {
+        /// `mailJobs/{uuid}`, or the UUID alone
+        name: String,
+    },
+    /// Let a mail job go on that was held with `hold`
+    #[command(after_long_help = exit::HELP)]
+    Release {
+        /// `mailJobs/{uuid}`, or the UUID alone
+        name: String,
+    },
+    /// Try a deferred or held mail job now, or one whose outcome is unknown once more
+    #[command(after_long_help = exit::HELP)]
+    Retry {
+        /// `mailJobs/{uuid}`, or the UUID alone
+        name: String,
+        /// Send a job that is UNKNOWN again, although it may have arrived
+        #[arg(long)]
+        allow_duplicate: bool,
+    },
 }
 
 #[derive(Args)]
@@ -51,6 +76,18 @@ pub struct ListArgs {
     /// Only jobs of this class; may be given several times
     #[arg(long = "class", value_parser = names::class_parser(), ignore_case = true)]
     classes: Vec<MailClass>,
+    /// Only jobs with this recipient: the address exactly as it was given
+    #[arg(long, default_value = "", hide_default_value = true, value_name = "ADDRESS")]
+    recipient: String,
+    /// Only jobs with this label; given several times, with all of them
+    #[arg(long = "label", value_parser = parse_pair, value_name = "KEY=VALUE")]
+    labels: Vec<(String, String)>,
+    /// Only jobs accepted since then: `2027-03-15T08:00:00Z`, or `2h` ago
+    #[arg(long, value_parser = |text: &str| parse_past(text, now()), value_name = "TIME")]
+    since: Option<prost_types::Timestamp>,
+    /// Only jobs accepted before then: `2027-03-15T08:00:00Z`, or `2h` ago
+    #[arg(long, value_parser = |text: &str| parse_past(text, now()), value_name = "TIME")]
+    until: Option<prost_types::Timestamp>,
     /// How many jobs at most
     #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(i32).range(1..=1000), value_name = "N")]
     limit: i32,
@@ -67,18 +104,39 @@ pub(crate) async fn run(context: &mut Context<'_>, command: JobsCommand) -> Resu
             watch(context, name.as_deref(), resume_token).await
         }
         JobsCommand::Cancel { name } => cancel(context, &name).await,
+        JobsCommand::Hold { name } => hold(context, &name).await,
+        JobsCommand::Release { name } => release(context, &name).await,
+        JobsCommand::Retry { name, allow_duplicate } => {
+            retry(context, &name, allow_duplicate).await
+        }
     }
 }
 
 async fn list(context: &mut Context<'_>, args: ListArgs) -> Result<Exit, Failure> {
     let mut clients = context.connect().await?;
-    let request = ListMailJobsRequest {
+    let mut request = ListMailJobsRequest {
         page_size: args.limit,
         page_token: args.page_token,
         states: args.states.into_iter().map(i32::from).collect(),
         classes: args.classes.into_iter().map(i32::from).collect(),
+        recipient: args.recipient,
+        labels: args.labels.into_iter().collect(),
+        since_time: args.since,
+        until_time: args.until,
     };
-    let response = clients.mail_jobs.list_mail_jobs(request).await?.into_inner();
+    let mut response = ListMailJobsResponse::default();
+    loop {
+        let page = clients.mail_jobs.list_mail_jobs(request.clone()).await?.into_inner();
+        request.page_size -= i32::try_from(page.mail_jobs.len()).unwrap_or(i32::MAX);
+        response.mail_jobs.extend(page.mail_jobs);
+        response.next_page_token = page.next_page_token;
+        // A page may be short, or empty, although more jobs fit: the server looks at a part at a time.
+        let goes_on = ![&String::new(), &request.page_token].contains(&&response.next_page_token);
+        if request.page_size <= 0 || !goes_on {
+            break;
+        }
+        request.page_token.clone_from(&response.next_page_token);
+    }
     match context.out.format() {
         Format::Json => context.out.message(&response)?,
         Format::Table if response.mail_jobs.is_empty() => context.out.note("no mail jobs")?,
@@ -114,7 +172,36 @@ async fn cancel(context: &mut Context<'_>, name: &str) -> Result<Exit, Failure> 
     let mut clients = context.connect().await?;
     let request = CancelMailJobRequest { name: full_name(name) };
     let response = clients.mail_jobs.cancel_mail_job(request).await?.into_inner();
-    let job = response.mail_job.ok_or(Failure::Incomplete("mail job"))?;
+    tell_changed(context, response.mail_job)
+}
+
+async fn hold(context: &mut Context<'_>, name: &str) -> Result<Exit, Failure> {
+    let mut clients = context.connect().await?;
+    let request = HoldMailJobRequest { name: full_name(name) };
+    let response = clients.mail_jobs.hold_mail_job(request).await?.into_inner();
+    tell_changed(context, response.mail_job)
+}
+
+async fn release(context: &mut Context<'_>, name: &str) -> Result<Exit, Failure> {
+    let mut clients = context.connect().await?;
+    let request = ReleaseMailJobRequest { name: full_name(name) };
+    let response = clients.mail_jobs.release_mail_job(request).await?.into_inner();
+    tell_changed(context, response.mail_job)
+}
+
+async fn retry(
+    context: &mut Context<'_>,
+    name: &str,
+    allow_duplicate: bool,
+) -> Result<Exit, Failure> {
+    let mut clients = context.connect().await?;
+    let request = RetryMailJobRequest { name: full_name(name), allow_duplicate };
+    let response = clients.mail_jobs.retry_mail_job(request).await?.into_inner();
+    tell_changed(context, response.mail_job)
+}
+
+fn tell_changed(context: &mut Context<'_>, job: Option<MailJob>) -> Result<Exit, Failure> {
+    let job = job.ok_or(Failure::Incomplete("mail job"))?;
     match context.out.format() {
         Format::Json => context.out.message(&job)?,
         Format::Table => context.out.line(view::job::change(&job))?,

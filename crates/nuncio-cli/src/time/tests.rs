@@ -48,6 +48,18 @@ fn a_moment_is_given_by_the_calendar_or_from_now() {
 }
 
 #[test]
+fn a_past_moment_is_given_by_the_calendar_or_as_a_span() {
+    let now: Timestamp = "2026-11-23T20:00:00Z".parse().unwrap();
+    let read = |text: &str| parse_past(text, now).ok().map(|moment| moment.seconds);
+
+    assert_eq!(read("2026-11-23T20:10:00+01:00"), Some(now.as_second() - 50 * 60));
+    assert_eq!(read("2h"), Some(now.as_second() - 2 * 3600));
+    assert_eq!(read("yesterday"), None);
+    assert_eq!(read("+2h"), None);
+    assert_eq!(read("999999999d"), None);
+}
+
+#[test]
 fn days_are_counted_from_today() {
     let now: Timestamp = "2026-11-23T23:59:59Z".parse().unwrap();
 

@@ -24,12 +24,20 @@ pub(crate) struct Script {
     pub(crate) created: Vec<CreateMailJobRequest>,
     pub(crate) get: Option<Result<GetMailJobResponse, Status>>,
     pub(crate) got: Vec<String>,
+    /// The answer to every call.
     pub(crate) list: Option<Result<ListMailJobsResponse, Status>>,
+    /// Answers before that, one for each call.
+    pub(crate) short_pages: VecDeque<ListMailJobsResponse>,
     pub(crate) listed: Vec<ListMailJobsRequest>,
     /// One entry for each call.
     pub(crate) watches: VecDeque<Vec<Result<WatchMailJobsResponse, Status>>>,
     pub(crate) watched: Vec<WatchMailJobsRequest>,
     pub(crate) cancel: Option<Result<MailJob, Status>>,
+    /// The answer to hold, release and retry.
+    pub(crate) direct: Option<Result<MailJob, Status>>,
+    pub(crate) held: Vec<HoldMailJobRequest>,
+    pub(crate) released: Vec<ReleaseMailJobRequest>,
+    pub(crate) retried: Vec<RetryMailJobRequest>,
     pub(crate) settings: Option<SmtpSettings>,
     pub(crate) test: Vec<TestSmtpSettingsResponse>,
     pub(crate) tested: Vec<Option<SmtpSettings>>,
@@ -152,7 +160,8 @@ impl MailJobService for Services {
     ) -> Result<Response<ListMailJobsResponse>, Status> {
         let mut script = self.script();
         script.listed.push(request.into_inner());
-        script.list.clone().unwrap().map(Response::new)
+        let short_page = script.short_pages.pop_front().map(Ok);
+        short_page.or_else(|| script.list.clone()).unwrap().map(Response::new)
     }
 
     type WatchMailJobsStream = Events<WatchMailJobsResponse>;
@@ -172,6 +181,36 @@ impl MailJobService for Services {
     ) -> Result<Response<CancelMailJobResponse>, Status> {
         let job = self.script().cancel.clone().unwrap()?;
         Ok(Response::new(CancelMailJobResponse { mail_job: Some(job) }))
+    }
+
+    async fn hold_mail_job(
+        &self,
+        request: Request<HoldMailJobRequest>,
+    ) -> Result<Response<HoldMailJobResponse>, Status> {
+        let mut script = self.script();
+        script.held.push(request.into_inner());
+        let job = script.direct.clone().unwrap()?;
+        Ok(Response::new(HoldMailJobResponse { mail_job: Some(job) }))
+    }
+
+    async fn release_mail_job(
+        &self,
+        request: Request<ReleaseMailJobRequest>,
+    ) -> Result<Response<ReleaseMailJobResponse>, Status> {
+        let mut script = self.script();
+        script.released.push(request.into_inner());
+        let job = script.direct.clone().unwrap()?;
+        Ok(Response::new(ReleaseMailJobResponse { mail_job: Some(job) }))
+    }
+
+    async fn retry_mail_job(
+        &self,
+        request: Request<RetryMailJobRequest>,
+    ) -> Result<Response<RetryMailJobResponse>, Status> {
+        let mut script = self.script();
+        script.retried.push(request.into_inner());
+        let job = script.direct.clone().unwrap()?;
+        Ok(Response::new(RetryMailJobResponse { mail_job: Some(job) }))
     }
 }
 

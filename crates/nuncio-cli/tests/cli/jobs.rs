@@ -54,6 +54,45 @@ mailJobs/0192f0c1-0000-7000-8000-000000000001  DEFERRED  bulk   0/1         1   
 }
 
 #[tokio::test]
+async fn a_list_is_narrowed_by_recipient_labels_and_time() {
+    let list = ListMailJobsResponse::default();
+    let fake = Fake::start(Script { list: Some(Ok(list)), ..Script::default() }).await;
+
+    let args = ["jobs", "list", "--recipient", "guest@example.com", "--label", "site=north"];
+    let more = ["--label", "note=a=b", "--since", "2026-11-23T20:00:00Z", "--until", "1h"];
+    let ran = nuncio(&fake.address, &[&args[..], &more].concat()).await;
+
+    assert_eq!((ran.exit, ran.err.as_str()), (Exit::Ok, "no mail jobs\n"));
+    let request = fake.script().listed.remove(0);
+    assert_eq!(request.recipient, "guest@example.com");
+    let labels: Vec<_> = request.labels.iter().map(|(k, v)| (k.as_str(), v.as_str())).collect();
+    assert_eq!(labels, [("note", "a=b"), ("site", "north")]);
+    assert_eq!(request.since_time.unwrap().seconds, 1_795_464_000);
+    assert!(request.until_time.is_some());
+}
+
+/// A server looks at a part of its jobs at a time: a page may be empty and the next one not.
+#[tokio::test]
+async fn a_list_goes_on_until_it_is_full_or_ends() {
+    let page = |mail_jobs, token: &str| ListMailJobsResponse {
+        mail_jobs,
+        next_page_token: token.to_owned(),
+    };
+    let short_pages = [page(vec![], "a"), page(vec![job(1, MailJobState::Sent)], "b")].into();
+    let list = Some(Ok(page(vec![], "")));
+    let fake = Fake::start(Script { list, short_pages, ..Script::default() }).await;
+
+    let ran = nuncio(&fake.address, &["jobs", "list", "--limit", "5", "--output", "json"]).await;
+
+    let json = ran.json();
+    assert_eq!(json["mailJobs"].as_array().unwrap().len(), 1);
+    assert_eq!(json["nextPageToken"], "");
+    let asked: Vec<_> = fake.script().listed.drain(..).collect();
+    let asked: Vec<_> = asked.iter().map(|one| (one.page_token.as_str(), one.page_size)).collect();
+    assert_eq!(asked, [("", 5), ("a", 5), ("b", 4)]);
+}
+
+#[tokio::test]
 async fn a_list_for_programs_is_the_api_json_mapping() {
     let list = ListMailJobsResponse { mail_jobs: vec![deferred()], ..Default::default() };
     let fake = Fake::start(Script { list: Some(Ok(list)), ..Script::default() }).await;
@@ -135,6 +174,38 @@ async fn a_job_that_cannot_be_cancelled_is_refused() {
 
     assert_eq!(ran.exit, Exit::Ok);
     assert!(ran.out.contains("CANCELLED"), "{}", ran.out);
+}
+
+#[tokio::test]
+async fn a_job_is_held_released_and_retried() {
+    let direct = Some(Ok(job(1, MailJobState::Held)));
+    let fake = Fake::start(Script { direct, ..Script::default() }).await;
+
+    let held = nuncio(&fake.address, &["jobs", "hold", UUID]).await;
+    assert_eq!(held.exit, Exit::Ok);
+    assert!(held.out.contains("HELD"), "{}", held.out);
+    assert_eq!(nuncio(&fake.address, &["jobs", "release", UUID]).await.exit, Exit::Ok);
+    assert_eq!(nuncio(&fake.address, &["jobs", "retry", UUID]).await.exit, Exit::Ok);
+    let anyway = ["jobs", "retry", UUID, "--allow-duplicate", "--output", "json"];
+    assert_eq!(nuncio(&fake.address, &anyway).await.json()["state"], "MAIL_JOB_STATE_HELD");
+
+    let name = format!("mailJobs/{UUID}");
+    assert_eq!(fake.script().held[0].name, name);
+    assert_eq!(fake.script().released[0].name, name);
+    let retried: Vec<_> = fake.script().retried.drain(..).collect();
+    assert!(retried.iter().all(|one| one.name == name));
+    assert_eq!(retried.iter().map(|one| one.allow_duplicate).collect::<Vec<_>>(), [false, true]);
+}
+
+#[tokio::test]
+async fn a_job_that_may_have_arrived_is_not_sent_again_without_a_word() {
+    let status = refusal(Code::FailedPrecondition, "MAIL_JOB_MAY_BE_DUPLICATED", "it may be there");
+    let fake = Fake::start(Script { direct: Some(Err(status)), ..Script::default() }).await;
+
+    let ran = nuncio(&fake.address, &["jobs", "retry", UUID]).await;
+
+    assert_eq!(ran.exit, Exit::Refused);
+    assert!(ran.err.contains("--allow-duplicate"), "{}", ran.err);
 }
 
 #[tokio::test]
