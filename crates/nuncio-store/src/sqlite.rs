@@ -1,6 +1,6 @@
 //! A store in a SQLite file.
 //!
-//! Reads go to a small pool. All writes go through one [`writer`], which commits many of them together.
+//! Reads go to a small pool. All writes go through one writer, which commits many of them together.
 
 mod advance;
 mod claim;
