@@ -14,8 +14,17 @@ const CHALLENGE_CHARS_MAX: usize = 500;
 #[derive(Clone, Debug)]
 pub enum Login {
     None,
-    Oauth { username: String, token: AccessToken },
-    Password { username: String, password: Password },
+    /// `host` and `port` are those of the server, which OAUTHBEARER names.
+    Oauth {
+        username: String,
+        token: AccessToken,
+        host: String,
+        port: u16,
+    },
+    Password {
+        username: String,
+        password: Password,
+    },
 }
 
 /// A mechanism of SASL.
@@ -23,6 +32,8 @@ pub enum Login {
 pub enum Mechanism {
     /// <https://developers.google.com/gmail/imap/xoauth2-protocol>
     Xoauth2,
+    /// RFC 7628
+    Oauthbearer,
     /// RFC 4616
     Plain,
     /// draft-murchison-sasl-login; Exchange and many relays have it.
@@ -33,8 +44,26 @@ impl Mechanism {
     pub fn name(self) -> &'static str {
         match self {
             Self::Xoauth2 => "XOAUTH2",
+            Self::Oauthbearer => "OAUTHBEARER",
             Self::Plain => "PLAIN",
             Self::Login => "LOGIN",
+        }
+    }
+
+    /// Whether it logs in with a token, not with a password.
+    pub fn takes_token(self) -> bool {
+        match self {
+            Self::Xoauth2 | Self::Oauthbearer => true,
+            Self::Plain | Self::Login => false,
+        }
+    }
+
+    /// What the server wants to hear to its error challenge before it says the refusal.
+    pub fn challenge_answer(self) -> &'static str {
+        match self {
+            // ^A in base64: RFC 7628, section 3.2.3.
+            Self::Oauthbearer => "AQ==",
+            Self::Xoauth2 | Self::Plain | Self::Login => "",
         }
     }
 }
@@ -44,7 +73,7 @@ impl Login {
     pub fn mechanisms(&self) -> &'static [Mechanism] {
         match self {
             Self::None => &[],
-            Self::Oauth { .. } => &[Mechanism::Xoauth2],
+            Self::Oauth { .. } => &[Mechanism::Xoauth2, Mechanism::Oauthbearer],
             Self::Password { .. } => &[Mechanism::Plain, Mechanism::Login],
         }
     }
@@ -57,14 +86,22 @@ impl Login {
     /// What answers the server's first 334, and a second one, in base64. They are secrets.
     pub fn responses(&self, mechanism: Mechanism) -> Vec<String> {
         match (self, mechanism) {
-            (Self::Oauth { username, token }, _) => {
+            (Self::Oauth { username, token, host, port }, Mechanism::Oauthbearer) => {
+                // RFC 7628, section 3.1; what escapes a name is in RFC 5801, section 4.
+                let name = username.replace('=', "=3D").replace(',', "=2C");
+                let token = token.expose();
+                vec![STANDARD.encode(format!(
+                    "n,a={name},\x01host={host}\x01port={port}\x01auth=Bearer {token}\x01\x01"
+                ))]
+            }
+            (Self::Oauth { username, token, .. }, _) => {
                 let token = token.expose();
                 vec![STANDARD.encode(format!("user={username}\x01auth=Bearer {token}\x01\x01"))]
             }
             (Self::Password { username, password }, Mechanism::Login) => {
                 vec![STANDARD.encode(username), STANDARD.encode(password.expose())]
             }
-            (Self::Password { username, password }, Mechanism::Plain | Mechanism::Xoauth2) => {
+            (Self::Password { username, password }, _) => {
                 vec![STANDARD.encode(format!("\0{username}\0{}", password.expose()))]
             }
             (Self::None, _) => Vec::new(),
@@ -122,12 +159,36 @@ mod tests {
         assert_eq!(Challenge::decode(challenge).status.as_deref(), expect, "{challenge}");
     }
 
+    fn oauth(username: &str, token: &str) -> Login {
+        Login::Oauth {
+            username: username.to_owned(),
+            token: AccessToken::from(token.to_owned()),
+            host: "server.example.com".to_owned(),
+            port: 587,
+        }
+    }
+
+    #[test]
+    fn the_response_of_oauthbearer_is_that_of_the_rfc() {
+        let token = "vF9dft4qmTc2Nvb3RlckBhbHRhdmlzdGEuY29tCg==";
+
+        // The example of RFC 7628, section 4.1, with the port of submission.
+        assert_eq!(
+            oauth("user@example.com", token).responses(Mechanism::Oauthbearer),
+            [STANDARD.encode(format!(
+                "n,a=user@example.com,\x01host=server.example.com\x01port=587\x01auth=Bearer {token}\x01\x01"
+            ))]
+        );
+        let [odd] =
+            oauth("a=b,c@x.test", token).responses(Mechanism::Oauthbearer).try_into().unwrap();
+        let odd = String::from_utf8(STANDARD.decode(odd).unwrap()).unwrap();
+        assert!(odd.starts_with("n,a=a=3Db=2Cc@x.test,\x01"), "{odd}");
+    }
+
     #[test]
     fn the_initial_response_is_that_of_the_microsoft_page() {
-        let login = Login::Oauth {
-            username: "test@contososales.onmicrosoft.com".to_owned(),
-            token: AccessToken::from("EwBAAl3BAAUFFpUAo7J3Ve0bjLBWZWCclRC3EoAA".to_owned()),
-        };
+        let login =
+            oauth("test@contososales.onmicrosoft.com", "EwBAAl3BAAUFFpUAo7J3Ve0bjLBWZWCclRC3EoAA");
 
         assert_eq!(
             login.responses(Mechanism::Xoauth2),

@@ -1,5 +1,6 @@
 //! A connection: drives a session over a stream, with a dead line for every phase.
 
+use std::borrow::Cow;
 use std::future::poll_fn;
 use std::io;
 use std::pin::Pin;
@@ -15,10 +16,11 @@ use tokio::time::{Instant, timeout_at};
 use tokio_rustls::TlsConnector;
 
 use crate::auth::Login;
+use crate::dots::Content;
 use crate::failure::{Failure, Problem};
 use crate::network::Io;
 use crate::phase::Phase;
-use crate::session::transaction::{Envelope, Replies};
+use crate::session::transaction::{Envelope, Handover, Replies};
 use crate::session::{Event, Session, Step};
 
 /// The portion of a mail that is written under one dead line, in bytes.
@@ -41,8 +43,10 @@ pub enum Delivered {
     RefusedHere(SmtpReply),
     /// The gate was shut. The connection must not be used again.
     Abandoned,
-    /// The connection broke; [`Phase::may_be_taken`] tells what that means to the mail.
+    /// The connection broke; the mail was certainly not taken.
     Broken { failure: Failure, replies: Replies },
+    /// The connection broke when the server may have taken the mail.
+    Lost { failure: Failure, replies: Replies },
 }
 
 /// What was agreed on for TLS.
@@ -95,20 +99,29 @@ impl Connection {
         self.advance(Some(until)).await.map(|_ready| ())
     }
 
-    /// Hands a mail over. `wire` is its content in the form of [`stuff`](crate::dots::stuff).
+    /// Hands a mail over.
     pub async fn deliver(
         &mut self,
         envelope: &Envelope,
-        wire: &[u8],
+        content: &Content,
+        handover: Handover,
         gate: &dyn BodyGate,
     ) -> Delivered {
-        if let Err(refusal) = self.session.begin(envelope) {
+        if let Err(refusal) = self.session.begin(envelope, handover) {
             return Delivered::RefusedHere(refusal);
         }
-        match self.transact(wire, gate).await {
-            Ok(true) => Delivered::Ended(self.session.take_replies()),
-            Ok(false) => Delivered::Abandoned,
-            Err(failure) => Delivered::Broken { failure, replies: self.session.take_replies() },
+        let failure = match self.transact(content, gate).await {
+            Ok(true) => return Delivered::Ended(self.session.take_replies()),
+            Ok(false) => return Delivered::Abandoned,
+            Err(failure) => failure,
+        };
+        // A server that parts with 421 has answered: it has not taken the mail (RFC 5321, section 3.8).
+        let is_lost = self.session.may_be_taken() && !failure.is_refusal();
+        let replies = self.session.take_replies();
+        if is_lost {
+            Delivered::Lost { failure, replies }
+        } else {
+            Delivered::Broken { failure, replies }
         }
     }
 
@@ -126,6 +139,9 @@ impl Connection {
 
     /// Whether the server has neither closed the connection nor said anything unasked.
     pub async fn is_quiet(&mut self) -> bool {
+        if !self.session.is_quiet() {
+            return false;
+        }
         let mut byte = [0];
         let mut buffer = ReadBuf::new(&mut byte);
         poll_fn(|context| {
@@ -145,26 +161,50 @@ impl Connection {
     }
 
     /// Whether the transaction went to its end; not if the gate was shut.
-    async fn transact(&mut self, wire: &[u8], gate: &dyn BodyGate) -> Result<bool, Failure> {
-        if self.advance(None).await? == Event::Body {
-            if !gate.open().await {
-                return Ok(false);
-            }
-            self.send_body(wire).await?;
-            self.advance(None).await?;
+    async fn transact(&mut self, content: &Content, gate: &dyn BodyGate) -> Result<bool, Failure> {
+        let event = self.advance(None).await?;
+        if event != Event::Body && event != Event::Chunk {
+            return Ok(true);
         }
+        if !gate.open().await {
+            return Ok(false);
+        }
+        if event == Event::Body {
+            self.send_content(Vec::new(), content.data_portions(PORTION_BYTES)).await?;
+        } else if self.is_quiet().await {
+            let commands = self.session.chunk_commands(content.octets().len());
+            self.send_content(commands, content.chunk_portions(PORTION_BYTES)).await?;
+        } else {
+            // The server has gone while the gate was asked, and nothing is sent yet.
+            return Err(Failure { phase: Phase::Mail, problem: Problem::Closed });
+        }
+        self.advance(None).await?;
         Ok(true)
     }
 
-    async fn send_body(&mut self, wire: &[u8]) -> Result<(), Failure> {
-        let last = wire.len().saturating_sub(1) / PORTION_BYTES * PORTION_BYTES;
-        let (portions, last) = wire.split_at(last);
-        for portion in portions.chunks(PORTION_BYTES) {
-            self.write(Phase::Body, None, portion).await?;
+    /// Writes the commands together with the first portion, and then the others.
+    async fn send_content(
+        &mut self,
+        mut commands: Vec<u8>,
+        portions: impl Iterator<Item = Cow<'_, [u8]>>,
+    ) -> Result<(), Failure> {
+        let mut portions = portions.peekable();
+        while let Some(portion) = portions.next() {
+            let phase = if portions.peek().is_some() {
+                Phase::Body
+            } else {
+                // From here on the end may reach the server, whatever is seen on this side.
+                self.session.body_sent();
+                Phase::EndOfData
+            };
+            if commands.is_empty() {
+                self.write(phase, None, &portion).await?;
+            } else {
+                commands.extend_from_slice(&portion);
+                self.write(phase, None, &std::mem::take(&mut commands)).await?;
+            }
         }
-        // From here on the end mark may reach the server, whatever is seen on this side.
-        self.session.body_sent();
-        self.write(Phase::EndOfData, None, last).await
+        Ok(())
     }
 
     async fn write(

@@ -24,6 +24,11 @@ impl Extensions {
         self.has("PIPELINING")
     }
 
+    /// RFC 3030
+    pub fn chunking(&self) -> bool {
+        self.has("CHUNKING")
+    }
+
     /// RFC 6152
     pub fn eight_bit_mime(&self) -> bool {
         self.has("8BITMIME")

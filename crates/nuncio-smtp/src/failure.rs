@@ -108,6 +108,11 @@ impl Failure {
         }
     }
 
+    /// Whether the server said no, and went.
+    pub fn is_refusal(&self) -> bool {
+        matches!(self.problem, Problem::Session(SessionError::Refused { .. }))
+    }
+
     /// Whether a fresh token may help.
     pub fn is_login_refused(&self) -> bool {
         match &self.problem {
@@ -165,7 +170,7 @@ pub fn login_finding(
     if finding.class != Class::Login {
         return finding;
     }
-    if mechanism != Mechanism::Xoauth2 {
+    if !mechanism.takes_token() {
         return Finding {
             class: Class::Closed,
             code: "INVALID_PASSWORD",
@@ -181,7 +186,8 @@ pub fn login_finding(
             remedy: "wait; if it lasts, ask the provider",
         };
     }
-    if status == "403" {
+    // RFC 6750, section 3.1, has the name.
+    if status == "403" || status == "insufficient_scope" {
         return Finding { class: Class::Closed, ..finding };
     }
     finding

@@ -15,7 +15,7 @@ use nuncio_core::address::{EmailAddress, Mailbox};
 use nuncio_core::mail::{Attachment, Mail, RecipientKind};
 use nuncio_core::ports::mail::OutgoingMail;
 
-use crate::dots::stuff;
+use crate::dots::Content;
 use crate::session::transaction::Envelope;
 
 /// The type of an attachment whose own type does not go with base64.
@@ -31,8 +31,7 @@ const ENCODED_OCTETS: usize = 42;
 #[derive(Debug)]
 pub struct Message {
     pub envelope: Envelope,
-    /// As [`stuff`] makes it.
-    pub wire: Vec<u8>,
+    pub content: Content,
 }
 
 /// The mail makes no message. Mails are checked when they are taken, so this is a fault of nuncio.
@@ -47,14 +46,16 @@ pub fn build(outgoing: &OutgoingMail, mailbox: &EmailAddress) -> Result<Message,
     let mail = &outgoing.mail;
     let from = mail.from.clone().unwrap_or_else(|| Mailbox::from(mailbox.clone()));
     let bytes = add_content(headers(outgoing, &from), mail).map_err(BuildError)?.formatted();
+    let is_eight_bit = !bytes.is_ascii();
+    let content = Content::new(bytes);
     let envelope = Envelope {
         from: from.address,
         recipients: outgoing.recipients.clone(),
-        size: bytes.len() as u64,
-        is_eight_bit: !bytes.is_ascii(),
+        size: content.octets().len() as u64,
+        is_eight_bit,
         needs_smtputf8: needs_smtputf8(outgoing, mailbox),
     };
-    Ok(Message { envelope, wire: stuff(bytes) })
+    Ok(Message { envelope, content })
 }
 
 fn headers(outgoing: &OutgoingMail, from: &Mailbox) -> MessageBuilder {
@@ -120,25 +121,25 @@ fn add_content(
     let body = match (plain, html) {
         (Some(plain), Some(html)) => {
             // The last part is the best one (RFC 2046, section 5.1.4).
-            Content::Multi(MultiPart::alternative().singlepart(plain).singlepart(html))
+            Parts::Multi(MultiPart::alternative().singlepart(plain).singlepart(html))
         }
-        (Some(one), None) | (None, Some(one)) => Content::Single(one),
-        (None, None) => Content::Single(SinglePart::plain(String::new())),
+        (Some(one), None) | (None, Some(one)) => Parts::Single(one),
+        (None, None) => Parts::Single(SinglePart::plain(String::new())),
     };
     if mail.attachments.is_empty() {
         return match body {
-            Content::Single(part) => builder.singlepart(part),
-            Content::Multi(parts) => builder.multipart(parts),
+            Parts::Single(part) => builder.singlepart(part),
+            Parts::Multi(parts) => builder.multipart(parts),
         };
     }
     let mixed = match body {
-        Content::Single(part) => MultiPart::mixed().singlepart(part),
-        Content::Multi(parts) => MultiPart::mixed().multipart(parts),
+        Parts::Single(part) => MultiPart::mixed().singlepart(part),
+        Parts::Multi(parts) => MultiPart::mixed().multipart(parts),
     };
     builder.multipart(mail.attachments.iter().fold(mixed, |mixed, one| mixed.singlepart(file(one))))
 }
 
-enum Content {
+enum Parts {
     Single(SinglePart),
     Multi(MultiPart),
 }

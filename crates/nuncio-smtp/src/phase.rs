@@ -80,11 +80,6 @@ impl Phase {
         }
     }
 
-    /// Whether the mail may have been taken if the connection broke here.
-    pub fn may_be_taken(self) -> bool {
-        self == Self::EndOfData
-    }
-
     /// Whether it belongs to getting ready, under the connection time-out of the settings.
     pub fn is_connecting(self) -> bool {
         self < Self::Reset

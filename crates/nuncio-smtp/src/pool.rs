@@ -19,6 +19,9 @@ const IDLE_MAX: Duration = Duration::from_mins(1);
 const AGE_MAX: Duration = Duration::from_mins(10);
 /// How many mails may go over one connection.
 const MESSAGES_MAX: u32 = 100;
+/// For how long after a mail a connection is warm. Where mails follow each other slower than this, the round
+/// trip that it saves speeds nothing up.
+const WARM: Duration = Duration::from_secs(2);
 /// A connection is not used in the last moments of the token that it logged in with.
 const TOKEN_MARGIN: Duration = Duration::from_mins(1);
 
@@ -145,6 +148,11 @@ impl Link {
             && self.opened.elapsed() < AGE_MAX
             && self.messages < MESSAGES_MAX
             && self.token_until.is_none_or(|until| now + TOKEN_MARGIN < until)
+    }
+
+    /// Whether it has just carried another mail, so that the server is there and takes mails of this mailbox.
+    pub fn is_warm(&self) -> bool {
+        self.messages != 0 && self.used.elapsed() < WARM
     }
 }
 

@@ -138,7 +138,8 @@ impl SmtpProbe {
                 let detail = format!("token until {expires_at:.0}; {claims}");
                 report.passed(StageKind::Token, detail).await;
                 let username = settings.email_address.to_string();
-                Some(Login::Oauth { username, token: access_token })
+                let (host, port) = (settings.host.clone(), settings.port);
+                Some(Login::Oauth { username, token: access_token, host, port })
             }
         }
     }

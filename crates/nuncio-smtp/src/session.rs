@@ -55,9 +55,13 @@ pub enum Event {
     Hello,
     /// A transaction may [`begin`](Session::begin).
     Ready,
-    /// The server waits for the content. Call [`body_sent`](Session::body_sent) right before the last
-    /// portion of it is written.
+    /// The server waits for the content as DATA takes it. Call [`body_sent`](Session::body_sent) right
+    /// before the last portion of it is written.
     Body,
+    /// Nothing is sent yet. The content may go out together with the commands: write those of
+    /// [`chunk_commands`](Session::chunk_commands) and right behind them the content as BDAT takes it. Call
+    /// [`body_sent`](Session::body_sent) right before the last portion of it is written.
+    Chunk,
     /// The transaction is over; [`take_replies`](Session::take_replies) tells how.
     Ended,
     /// The server has said goodbye.
@@ -94,7 +98,7 @@ enum Command {
     Auth(Mechanism),
     /// A line of the login dialogue.
     AuthResponse(Mechanism),
-    /// The empty line behind an error challenge.
+    /// What is said to an error challenge.
     AuthEnd(Mechanism),
     Reset,
     Mail,
@@ -103,6 +107,8 @@ enum Command {
     /// The lone dot that ends a mail without recipients (RFC 2920, section 3.1).
     LoneDot,
     EndOfData,
+    /// `BDAT … LAST` with the whole content (RFC 3030, section 2).
+    Chunk,
     Quit,
 }
 
@@ -146,7 +152,16 @@ impl Session {
 
     /// What the session waits for.
     pub fn phase(&self) -> Phase {
+        if self.expected.contains(&Command::Chunk) {
+            // The server may keep all its answers back until it has taken the mail.
+            return Phase::EndOfData;
+        }
         self.expected.front().map_or(Phase::Mail, |command| command.phase())
+    }
+
+    /// Whether the server owes nothing and has said nothing unasked.
+    pub fn is_quiet(&self) -> bool {
+        self.expected.is_empty() && self.input.is_empty()
     }
 
     pub fn extensions(&self) -> &Extensions {
@@ -167,8 +182,8 @@ impl Session {
     }
 
     fn receive(&mut self, reply: Reply) -> Result<(), SessionError> {
-        let phase = self.phase();
         let command = self.expected.pop_front();
+        let phase = command.map_or(Phase::Mail, Command::phase);
         let reply = self.login.redact(phase, reply);
         if reply.code == 421 && command != Some(Command::Quit) {
             // The server closes the connection, whatever was asked (RFC 5321, section 3.8).
@@ -194,7 +209,8 @@ impl Session {
             | Command::Rcpt(_)
             | Command::Data
             | Command::LoneDot
-            | Command::EndOfData => self.on_transaction(command, reply.into()),
+            | Command::EndOfData
+            | Command::Chunk => self.on_transaction(command, reply.into()),
         }
     }
 
@@ -267,7 +283,7 @@ impl Command {
             Self::Rcpt(_) => Phase::Rcpt,
             // A mail without recipients cannot be taken for anybody.
             Self::Data | Self::LoneDot => Phase::Data,
-            Self::EndOfData => Phase::EndOfData,
+            Self::EndOfData | Self::Chunk => Phase::EndOfData,
             Self::Quit => Phase::Quit,
         }
     }
@@ -285,5 +301,7 @@ fn require(reply: Reply, code: u16, phase: Phase) -> Result<(), SessionError> {
     })
 }
 
+#[cfg(test)]
+mod random_tests;
 #[cfg(test)]
 mod tests;

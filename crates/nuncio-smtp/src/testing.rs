@@ -21,6 +21,7 @@ use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair}
 use rustls::ServerConfig;
 use rustls::pki_types::PrivateKeyDer;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, duplex};
+use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 
@@ -35,7 +36,7 @@ const STREAM_BYTES: usize = 256 * 1024;
 /// A network on which each connection meets the next script. Each line of a script is a step:
 ///
 /// `S: text` says a line, `RAW: text` says it without its end, `C: text` wants exactly this line,
-/// `BODY` wants a mail up to its end, `TLS` makes a TLS connection, `CUT` closes, `HANG` says nothing
+/// `BODY` wants a mail up to its end, `BDAT` wants one in a chunk, `WAIT` waits for [`Servers::go_on`], `TLS` makes a TLS connection, `CUT` closes, `HANG` says nothing
 /// more. At its end the server waits for QUIT or the end of the stream.
 pub(crate) struct Servers {
     scripts: Mutex<VecDeque<String>>,
@@ -43,6 +44,7 @@ pub(crate) struct Servers {
     acceptor: TlsAcceptor,
     pub(crate) ca_pem: String,
     heard: Arc<Mutex<Vec<String>>>,
+    go_on: Arc<Notify>,
     /// What the name service says of [`HOST`]. Nothing answers at [`DEAD_PORT`].
     pub(crate) addresses: Vec<SocketAddr>,
     refuse: bool,
@@ -57,6 +59,7 @@ impl Servers {
             acceptor,
             ca_pem,
             heard: Arc::default(),
+            go_on: Arc::default(),
             addresses: vec![([192, 0, 2, 1], 587).into()],
             refuse: false,
         }
@@ -70,6 +73,11 @@ impl Servers {
     /// All lines that the servers heard, the contents of mails joined into one.
     pub(crate) fn heard(&self) -> Vec<String> {
         self.heard.lock().unwrap().clone()
+    }
+
+    /// Lets a server that waits go on.
+    pub(crate) fn go_on(&self) {
+        self.go_on.notify_one();
     }
 
     pub(crate) fn is_every_script_used(&self) -> bool {
@@ -107,7 +115,12 @@ impl Network for Servers {
             return std::future::pending().await;
         };
         let (near, far) = duplex(STREAM_BYTES);
-        let server = Server { stream: Some(Box::new(far)), heard: Arc::clone(&self.heard), script };
+        let server = Server {
+            stream: Some(Box::new(far)),
+            heard: Arc::clone(&self.heard),
+            go_on: Arc::clone(&self.go_on),
+            script,
+        };
         self.running.lock().unwrap().spawn(server.run(self.acceptor.clone()));
         Ok(Box::new(near))
     }
@@ -116,6 +129,7 @@ impl Network for Servers {
 struct Server {
     stream: Option<Box<dyn Io>>,
     heard: Arc<Mutex<Vec<String>>>,
+    go_on: Arc<Notify>,
     script: String,
 }
 
@@ -131,6 +145,8 @@ impl Server {
                     assert_eq!(line.as_deref(), Some(text), "in\n{}", self.script);
                 }
                 "BODY" => assert!(self.hear(b"\r\n.\r\n").await.is_some(), "no whole mail"),
+                "BDAT" => self.hear_chunk().await,
+                "WAIT" => self.go_on.notified().await,
                 "TLS" => {
                     let stream = self.stream.take().unwrap();
                     match acceptor.accept(stream).await {
@@ -158,6 +174,15 @@ impl Server {
         // The client may have gone; what it should have done is checked by what is heard.
         drop(stream.write_all(text.as_bytes()).await);
         drop(stream.flush().await);
+    }
+
+    async fn hear_chunk(&mut self) {
+        let line = self.hear(b"\r\n").await.expect("a command");
+        let size = line.strip_prefix("BDAT ").and_then(|rest| rest.strip_suffix(" LAST"));
+        let size = size.and_then(|size| size.parse().ok()).expect("`BDAT … LAST`");
+        let mut content = vec![0; size];
+        self.stream.as_mut().unwrap().read_exact(&mut content).await.unwrap();
+        self.heard.lock().unwrap().push(String::from_utf8(content).unwrap());
     }
 
     /// What comes up to `end`, without it; nothing if the client has gone.
@@ -218,9 +243,17 @@ fn ehlo(extensions: &str) -> String {
 
 /// A login with `token` up to the server's answer.
 pub(crate) fn auth(token: &str) -> String {
-    let login = Login::Oauth { username: MAILBOX.to_owned(), token: access_token(token) };
-    let response = login.responses(Mechanism::Xoauth2).remove(0);
+    let response = oauth_login(token).responses(Mechanism::Xoauth2).remove(0);
     format!("C: AUTH XOAUTH2\nS: 334 \nC: {response}\n")
+}
+
+pub(crate) fn oauth_login(token: &str) -> Login {
+    Login::Oauth {
+        username: MAILBOX.to_owned(),
+        token: access_token(token),
+        host: HOST.to_owned(),
+        port: 587,
+    }
 }
 
 /// A pipelined transaction for one recipient, up to the server's answer to the mail.
@@ -229,6 +262,11 @@ pub(crate) fn mail() -> String {
         "C: MAIL FROM:<{MAILBOX}>\nC: RCPT TO:<a@x.test>\nC: DATA\nS: 250 2.1.0 ok\n\
          S: 250 2.1.5 ok\nS: 354 go\nBODY\n"
     )
+}
+
+/// The commands for one recipient and the mail, which come together.
+pub(crate) fn at_once() -> String {
+    format!("C: MAIL FROM:<{MAILBOX}>\nC: RCPT TO:<a@x.test>\nBDAT\n")
 }
 
 pub(crate) fn access_token(text: &str) -> AccessToken {

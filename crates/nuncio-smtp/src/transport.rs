@@ -32,7 +32,7 @@ use crate::message::{Message, build};
 use crate::network::{Network, Tcp, connect, resolve};
 use crate::phase::Phase;
 use crate::pool::{Link, Pool};
-use crate::session::transaction::Replies;
+use crate::session::transaction::{Handover, Replies};
 use crate::session::{Event, Session, SessionError};
 
 /// How long a mail waits for a free connection. The dispatcher keeps to the limit itself, so that it
@@ -150,7 +150,9 @@ impl SmtpTransport {
         } else {
             SenderKind::Other
         };
-        let outcome = match link.connection.deliver(envelope, &message.wire, gate).await {
+        let handover = if link.is_warm() { Handover::AtOnce } else { Handover::InTurn };
+        let delivered = link.connection.deliver(envelope, &message.content, handover, gate).await;
+        let outcome = match delivered {
             Delivered::Ended(replies) if is_kept && is_login_lost(&replies) => {
                 link.connection.quit().await;
                 return Attempt::Stale;
@@ -165,10 +167,23 @@ impl SmtpTransport {
                 refused_here(&reply, envelope.recipients.len())
             }
             Delivered::Abandoned => SendOutcome::Abandoned,
-            Delivered::Broken { failure, .. } if is_kept && is_staleness(&failure) => {
+            Delivered::Broken { failure, replies }
+                if is_kept && (is_staleness(&failure) || is_login_lost(&replies)) =>
+            {
                 return Attempt::Stale;
             }
-            Delivered::Broken { failure, replies } => broken(&failure, &replies, host, port),
+            Delivered::Broken { failure, replies } => {
+                record(&replies);
+                if replies.is_refused() {
+                    judge(&replies, sender)
+                } else {
+                    failure.outcome(host, port)
+                }
+            }
+            Delivered::Lost { failure, replies } => {
+                let cause = failure.explain(host, port).cause;
+                lost(&replies, Reason::new("OUTCOME_UNKNOWN", cause))
+            }
         };
         Attempt::Over(outcome)
     }
@@ -251,7 +266,8 @@ impl SmtpTransport {
                 let token = self.tokens.token(token_request(settings, client)).await;
                 let token = token.map_err(without_token)?;
                 let username = settings.email_address.to_string();
-                let login = Login::Oauth { username, token: token.access_token };
+                let (host, port) = (settings.host.clone(), settings.port);
+                let login = Login::Oauth { username, token: token.access_token, host, port };
                 Ok((login, Some(token.expires_at)))
             }
         }
@@ -316,26 +332,16 @@ fn without_token(error: TokenError) -> SendOutcome {
     }
 }
 
-/// The outcome where the connection broke on the way.
-fn broken(failure: &Failure, replies: &Replies, host: &str, port: u16) -> SendOutcome {
-    let answered = matches!(failure.problem, Problem::Session(SessionError::Refused { .. }));
-    if failure.phase.may_be_taken() && !answered {
-        let explained = failure.explain(host, port);
-        return lost(replies, Reason::new("OUTCOME_UNKNOWN", explained.cause));
-    }
-    failure.outcome(host, port)
-}
-
-/// Whether a kept connection has only shown that it is one no more. Servers close what lies idle; the
-/// content was not sent.
+/// Whether a kept connection has only shown that it is one no more. Servers close what lies idle; the mail
+/// was certainly not taken.
 fn is_staleness(failure: &Failure) -> bool {
-    let before_content = failure.phase < Phase::Body;
-    let says_nothing = match &failure.problem {
-        Problem::TimedOut(_) | Problem::Closed | Problem::Io(_) => true,
-        Problem::Session(SessionError::Refused { reply, .. }) => reply.code == 421,
+    match &failure.problem {
+        Problem::TimedOut(_) | Problem::Closed | Problem::Io(_) => failure.phase < Phase::Body,
+        Problem::Session(SessionError::Refused { phase, reply }) => {
+            reply.code == 421 && *phase < Phase::Body
+        }
         Problem::Session(_) | Problem::Trust(_) => false,
-    };
-    before_content && says_nothing
+    }
 }
 
 /// Whether the server has forgotten the login of this connection.

@@ -1,4 +1,4 @@
-//! The login: AUTH in its two-line form.
+//! The login: AUTH, mostly in its two-line form.
 
 use std::collections::VecDeque;
 
@@ -9,6 +9,8 @@ use crate::reply::Reply;
 
 /// What stands in place of a secret that the server repeated.
 const HIDDEN: &str = "(hidden)";
+/// The longest command line with its CRLF, in octets (RFC 5321, section 4.5.3.1.4).
+const COMMAND_OCTETS_MAX: usize = 512;
 
 #[derive(Default)]
 pub(super) struct State {
@@ -21,8 +23,8 @@ pub(super) struct State {
 impl Session {
     /// Logs in, or goes on at once where there is nothing to log in with.
     ///
-    /// The response never stands in the AUTH line itself: that line may have 512 octets only (RFC 4954,
-    /// section 4), and a token is longer.
+    /// The response does not stand in the AUTH line itself: that line may have 512 octets only (RFC 4954,
+    /// section 4), and a token is mostly longer. A short one does for OAUTHBEARER, which is made for it.
     pub fn login(&mut self, login: &Login) -> Result<(), SessionError> {
         if matches!(login, Login::None) {
             self.events.push_back(Event::Ready);
@@ -41,7 +43,16 @@ impl Session {
         };
         self.login.responses = login.responses(mechanism).into();
         self.login.secrets = login.secrets();
-        self.send(Command::Auth(mechanism), &format!("AUTH {}", mechanism.name()));
+        let mut line = format!("AUTH {}", mechanism.name());
+        let fits = |response: &mut String| {
+            line.len() + 1 + response.len() + "\r\n".len() <= COMMAND_OCTETS_MAX
+        };
+        if mechanism == Mechanism::Oauthbearer
+            && let Some(response) = self.login.responses.pop_front_if(fits)
+        {
+            line = format!("{line} {response}");
+        }
+        self.send(Command::Auth(mechanism), &line);
         Ok(())
     }
 
@@ -57,7 +68,7 @@ impl Session {
                     self.send(Command::AuthResponse(mechanism), &response);
                 } else {
                     self.login.challenge = Some(Challenge::decode(&reply.lines.join("")));
-                    self.send(Command::AuthEnd(mechanism), "");
+                    self.send(Command::AuthEnd(mechanism), mechanism.challenge_answer());
                 }
                 Ok(())
             }

@@ -1,10 +1,10 @@
 use nuncio_core::address::EmailAddress;
 use nuncio_core::secret::Password;
-use transaction::{Envelope, Replies};
+use transaction::{Envelope, Handover, Replies};
 
 use super::*;
 use crate::auth::Login;
-use crate::testing::{MAILBOX, access_token};
+use crate::testing::{MAILBOX, oauth_login};
 
 /// A session whose server is the test.
 struct Talk(Session);
@@ -68,10 +68,6 @@ fn envelope(recipients: &[&str]) -> Envelope {
     }
 }
 
-fn oauth(token: &str) -> Login {
-    Login::Oauth { username: MAILBOX.to_owned(), token: access_token(token) }
-}
-
 fn password() -> Login {
     let password = Password::from("tanstaaf".to_owned());
     Login::Password { username: "tim".to_owned(), password }
@@ -80,7 +76,7 @@ fn password() -> Login {
 #[test]
 fn a_transaction_is_pipelined_where_that_is_offered() {
     let mut talk = Talk::ready("PIPELINING, SIZE 5000");
-    talk.0.begin(&envelope(&["a@x.test", "b@x.test"])).unwrap();
+    talk.0.begin(&envelope(&["a@x.test", "b@x.test"]), Handover::InTurn).unwrap();
     talk.writes(
         "MAIL FROM:<sender@mx.test> SIZE=1000\r\nRCPT TO:<a@x.test>\r\nRCPT TO:<b@x.test>\r\nDATA\r\n",
     );
@@ -95,10 +91,110 @@ fn a_transaction_is_pipelined_where_that_is_offered() {
     assert_eq!(replies.end.unwrap().code, 250);
 }
 
+/// A mail of 1000 octets that has just gone out together with its commands.
+fn handed_over_at_once() -> Talk {
+    let mut talk = Talk::ready("PIPELINING, CHUNKING");
+    talk.0.begin(&envelope(&["a@x.test"]), Handover::AtOnce).unwrap();
+    assert_eq!(talk.0.step(), Ok(Step::Event(Event::Chunk)));
+    let commands = String::from_utf8(talk.0.chunk_commands(1000)).unwrap();
+    assert_eq!(commands, "MAIL FROM:<sender@mx.test>\r\nRCPT TO:<a@x.test>\r\nBDAT 1000 LAST\r\n");
+    assert!(!talk.0.may_be_taken(), "its end is still here");
+    talk.0.body_sent();
+    assert!(talk.0.may_be_taken());
+    assert_eq!(talk.0.step(), Ok(Step::Read), "there is nothing more to say");
+    talk
+}
+
+#[test]
+fn a_mail_goes_out_together_with_its_commands() {
+    let mut talk = handed_over_at_once();
+    assert_eq!(talk.0.phase(), Phase::EndOfData, "the server may answer to all at the end");
+
+    let replies = talk.ends("250 sender ok\r\n250 recipient ok\r\n250 2.0.0 queued");
+
+    assert!(replies.is_any_accepted() && replies.data.is_none());
+    assert_eq!(replies.end.unwrap().text, "queued");
+    assert!(talk.0.is_quiet() && !talk.0.may_be_taken());
+    talk.0.begin(&envelope(&["a@x.test"]), Handover::AtOnce).unwrap();
+    assert_eq!(talk.0.step(), Ok(Step::Event(Event::Chunk)), "so does the next one");
+}
+
+#[test]
+fn a_chunk_behind_a_refusal_is_answered_too() {
+    // RFC 3030, section 2, wants an answer to the chunk; 503, 554 and even 250 are seen.
+    for refusal in [
+        "550 no\r\n503 no sender\r\n503 no sender",
+        "452 later\r\n503 no sender\r\n554 no recipient",
+        "250 ok\r\n550 nobody\r\n503 no recipient",
+        "250 ok\r\n450 later\r\n554 no recipient",
+        "250 ok\r\n550 nobody\r\n250 1000 octets received",
+        "250 ok\r\n250 ok\r\n554 bad content",
+    ] {
+        let mut talk = handed_over_at_once();
+
+        let replies = talk.ends(refusal);
+
+        assert_eq!(replies.is_refused(), !refusal.ends_with("content"), "{refusal}");
+        assert!(!talk.0.may_be_taken(), "{refusal}");
+        // The next mail waits for the server, which shows that it is in step.
+        talk.0.begin(&envelope(&["a@x.test"]), Handover::AtOnce).unwrap();
+        talk.writes("RSET\r\nMAIL FROM:<sender@mx.test>\r\nRCPT TO:<a@x.test>\r\nDATA\r\n");
+    }
+}
+
+#[test]
+fn what_is_refused_cannot_have_been_taken() {
+    let mut talk = handed_over_at_once();
+    talk.0.feed(b"250 ok\r\n");
+    assert_eq!(talk.0.step(), Ok(Step::Read));
+    assert!(talk.0.may_be_taken());
+    talk.0.feed(b"550 nobody\r\n");
+    assert_eq!(talk.0.step(), Ok(Step::Read));
+    assert!(!talk.0.may_be_taken());
+}
+
+#[test]
+fn a_421_tells_which_command_it_answers() {
+    let error = handed_over_at_once().error("421 4.4.2 idle");
+    assert!(matches!(error, SessionError::Refused { phase: Phase::Mail, .. }));
+    let error = handed_over_at_once().error("250 ok\r\n250 ok\r\n421 4.3.2 going down");
+    assert!(matches!(error, SessionError::Refused { phase: Phase::EndOfData, .. }));
+}
+
+#[test]
+fn an_answer_that_asks_for_more_makes_no_sense() {
+    let mut talk = handed_over_at_once();
+    let error = talk.error("250 ok\r\n250 ok\r\n354 go");
+    assert!(matches!(error, SessionError::Unexpected { phase: Phase::EndOfData, .. }));
+    assert!(talk.0.may_be_taken(), "who knows what it has done");
+
+    let mut talk = Talk::ready("8BITMIME");
+    talk.0.begin(&envelope(&["a@x.test"]), Handover::InTurn).unwrap();
+    talk.writes("MAIL FROM:<sender@mx.test>\r\n");
+    let error = talk.error("354 go");
+    assert!(matches!(error, SessionError::Unexpected { phase: Phase::Mail, .. }));
+}
+
+#[test]
+fn a_mail_waits_for_the_server_where_it_cannot_or_should_not_go_at_once() {
+    let one = envelope(&["a@x.test"]);
+    let large = Envelope { size: 1024 * 1024 + 1, ..one.clone() };
+    let check = |extensions: &str, envelope: &Envelope, handover: Handover| {
+        let mut talk = Talk::ready(extensions);
+        talk.0.begin(envelope, handover).unwrap();
+        assert!(matches!(talk.0.step(), Ok(Step::Write(_))), "{extensions} {envelope:?}");
+    };
+    check("PIPELINING, CHUNKING", &one, Handover::InTurn);
+    check("PIPELINING", &one, Handover::AtOnce);
+    check("CHUNKING", &one, Handover::AtOnce);
+    check("PIPELINING, CHUNKING", &large, Handover::AtOnce);
+    check("PIPELINING, CHUNKING", &envelope(&["a@x.test", "b@x.test"]), Handover::AtOnce);
+}
+
 #[test]
 fn a_transaction_goes_step_by_step_elsewhere() {
     let mut talk = Talk::ready("8BITMIME");
-    talk.0.begin(&envelope(&["a@x.test", "b@x.test"])).unwrap();
+    talk.0.begin(&envelope(&["a@x.test", "b@x.test"]), Handover::InTurn).unwrap();
     talk.writes("MAIL FROM:<sender@mx.test>\r\n");
     talk.hears("250 ok", "RCPT TO:<a@x.test>\r\n");
     talk.hears("550 no", "RCPT TO:<b@x.test>\r\n");
@@ -109,11 +205,11 @@ fn a_transaction_goes_step_by_step_elsewhere() {
 #[test]
 fn nothing_is_sent_in_vain() {
     let mut talk = Talk::ready("8BITMIME");
-    talk.0.begin(&envelope(&["a@x.test"])).unwrap();
+    talk.0.begin(&envelope(&["a@x.test"]), Handover::InTurn).unwrap();
     talk.writes("MAIL FROM:<sender@mx.test>\r\n");
     talk.ends("550 no");
 
-    talk.0.begin(&envelope(&["a@x.test"])).unwrap();
+    talk.0.begin(&envelope(&["a@x.test"]), Handover::InTurn).unwrap();
     talk.writes("RSET\r\n");
     talk.hears("250 ok", "MAIL FROM:<sender@mx.test>\r\n");
     talk.hears("250 ok", "RCPT TO:<a@x.test>\r\n");
@@ -126,7 +222,7 @@ fn many_recipients_go_in_groups() {
     let addresses: Vec<String> = (0..1000).map(|number| format!("r{number}@x.test")).collect();
     let addresses: Vec<&str> = addresses.iter().map(String::as_str).collect();
     let mut talk = Talk::ready("PIPELINING");
-    talk.0.begin(&envelope(&addresses)).unwrap();
+    talk.0.begin(&envelope(&addresses), Handover::InTurn).unwrap();
     let (mut groups, mut commands) = (0, 0);
     loop {
         match talk.0.step().unwrap() {
@@ -152,7 +248,7 @@ fn extensions_are_used_when_needed() {
     let mut talk = Talk::ready("8BITMIME, SMTPUTF8, SIZE");
     let envelope =
         Envelope { is_eight_bit: true, needs_smtputf8: true, ..envelope(&["é@x.test"]) };
-    talk.0.begin(&envelope).unwrap();
+    talk.0.begin(&envelope, Handover::InTurn).unwrap();
     talk.writes("MAIL FROM:<sender@mx.test> SIZE=1000 BODY=8BITMIME SMTPUTF8\r\n");
     talk.hears("250 ok", "RCPT TO:<é@x.test>\r\n");
 }
@@ -162,7 +258,7 @@ fn a_mail_that_the_server_cannot_take_is_refused_here() {
     let utf8 = Envelope { needs_smtputf8: true, ..envelope(&["a@x.test"]) };
     let eight_bit = Envelope { is_eight_bit: true, ..envelope(&["a@x.test"]) };
     let check = |extensions: &str, envelope: &Envelope, expect: &str| {
-        let refusal = Talk::ready(extensions).0.begin(envelope).unwrap_err();
+        let refusal = Talk::ready(extensions).0.begin(envelope, Handover::InTurn).unwrap_err();
         assert!(refusal.to_string().starts_with(expect), "{refusal}");
     };
     check("SIZE 999", &envelope(&["a@x.test"]), "552 5.3.4 the mail has 1000 octets");
@@ -224,14 +320,17 @@ fn a_login_needs_tls_and_a_known_mechanism() {
     assert_eq!(talk.0.login(&password()), Err(SessionError::LoginWithoutTls));
 
     let mut talk = Talk::hello(Encryption::Tls, "AUTH LOGIN PLAIN");
-    let error = talk.0.login(&oauth("t")).unwrap_err();
-    assert_eq!(error.to_string(), "the server does not offer AUTH XOAUTH2; it offers: LOGIN PLAIN");
+    let error = talk.0.login(&oauth_login("t")).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "the server does not offer AUTH XOAUTH2 or OAUTHBEARER; it offers: LOGIN PLAIN"
+    );
 }
 
 #[test]
 fn the_challenge_and_the_reply_behind_it_are_kept() {
     let mut talk = Talk::hello(Encryption::Tls, "AUTH XOAUTH2");
-    talk.0.login(&oauth("t")).unwrap();
+    talk.0.login(&oauth_login("t")).unwrap();
     talk.writes("AUTH XOAUTH2\r\n");
     talk.0.feed(b"334 \r\n");
     assert!(matches!(talk.0.step(), Ok(Step::Write(_))));
@@ -246,9 +345,56 @@ fn the_challenge_and_the_reply_behind_it_are_kept() {
 }
 
 #[test]
+fn a_token_goes_by_xoauth2_else_by_oauthbearer() {
+    let mut talk = Talk::hello(Encryption::Tls, "AUTH OAUTHBEARER XOAUTH2");
+    talk.0.login(&oauth_login("t")).unwrap();
+    talk.writes("AUTH XOAUTH2\r\n");
+
+    let mut talk = Talk::hello(Encryption::Tls, "AUTH PLAIN OAUTHBEARER");
+    let login = oauth_login("t");
+    let response = login.responses(Mechanism::Oauthbearer).remove(0);
+    talk.0.login(&login).unwrap();
+    talk.writes(&format!("AUTH OAUTHBEARER {response}\r\n"));
+    talk.event("235 ok", Event::Ready);
+}
+
+#[test]
+fn a_token_that_is_too_long_for_the_auth_line_has_one_of_its_own() {
+    let lengths = (1..600).map(|length| {
+        let mut talk = Talk::hello(Encryption::Tls, "AUTH OAUTHBEARER");
+        let login = oauth_login(&"x".repeat(length));
+        talk.0.login(&login).unwrap();
+        let Ok(Step::Write(line)) = talk.0.step() else { panic!("it logs in") };
+        if line == b"AUTH OAUTHBEARER\r\n" {
+            let response = login.responses(Mechanism::Oauthbearer).remove(0);
+            talk.hears("334 ", &format!("{response}\r\n"));
+        }
+        talk.event("235 ok", Event::Ready);
+        line.len()
+    });
+    assert_eq!(lengths.max(), Some(511), "base64 grows by four octets, and the limit is 512");
+}
+
+#[test]
+fn an_error_challenge_of_oauthbearer_has_its_own_answer() {
+    let mut talk = Talk::hello(Encryption::Tls, "AUTH OAUTHBEARER");
+    talk.0.login(&oauth_login("t")).unwrap();
+    assert!(matches!(talk.0.step(), Ok(Step::Write(_))));
+    // {"status":"invalid_token"}
+    talk.hears("334 eyJzdGF0dXMiOiJpbnZhbGlkX3Rva2VuIn0=", "AQ==\r\n");
+
+    let SessionError::LoginRefused { mechanism, challenge, .. } = talk.error("535 5.7.8 no") else {
+        panic!("the login was refused")
+    };
+
+    assert_eq!(mechanism, Mechanism::Oauthbearer);
+    assert_eq!(challenge.unwrap().status.as_deref(), Some("invalid_token"));
+}
+
+#[test]
 fn a_secret_that_the_server_repeats_is_hidden() {
     let mut talk = Talk::hello(Encryption::Tls, "AUTH XOAUTH2");
-    let login = oauth("secret-token");
+    let login = oauth_login("secret-token");
     let response = login.responses(Mechanism::Xoauth2).remove(0);
     talk.0.login(&login).unwrap();
     talk.writes("AUTH XOAUTH2\r\n");
@@ -270,12 +416,12 @@ fn replies_out_of_turn_end_the_session() {
     assert!(matches!(talk.error("250 no greeting"), SessionError::Unexpected { .. }));
 
     let mut talk = Talk::hello(Encryption::Tls, "AUTH XOAUTH2");
-    talk.0.login(&oauth("t")).unwrap();
+    talk.0.login(&oauth_login("t")).unwrap();
     talk.writes("AUTH XOAUTH2\r\n");
     assert!(matches!(talk.error("235 without a token"), SessionError::Unexpected { .. }));
 
     let mut talk = Talk::ready("PIPELINING");
-    talk.0.begin(&envelope(&["a@x.test"])).unwrap();
+    talk.0.begin(&envelope(&["a@x.test"]), Handover::InTurn).unwrap();
     talk.writes("MAIL FROM:<sender@mx.test>\r\nRCPT TO:<a@x.test>\r\nDATA\r\n");
     let error = talk.error("250 ok\r\n250 ok\r\n250 not 354");
     assert!(matches!(error, SessionError::Unexpected { phase: Phase::Mail | Phase::Data, .. }));

@@ -1,4 +1,4 @@
-//! A mail transaction: MAIL, RCPT for each recipient, DATA, content.
+//! A mail transaction: MAIL, RCPT for each recipient, DATA or BDAT, content.
 
 use nuncio_core::address::EmailAddress;
 use nuncio_core::reply::{EnhancedCode, SmtpReply};
@@ -9,6 +9,9 @@ use crate::phase::Phase;
 /// The most commands that are sent before the first of their replies is read. With more the server's
 /// replies could fill its sending buffer while it still has to read (RFC 2920, section 3.1).
 const PIPELINED_MAX: usize = 100;
+/// The largest mail that goes out together with its commands, in octets. A larger one wins little by it,
+/// and would go out in vain, unheard, where the server refuses its sender or recipient.
+const AT_ONCE_OCTETS_MAX: u64 = 1024 * 1024;
 
 /// For whom a mail is, and what the server must know of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,6 +24,16 @@ pub struct Envelope {
     pub is_eight_bit: bool,
     /// Whether an address or a header is not ASCII (RFC 6531).
     pub needs_smtputf8: bool,
+}
+
+/// When the content goes out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Handover {
+    /// When the server asks for it.
+    InTurn,
+    /// Together with the commands, if the server can take that: one round trip less, but if the connection
+    /// breaks, more mails may have been taken.
+    AtOnce,
 }
 
 /// What the server said to each step of a transaction; nothing where a step was not reached.
@@ -41,6 +54,9 @@ pub(super) struct Transaction {
     is_trial: bool,
     /// The next command to send.
     next: Option<Command>,
+    /// Whether the content goes by BDAT.
+    is_chunk: bool,
+    is_body_sent: bool,
     replies: Replies,
 }
 
@@ -50,27 +66,54 @@ impl Replies {
         is_positive(self.mail.as_ref())
             && self.recipients.iter().any(|reply| is_positive(reply.as_ref()))
     }
+
+    /// Whether the server wants the mail for nobody, whatever it may say later.
+    pub fn is_refused(&self) -> bool {
+        let is_refused =
+            |reply: &Option<SmtpReply>| reply.as_ref().is_some_and(|one| one.code >= 400);
+        is_refused(&self.mail) || self.recipients.iter().all(is_refused)
+    }
 }
 
 impl Session {
     /// Begins a transaction. A mail that this server cannot take is refused here, before it is bothered:
     /// with a reply that nuncio makes up in its place.
-    pub fn begin(&mut self, envelope: &Envelope) -> Result<(), SmtpReply> {
+    pub fn begin(&mut self, envelope: &Envelope, handover: Handover) -> Result<(), SmtpReply> {
         if let Some(refusal) = self.local_refusal(envelope) {
             return Err(refusal);
         }
         let replies =
             Replies { recipients: vec![None; envelope.recipients.len()], ..Replies::default() };
         let first = if self.needs_reset { Command::Reset } else { Command::Mail };
+        let is_chunk = handover == Handover::AtOnce && self.takes_at_once(envelope);
         self.transaction = Transaction {
             mail: self.mail_line(envelope),
             recipients: envelope.recipients.clone(),
-            next: Some(first),
-            is_trial: false,
+            next: Some(first).filter(|_| !is_chunk),
+            is_chunk,
             replies,
+            ..Transaction::default()
         };
-        self.fill();
+        if is_chunk {
+            self.events.push_back(Event::Chunk);
+        } else {
+            self.fill();
+        }
         Ok(())
+    }
+
+    /// MAIL, RCPT and BDAT, which [`Event::Chunk`] asks for, for a content of so many octets.
+    ///
+    /// Whatever the server thinks of sender and recipient, it must take the content and answer to it
+    /// (RFC 3030, section 2).
+    pub fn chunk_commands(&mut self, octets: usize) -> Vec<u8> {
+        debug_assert!(self.transaction.is_chunk, "only `Event::Chunk` asks for this");
+        let mail = std::mem::take(&mut self.transaction.mail);
+        let rcpt = format!("RCPT TO:<{}>", self.transaction.recipients[0]);
+        self.send(Command::Mail, &mail);
+        self.send(Command::Rcpt(0), &rcpt);
+        self.send(Command::Chunk, &format!("BDAT {octets} LAST"));
+        std::mem::take(&mut self.output)
     }
 
     /// Asks whether `from` may send a mail to itself, and takes the question back with RSET whatever the
@@ -85,9 +128,18 @@ impl Session {
         self.send(Command::Mail, &format!("MAIL FROM:<{from}>"));
     }
 
-    /// The content goes out, up to and with its end mark.
+    /// The last portion of the content goes out.
     pub fn body_sent(&mut self) {
-        self.expected.push_back(Command::EndOfData);
+        self.transaction.is_body_sent = true;
+        if !self.transaction.is_chunk {
+            self.expected.push_back(Command::EndOfData);
+        }
+    }
+
+    /// Whether the server may have taken the mail if nothing more is heard of it.
+    pub fn may_be_taken(&self) -> bool {
+        let Transaction { is_body_sent, replies, .. } = &self.transaction;
+        *is_body_sent && replies.end.is_none() && !replies.is_refused()
     }
 
     /// What the server said so far.
@@ -105,6 +157,9 @@ impl Session {
         command: Command,
         reply: SmtpReply,
     ) -> Result<(), SessionError> {
+        if reply.code < 400 && !is_positive(Some(&reply)) && command != Command::Data {
+            return Err(SessionError::Unexpected { phase: command.phase(), reply });
+        }
         let replies = &mut self.transaction.replies;
         match command {
             Command::Mail => {
@@ -124,11 +179,9 @@ impl Session {
                 }
             }
             Command::Data => return self.on_data(reply),
-            Command::EndOfData if (300..400).contains(&reply.code) => {
-                return Err(SessionError::Unexpected { phase: Phase::EndOfData, reply });
-            }
-            Command::EndOfData => {
-                self.needs_reset = reply.code >= 400;
+            Command::EndOfData | Command::Chunk => {
+                // Some servers take a chunk that is for nobody.
+                self.needs_reset = reply.code >= 400 || !replies.is_any_accepted();
                 replies.end = Some(reply);
                 self.events.push_back(Event::Ended);
             }
@@ -207,6 +260,7 @@ impl Session {
             | Command::AuthEnd(_)
             | Command::LoneDot
             | Command::EndOfData
+            | Command::Chunk
             | Command::Quit => unreachable!("`next` holds only commands of the envelope"),
         };
         self.transaction.next = next;
@@ -218,6 +272,15 @@ impl Session {
         self.needs_reset = true;
         self.transaction.next = None;
         self.events.push_back(Event::Ended);
+    }
+
+    /// After a refusal the server shows first that it is in step again.
+    fn takes_at_once(&self, envelope: &Envelope) -> bool {
+        self.extensions.pipelining()
+            && self.extensions.chunking()
+            && envelope.recipients.len() == 1
+            && (1..=AT_ONCE_OCTETS_MAX).contains(&envelope.size)
+            && !self.needs_reset
     }
 
     fn mail_line(&self, envelope: &Envelope) -> String {

@@ -4,6 +4,8 @@ use nuncio_runtime::clock::TestClock;
 use super::*;
 use crate::testing::*;
 
+mod at_once;
+
 const OFFER: &str = "PIPELINING, AUTH LOGIN XOAUTH2, 8BITMIME, SMTPUTF8";
 const LOGGED_IN: &str = "S: 235 2.7.0 ok\n";
 const TAKEN: &str = "S: 250 2.0.0 queued\n";

@@ -165,8 +165,10 @@ fn request(
 fn take_down(simulator: &Simulator) {
     simulator.expire_tokens();
     let when = When::Between { from_ms: 0, to_ms: OUTAGE_MS };
-    for phase in [Phase::Mail, Phase::Connect] {
-        simulator.faults().push(Fault { phase, action: Action::Cut, when, mailbox: None });
+    // With the 421 a mail that goes out right now is known not to be taken.
+    let closing = Action::Reply("421 4.3.2 Service not available".to_owned());
+    for (phase, action) in [(Phase::Mail, closing), (Phase::Connect, Action::Cut)] {
+        simulator.faults().push(Fault { phase, action, when, mailbox: None });
     }
 }
 
