@@ -5,6 +5,7 @@ mod directions;
 mod faults;
 mod journey;
 mod kill;
+mod postgres;
 mod process;
 mod python_client;
 mod real;

@@ -1,6 +1,7 @@
 //! Fixtures of the integration tests.
 
 pub mod node;
+pub mod postgres;
 pub mod process;
 
 pub mod caller;

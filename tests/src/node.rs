@@ -31,6 +31,9 @@ pub struct NodeOptions {
     pub otlp_endpoint: Option<String>,
     pub drain_timeout_s: u16,
     pub roles: String,
+    /// The database that it shares with other nodes; none means a file in its folder.
+    pub store_url: Option<String>,
+    pub lease_s: u16,
 }
 
 /// A running node with a data folder of its own, on ports of its own, in threads of its own (so that its logs
@@ -67,6 +70,8 @@ impl Default for NodeOptions {
             otlp_endpoint: None,
             drain_timeout_s: 20,
             roles: "pan,psn".to_owned(),
+            store_url: None,
+            lease_s: 60,
         }
     }
 }
@@ -190,6 +195,7 @@ fn config(data_dir: &Path, options: &NodeOptions) -> Config {
     let any_port = || Some("127.0.0.1:0".to_owned());
     let args = ServeArgs {
         data_dir: Some(data_dir.display().to_string()),
+        store_url: options.store_url.clone().map(Into::into),
         roles: Some(options.roles.clone()),
         node_name: Some("test-node".to_owned()),
         grpc_listen: any_port(),
@@ -197,6 +203,7 @@ fn config(data_dir: &Path, options: &NodeOptions) -> Config {
         log_filter: Some(options.log_filter.clone()),
         telemetry_otlp_endpoint: options.otlp_endpoint.clone(),
         delivery_drain_timeout_s: Some(options.drain_timeout_s.to_string()),
+        delivery_lease_s: Some(options.lease_s.to_string()),
         ..ServeArgs::default()
     };
     let environment: HashMap<String, String> = HashMap::new();

@@ -19,10 +19,8 @@ use tracing::{info, warn};
 use crate::channel::Effect;
 use crate::observer::{DeliveryObserver, tell_ended};
 
-/// How long a lease lasts. It is extended while the attempt goes on.
-pub(crate) const LEASE: Duration = Duration::from_mins(1);
-/// How often a lease is extended.
-const HEART_BEAT: Duration = Duration::from_secs(15);
+/// How often a lease is extended while it lasts: three times in vain, and it is lost.
+const HEART_BEATS: u32 = 4;
 /// The pause between two tries to settle while the store is down.
 const SETTLE_PAUSE: Duration = Duration::from_secs(1);
 /// How often settling is tried: then the lease has ended, and the rescue decides.
@@ -35,6 +33,7 @@ pub(crate) struct Context {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) entropy: Arc<dyn Entropy>,
     pub(crate) observer: Arc<dyn DeliveryObserver>,
+    pub(crate) lease: Duration,
 }
 
 /// What an attempt taught about the channel.
@@ -90,7 +89,8 @@ impl Context {
         let gate = LeaseGate { store: &*self.store, lease };
         let sending = self.transport.send(settings, outgoing, &gate);
         tokio::pin!(sending);
-        let mut beats = interval_at(Instant::now() + HEART_BEAT, HEART_BEAT);
+        let beat = self.lease / HEART_BEATS;
+        let mut beats = interval_at(Instant::now() + beat, beat);
         loop {
             tokio::select! {
                 biased;
@@ -98,7 +98,8 @@ impl Context {
                 _ = beats.tick() => {
                     // A lost lease is no reason to cut a mail in the middle: the gate stops what has
                     // not gone out, and the settlement of what has gone out will be refused.
-                    if let Err(error) = self.store.extend(lease, self.clock.now() + LEASE).await {
+                    let until = self.clock.now() + self.lease;
+                    if let Err(error) = self.store.extend(lease, until).await {
                         warn!(job.name = %lease.job, "lease not extended: {}", Chain(&error));
                     }
                 }

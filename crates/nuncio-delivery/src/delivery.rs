@@ -29,6 +29,8 @@ pub struct Delivery {
     pub channel: watch::Sender<ChannelStatus>,
     /// The life of this node.
     pub incarnation: Incarnation,
+    /// How long a node that has died keeps its jobs from others. Leases are extended while mails are under way.
+    pub lease: Duration,
     /// How long an ended job is kept.
     pub retention: Duration,
     /// How long mails that are under way at a shutdown may take to end.

@@ -15,7 +15,7 @@ use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 use tracing::{Instrument as _, error, info, info_span, warn};
 
-use crate::attempt::{Context, Finished, LEASE};
+use crate::attempt::{Context, Finished};
 use crate::channel::{Channel, ChannelStatus, Permit};
 use crate::delivery::Delivery;
 
@@ -53,6 +53,7 @@ impl Dispatcher {
             clock: Arc::clone(&delivery.clock),
             entropy: Arc::clone(&delivery.entropy),
             observer: Arc::clone(&delivery.observer),
+            lease: delivery.lease,
         });
         Self {
             delivery,
@@ -125,8 +126,8 @@ impl Dispatcher {
     ) -> Result<Option<Instant>, StoreError> {
         let Some(settings) = settings else { return Ok(Some(Instant::now() + IDLE)) };
         let now = self.delivery.clock.now();
-        let claim =
-            Claim { holder: self.delivery.incarnation.clone(), now, until: now + LEASE, limit };
+        let (holder, until) = (self.delivery.incarnation.clone(), now + self.delivery.lease);
+        let claim = Claim { holder, now, until, limit };
         let claimed = self.delivery.store.claim(claim).await?;
         let count = u32::try_from(claimed.len()).unwrap_or(u32::MAX);
         for one in claimed {

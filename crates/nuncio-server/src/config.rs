@@ -15,6 +15,8 @@ mod sources;
 pub mod args;
 pub mod problem;
 
+use nuncio_store::postgres::PostgresUrl;
+
 use crate::config::args::ServeArgs;
 use crate::config::problem::{ConfigError, Problems};
 use crate::config::sources::Sources;
@@ -39,6 +41,11 @@ pub const DRAIN_TIMEOUT_S: u16 = 20;
 /// The longest that a stopping node may take, in seconds.
 pub const DRAIN_TIMEOUT_S_MAX: u16 = 600;
 
+/// How long the jobs of a dead node wait for another one, where nothing else is said, in seconds.
+pub const LEASE_S: u16 = 60;
+/// The longest that they may wait, in seconds.
+pub const LEASE_S_MAX: u16 = 3600;
+
 /// What a node needs to know. Every value of this type is valid.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
@@ -46,6 +53,8 @@ pub struct Config {
     pub node_name: NodeName,
     /// The folder of jobs, settings and keys.
     pub data_dir: PathBuf,
+    /// The database that this node shares with others; none means a file in the data folder.
+    pub store_url: Option<PostgresUrl>,
     /// At least one.
     pub roles: BTreeSet<Role>,
     /// Where gRPC is served. Port 0 means any free one.
@@ -59,6 +68,8 @@ pub struct Config {
     pub retention: Duration,
     /// How long the node may finish what it began after it was told to stop.
     pub drain_timeout: Duration,
+    /// How long the jobs of a dead node wait for another one.
+    pub lease: Duration,
 }
 
 /// A part of the product that a node plays.

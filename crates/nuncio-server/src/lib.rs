@@ -13,6 +13,7 @@ pub mod metrics;
 
 mod grpc;
 mod node_service;
+mod store;
 
 /// The version of the program.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");

@@ -12,7 +12,7 @@ use nuncio_api::v1::smtp_settings_service_server::SERVICE_NAME as SMTP_SETTINGS_
 use nuncio_cluster::embedded::EmbeddedCluster;
 use nuncio_core::job::Job;
 use nuncio_core::ports::clock::{Clock, Entropy};
-use nuncio_core::ports::job_store::{Dead, Incarnation, JobStore, StoreError};
+use nuncio_core::ports::job_store::{Incarnation, StoreError};
 use nuncio_core::ports::mail::SmtpTester;
 use nuncio_core::ports::settings::SettingsShare;
 use nuncio_core::ports::token::TokenSource;
@@ -28,7 +28,6 @@ use nuncio_runtime::clock::{SystemClock, SystemEntropy};
 use nuncio_runtime::tasks::{TaskError, Tasks};
 use nuncio_smtp::probe::SmtpProbe;
 use nuncio_smtp::transport::SmtpTransport;
-use nuncio_store::sqlite::SqliteJobStore;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -41,9 +40,8 @@ use crate::http::HttpServer;
 use crate::metrics::Metrics;
 use crate::node_service::Nodes;
 use crate::status::NodeStatus;
+use crate::store::{OpenStoreError, Store};
 
-/// The file of the job store in the data folder.
-const STORE_FILE: &str = "jobs.sqlite";
 /// What the node gives its parts beyond what they take themselves, so that they can name who is late.
 const GRACE: Duration = Duration::from_secs(5);
 
@@ -54,7 +52,7 @@ pub struct Node {
     http: HttpServer,
     psn: Option<Psn>,
     smtp: Arc<SmtpTransport>,
-    store: Arc<SqliteJobStore>,
+    store: Store,
     streams: CancellationToken,
     drain_timeout: Duration,
 }
@@ -79,7 +77,7 @@ pub enum StartError {
     #[error("the settings cannot be opened")]
     Settings(#[from] nuncio_cluster::embedded::OpenError),
     #[error("the job store cannot be opened")]
-    Store(#[from] nuncio_store::sqlite::OpenError),
+    Store(#[from] OpenStoreError),
     #[error("the jobs of the last run cannot be taken back")]
     Rescue(#[from] StoreError),
     #[error("gRPC reflection cannot be set up")]
@@ -182,7 +180,7 @@ struct Adapters {
     clock: Arc<dyn Clock>,
     entropy: Arc<dyn Entropy>,
     settings: Arc<dyn SettingsShare>,
-    store: Arc<SqliteJobStore>,
+    store: Store,
     tokens: Arc<dyn TokenSource>,
     smtp: Arc<SmtpTransport>,
     tester: Arc<dyn SmtpTester>,
@@ -197,10 +195,10 @@ impl Adapters {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let entropy: Arc<dyn Entropy> = Arc::new(SystemEntropy);
         // The store first: its lock keeps a second node away from the keys and settings too.
-        let store = Arc::new(SqliteJobStore::open(&config.data_dir.join(STORE_FILE)).await?);
+        let store = Store::open(config).await?;
         let settings = Arc::new(EmbeddedCluster::open(&config.data_dir)?);
         let incarnation = incarnation(&*clock, &*entropy);
-        let rescued = store.rescue(Dead::AllBut(incarnation.clone()), clock.now()).await?;
+        let rescued = store.take_back(&incarnation, clock.now()).await?;
         if !rescued.is_empty() {
             let jobs = rescued.len();
             warn!(jobs, "took back {jobs} mail jobs that the last run left half done");
@@ -226,7 +224,7 @@ impl Adapters {
             address,
             started_at: self.clock.now(),
             clock: Arc::clone(&self.clock),
-            store: Arc::<SqliteJobStore>::clone(&self.store),
+            store: self.store.port(),
             transport: Arc::<SmtpTransport>::clone(&self.smtp),
             tokens: Arc::clone(&self.tokens),
             settings: self.settings.smtp(),
@@ -249,7 +247,7 @@ impl Adapters {
         observer: Arc<dyn DeliveryObserver>,
         channel: watch::Sender<ChannelStatus>,
     ) -> Psn {
-        let store: Arc<dyn JobStore> = Arc::<SqliteJobStore>::clone(&self.store);
+        let store = self.store.port();
         Psn {
             intake: Intake {
                 store: Arc::clone(&store),
@@ -268,6 +266,7 @@ impl Adapters {
                 settings: self.settings.smtp(),
                 channel,
                 incarnation: self.incarnation.clone(),
+                lease: config.lease,
                 retention: config.retention,
                 drain_timeout: config.drain_timeout,
             },

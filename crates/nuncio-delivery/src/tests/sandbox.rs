@@ -81,6 +81,7 @@ impl Sandbox {
             settings: settings_seen,
             channel,
             incarnation: Incarnation("first".to_owned()),
+            lease: Duration::from_mins(1),
             retention: Duration::from_hours(24),
             drain_timeout: Duration::from_secs(20),
         };

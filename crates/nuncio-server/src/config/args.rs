@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use nuncio_core::secret::Password;
+
 /// Flags win over `NUNCIO_*` variables, those over the file.
 ///
 /// Values are texts here: they are checked with those of the other sources, so that one start shows all
@@ -25,6 +27,16 @@ pub struct ServeArgs {
                 [env: NUNCIO_DATA_DIR] [file: data_dir]"
     )]
     pub data_dir: Option<String>,
+
+    #[arg(
+        long,
+        value_name = "URL",
+        help = "PostgreSQL database in which several nodes keep their jobs together, such as \
+                postgres://user:password@host/database?sslmode=verify-full; better given in the environment, \
+                as everybody sees flags [default: a file in the data folder] [env: NUNCIO_STORE_URL] \
+                [file: store.url]"
+    )]
+    pub store_url: Option<Password>,
 
     #[arg(
         long,
@@ -108,4 +120,12 @@ pub struct ServeArgs {
                 [env: NUNCIO_DELIVERY_DRAIN_TIMEOUT_S] [file: delivery.drain_timeout_s]"
     )]
     pub delivery_drain_timeout_s: Option<String>,
+
+    #[arg(
+        long,
+        value_name = "SECONDS",
+        help = "How many seconds a node that has died keeps its jobs from other nodes, 1 to 3600 [default: 60] \
+                [env: NUNCIO_DELIVERY_LEASE_S] [file: delivery.lease_s]"
+    )]
+    pub delivery_lease_s: Option<String>,
 }

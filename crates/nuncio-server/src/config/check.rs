@@ -6,14 +6,15 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use axum::http::Uri;
+use nuncio_store::postgres::{PostgresUrl, PostgresUrlError};
 use tracing_subscriber::EnvFilter;
 
 use crate::config::problem::Problems;
 use crate::config::sources::{Found, Key, Sources};
 use crate::config::{
-    Config, DATA_DIR, DRAIN_TIMEOUT_S, DRAIN_TIMEOUT_S_MAX, GRPC_LISTEN, HTTP_LISTEN, LOG_FILTER,
-    LogConfig, LogFilter, LogFormat, NODE_NAME, NodeName, OtlpEndpoint, RETENTION_DAYS,
-    RETENTION_DAYS_MAX, Role, Strings,
+    Config, DATA_DIR, DRAIN_TIMEOUT_S, DRAIN_TIMEOUT_S_MAX, GRPC_LISTEN, HTTP_LISTEN, LEASE_S,
+    LEASE_S_MAX, LOG_FILTER, LogConfig, LogFilter, LogFormat, NODE_NAME, NodeName, OtlpEndpoint,
+    RETENTION_DAYS, RETENTION_DAYS_MAX, Role, Strings,
 };
 
 /// The longest name of a node, in characters: that of a host name (RFC 1035, section 2.3.4, as text).
@@ -31,6 +32,7 @@ pub(super) fn check(
 ) -> Option<Config> {
     let node_name = sources.get_text(Key::NodeName, problems, node_name, default_node_name(env));
     let data_dir = sources.get_text(Key::DataDir, problems, data_dir, PathBuf::from(DATA_DIR));
+    let store_url = sources.get_text(Key::StoreUrl, problems, store_url, None);
     let roles = sources.get(Key::Roles, problems, roles, BTreeSet::from(Role::ALL));
     let grpc = sources.get_text(Key::GrpcListen, problems, listen, GRPC_LISTEN);
     let insecure = sources.get(Key::GrpcInsecure, problems, Ok, false);
@@ -43,6 +45,8 @@ pub(super) fn check(
     let retention = sources.get(Key::RetentionDays, problems, days, RETENTION_DAYS.into());
     let seconds = |seconds| whole(seconds, DRAIN_TIMEOUT_S_MAX, "seconds");
     let drain = sources.get(Key::DrainTimeoutS, problems, seconds, DRAIN_TIMEOUT_S.into());
+    let seconds = |seconds| whole(seconds, LEASE_S_MAX, "seconds");
+    let lease = sources.get(Key::LeaseS, problems, seconds, LEASE_S.into());
     if let (Some(grpc), Some(insecure)) = (&grpc, &insecure) {
         check_exposure(grpc, insecure.value, problems);
     }
@@ -52,6 +56,7 @@ pub(super) fn check(
     Some(Config {
         node_name: node_name?.value,
         data_dir: data_dir?.value,
+        store_url: store_url?.value,
         roles: roles?.value,
         grpc_listen: grpc?.value,
         http_listen: http?.value,
@@ -59,6 +64,7 @@ pub(super) fn check(
         otlp_endpoint: otlp?.value,
         retention: Duration::from_secs(retention?.value * SECONDS_OF_A_DAY),
         drain_timeout: Duration::from_secs(drain?.value),
+        lease: Duration::from_secs(lease?.value),
     })
 }
 
@@ -105,6 +111,16 @@ fn data_dir(text: &str) -> Result<PathBuf, String> {
         return Err(format!("must be a path, such as `{DATA_DIR}`"));
     }
     Ok(PathBuf::from(text))
+}
+
+/// The text is not shown: it may hold a password.
+fn store_url(text: &str) -> Result<Option<PostgresUrl>, String> {
+    if text.is_empty() {
+        return Ok(None);
+    }
+    text.parse().map(Some).map_err(|error: PostgresUrlError| {
+        format!("{error}; leave it empty to keep jobs in the data folder")
+    })
 }
 
 fn roles(names: Vec<String>) -> Result<BTreeSet<Role>, String> {

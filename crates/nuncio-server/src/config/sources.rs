@@ -3,6 +3,8 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+use nuncio_core::secret::Password;
+
 use crate::config::Strings;
 use crate::config::args::ServeArgs;
 use crate::config::problem::{Problems, Source};
@@ -14,6 +16,7 @@ const CONFIG_VARIABLE: &str = "NUNCIO_CONFIG";
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Key {
     DataDir,
+    StoreUrl,
     Roles,
     NodeName,
     GrpcListen,
@@ -24,11 +27,13 @@ pub(super) enum Key {
     OtlpEndpoint,
     RetentionDays,
     DrainTimeoutS,
+    LeaseS,
 }
 
 impl Key {
-    pub(super) const ALL: [Self; 11] = [
+    pub(super) const ALL: [Self; 13] = [
         Self::DataDir,
+        Self::StoreUrl,
         Self::Roles,
         Self::NodeName,
         Self::GrpcListen,
@@ -39,12 +44,14 @@ impl Key {
         Self::OtlpEndpoint,
         Self::RetentionDays,
         Self::DrainTimeoutS,
+        Self::LeaseS,
     ];
 
     /// The name in the file: `section.name`, or `name` at its top.
     pub(super) fn name(self) -> &'static str {
         match self {
             Self::DataDir => "data_dir",
+            Self::StoreUrl => "store.url",
             Self::Roles => "roles",
             Self::NodeName => "node.name",
             Self::GrpcListen => "grpc.listen",
@@ -55,6 +62,7 @@ impl Key {
             Self::OtlpEndpoint => "telemetry.otlp_endpoint",
             Self::RetentionDays => "delivery.retention_days",
             Self::DrainTimeoutS => "delivery.drain_timeout_s",
+            Self::LeaseS => "delivery.lease_s",
         }
     }
 
@@ -66,35 +74,35 @@ impl Key {
         format!("--{}", self.name().replace(['.', '_'], "-"))
     }
 
-    fn given_as_flag(self, args: &ServeArgs) -> Option<&String> {
+    fn given_as_flag(self, args: &ServeArgs) -> Option<&str> {
         match self {
-            Self::DataDir => args.data_dir.as_ref(),
-            Self::Roles => args.roles.as_ref(),
-            Self::NodeName => args.node_name.as_ref(),
-            Self::GrpcListen => args.grpc_listen.as_ref(),
-            Self::GrpcInsecure => args.grpc_insecure.as_ref(),
-            Self::HttpListen => args.http_listen.as_ref(),
-            Self::LogFormat => args.log_format.as_ref(),
-            Self::LogFilter => args.log_filter.as_ref(),
-            Self::OtlpEndpoint => args.telemetry_otlp_endpoint.as_ref(),
-            Self::RetentionDays => args.delivery_retention_days.as_ref(),
-            Self::DrainTimeoutS => args.delivery_drain_timeout_s.as_ref(),
+            Self::DataDir => args.data_dir.as_deref(),
+            Self::StoreUrl => args.store_url.as_ref().map(Password::expose),
+            Self::Roles => args.roles.as_deref(),
+            Self::NodeName => args.node_name.as_deref(),
+            Self::GrpcListen => args.grpc_listen.as_deref(),
+            Self::GrpcInsecure => args.grpc_insecure.as_deref(),
+            Self::HttpListen => args.http_listen.as_deref(),
+            Self::LogFormat => args.log_format.as_deref(),
+            Self::LogFilter => args.log_filter.as_deref(),
+            Self::OtlpEndpoint => args.telemetry_otlp_endpoint.as_deref(),
+            Self::RetentionDays => args.delivery_retention_days.as_deref(),
+            Self::DrainTimeoutS => args.delivery_drain_timeout_s.as_deref(),
+            Self::LeaseS => args.delivery_lease_s.as_deref(),
         }
     }
 }
 
-/// All that was given, not yet checked. The last of a key counts.
-#[derive(Debug, Default)]
+/// All that was given, not yet checked, passwords too: it has no `Debug`. The last of a key counts.
+#[derive(Default)]
 pub(super) struct Sources(Vec<Given>);
 
-#[derive(Debug)]
 struct Given {
     key: Key,
     source: Source,
     value: Value,
 }
 
-#[derive(Debug)]
 enum Value {
     /// From the environment or a flag.
     Text(String),
@@ -133,7 +141,7 @@ impl Sources {
         }
         for key in Key::ALL {
             if let Some(text) = key.given_as_flag(args) {
-                sources.add(key, Source::Flag(key.flag()), Value::Text(text.clone()));
+                sources.add(key, Source::Flag(key.flag()), Value::Text(text.to_owned()));
             }
         }
         sources

@@ -110,18 +110,20 @@ fn every_setting_can_be_given_in_every_source() {
     let file = Given {
         file: r#"
             data_dir = "/var/lib/nuncio"
+            store.url = "postgres://nuncio:secret@db/mails"
             roles = ["psn"]
             node.name = "psn-7"
             grpc = { listen = "0.0.0.0:1", insecure = true }
             http.listen = "0.0.0.0:2"
             log = { format = "json", filter = "warn" }
             telemetry.otlp_endpoint = "https://otel.example.com:4317"
-            delivery = { retention_days = 1, drain_timeout_s = 2 }
+            delivery = { retention_days = 1, drain_timeout_s = 2, lease_s = 3 }
         "#,
         ..Given::default()
     };
     let env = [
         ("NUNCIO_DATA_DIR", "/var/lib/nuncio"),
+        ("NUNCIO_STORE_URL", "postgres://nuncio:secret@db/mails"),
         ("NUNCIO_ROLES", "psn"),
         ("NUNCIO_NODE_NAME", "psn-7"),
         ("NUNCIO_GRPC_LISTEN", "0.0.0.0:1"),
@@ -132,9 +134,11 @@ fn every_setting_can_be_given_in_every_source() {
         ("NUNCIO_TELEMETRY_OTLP_ENDPOINT", "https://otel.example.com:4317"),
         ("NUNCIO_DELIVERY_RETENTION_DAYS", "1"),
         ("NUNCIO_DELIVERY_DRAIN_TIMEOUT_S", "2"),
+        ("NUNCIO_DELIVERY_LEASE_S", "3"),
     ];
     let flags = [
         "--data-dir=/var/lib/nuncio",
+        "--store-url=postgres://nuncio:secret@db/mails",
         "--roles=psn",
         "--node-name=psn-7",
         "--grpc-listen=0.0.0.0:1",
@@ -145,6 +149,7 @@ fn every_setting_can_be_given_in_every_source() {
         "--telemetry-otlp-endpoint=https://otel.example.com:4317",
         "--delivery-retention-days=1",
         "--delivery-drain-timeout-s=2",
+        "--delivery-lease-s=3",
     ];
     let by_file = file.load().unwrap();
 
@@ -153,6 +158,23 @@ fn every_setting_can_be_given_in_every_source() {
     assert_eq!(by_file.roles, BTreeSet::from([Role::Psn]));
     assert_eq!(by_file.grpc_listen.to_string(), "0.0.0.0:1");
     assert_eq!(by_file.drain_timeout, Duration::from_secs(2));
+    assert_eq!(by_file.lease, Duration::from_secs(3));
+    assert_eq!(by_file.store_url.unwrap().to_string(), "postgres://nuncio@db:5432/mails");
+}
+
+#[test]
+fn the_password_of_the_database_is_never_shown() {
+    for url in ["postgres://nuncio:hunter2@db/mails", "postgres://nuncio:hunter2@db", "hunter2"] {
+        let flags = [&*format!("--store-url={url}")];
+        let by_flag = Given { flags: &flags, ..Given::default() }.load();
+        let by_variable = Given { env: &[("NUNCIO_STORE_URL", url)], ..Given::default() }.load();
+
+        let shown = format!("{by_flag:?} {by_variable:?}");
+        assert!(!shown.contains("hunter2"), "{shown}");
+        for refused in [by_flag, by_variable].into_iter().filter_map(Result::err) {
+            assert!(!refused.to_string().contains("hunter2"), "{refused}");
+        }
+    }
 }
 
 #[test]

@@ -45,6 +45,8 @@ CREATE INDEX mail_jobs_waiting ON mail_jobs (class, due_at_us, id)
 -- For expiry.
 CREATE INDEX mail_jobs_expiring ON mail_jobs (expires_at_us)
     WHERE state IN ('QUEUED', 'DEFERRED', 'HELD');
+-- For the mails of jobs that nobody can have sent again any more.
+CREATE INDEX mail_jobs_unknown ON mail_jobs (expires_at_us) WHERE state = 'UNKNOWN';
 -- For the release.
 CREATE INDEX mail_jobs_held ON mail_jobs (due_at_us) WHERE state = 'HELD';
 -- For rescue. Not by the end of the lease, so that keeping a lease alive touches no index.

@@ -34,29 +34,29 @@ const SESSION: &str = "SELECT set_config('idle_in_transaction_session_timeout', 
      CASE WHEN current_setting('synchronous_commit') = 'off' \
      THEN set_config('synchronous_commit', 'on', FALSE) END";
 
-/// Why a store was not opened. No message shows the password.
+/// Why a store was not opened. `url` is what may be shown of it: no password.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
     #[error("`{url}` does not answer; check host, port, firewall and whether PostgreSQL runs")]
-    Unreachable { url: PostgresUrl, source: Box<dyn std::error::Error + Send + Sync> },
+    Unreachable { url: String, source: Box<dyn std::error::Error + Send + Sync> },
     #[error(
         "`{url}` does not let nuncio in; check user, password and database, and that the user may create \
          tables there"
     )]
-    Refused { url: PostgresUrl, source: Box<dyn std::error::Error + Send + Sync> },
+    Refused { url: String, source: Box<dyn std::error::Error + Send + Sync> },
     #[error("`{url}` cannot be written: it is a standby; name the primary")]
-    ReadOnly { url: PostgresUrl },
+    ReadOnly { url: String },
     #[error(
         "`{url}` is reached without TLS or with a certificate that is not trusted; see `sslmode`"
     )]
-    Tls { url: PostgresUrl, source: Box<dyn std::error::Error + Send + Sync> },
+    Tls { url: String, source: Box<dyn std::error::Error + Send + Sync> },
     #[error(
         "`{url}` was written by a newer nuncio: this one does not know its schema {version}; run the newer \
          nuncio, or restore a backup made before the upgrade"
     )]
-    Newer { url: PostgresUrl, version: i64 },
+    Newer { url: String, version: i64 },
     #[error("`{url}` could not be opened")]
-    Unusable { url: PostgresUrl, source: Box<dyn std::error::Error + Send + Sync> },
+    Unusable { url: String, source: Box<dyn std::error::Error + Send + Sync> },
 }
 
 pub(super) async fn open(url: &PostgresUrl) -> Result<PostgresJobStore, OpenError> {
@@ -113,7 +113,7 @@ async fn check(connection: &mut PgConnection, url: &PostgresUrl) -> Result<(), O
             .await
             .map_err(|error| classify(url, error))?;
     if standby {
-        return Err(OpenError::ReadOnly { url: url.clone() });
+        return Err(OpenError::ReadOnly { url: url.to_string() });
     }
     if fsync != "on" {
         tracing::warn!(%url, "this database may lose accepted jobs when its machine fails: `fsync` is off");
@@ -126,17 +126,17 @@ async fn migrate(connection: &mut PgConnection, url: &PostgresUrl) -> Result<(),
     match MIGRATIONS.run_direct(None, connection, false).await {
         Ok(()) => Ok(()),
         Err(MigrateError::VersionMissing(version)) => {
-            Err(OpenError::Newer { url: url.clone(), version })
+            Err(OpenError::Newer { url: url.to_string(), version })
         }
         Err(MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _)) => {
             Err(classify(url, error))
         }
-        Err(error) => Err(OpenError::Unusable { url: url.clone(), source: Box::new(error) }),
+        Err(error) => Err(OpenError::Unusable { url: url.to_string(), source: Box::new(error) }),
     }
 }
 
 fn classify(url: &PostgresUrl, error: Error) -> OpenError {
-    let url = url.clone();
+    let url = url.to_string();
     // <https://www.postgresql.org/docs/current/errcodes-appendix.html>
     let state = sqlstate(&error).unwrap_or_default();
     let unreachable =

@@ -28,6 +28,7 @@ const PARAMETERS: [&str; 10] = [
 pub struct PostgresUrl {
     options: PgConnectOptions,
     shown: String,
+    text: String,
 }
 
 /// Why a text is no such URL. It holds nothing of the text, which may hold a password.
@@ -70,7 +71,7 @@ impl FromStr for PostgresUrl {
             None => format!("{}:{}", options.get_host(), options.get_port()),
         };
         let shown = format!("postgres://{}@{host}/{database}", options.get_username());
-        Ok(Self { options, shown })
+        Ok(Self { options, shown, text: url.to_owned() })
     }
 }
 
@@ -79,6 +80,14 @@ impl PostgresUrl {
         self.options.clone()
     }
 }
+
+impl PartialEq for PostgresUrl {
+    fn eq(&self, other: &Self) -> bool {
+        self.text == other.text
+    }
+}
+
+impl Eq for PostgresUrl {}
 
 /// User, host, port and database.
 impl fmt::Display for PostgresUrl {

@@ -1,0 +1,66 @@
+//! The store of jobs of a node: a file of its own, or a database that it shares.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use nuncio_core::job::Job;
+use nuncio_core::ports::job_store::{Dead, Incarnation, JobStore, StoreError};
+use nuncio_store::postgres::{self, PostgresJobStore};
+use nuncio_store::sqlite::{self, SqliteJobStore};
+
+use crate::config::Config;
+
+/// The file of the job store in the data folder.
+const STORE_FILE: &str = "jobs.sqlite";
+
+/// An open store, of the engine that the configuration asks for.
+pub(crate) enum Store {
+    Sqlite(Arc<SqliteJobStore>),
+    Postgres(Arc<PostgresJobStore>),
+}
+
+/// Why a store was not opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenStoreError {
+    #[error(transparent)]
+    Sqlite(#[from] sqlite::OpenError),
+    #[error(transparent)]
+    Postgres(#[from] postgres::OpenError),
+}
+
+impl Store {
+    pub(crate) async fn open(config: &Config) -> Result<Self, OpenStoreError> {
+        if let Some(url) = &config.store_url {
+            return Ok(Self::Postgres(Arc::new(PostgresJobStore::open(url).await?)));
+        }
+        let path = config.data_dir.join(STORE_FILE);
+        Ok(Self::Sqlite(Arc::new(SqliteJobStore::open(&path).await?)))
+    }
+
+    /// Takes back what the last run left half done, if this node is alone with its store. In a shared one another
+    /// node may be at it: there the leases tell.
+    pub(crate) async fn take_back(
+        &self,
+        incarnation: &Incarnation,
+        now: Timestamp,
+    ) -> Result<Vec<Job>, StoreError> {
+        match self {
+            Self::Sqlite(store) => store.rescue(Dead::AllBut(incarnation.clone()), now).await,
+            Self::Postgres(_) => Ok(Vec::new()),
+        }
+    }
+
+    pub(crate) fn port(&self) -> Arc<dyn JobStore> {
+        match self {
+            Self::Sqlite(store) => Arc::<SqliteJobStore>::clone(store),
+            Self::Postgres(store) => Arc::<PostgresJobStore>::clone(store),
+        }
+    }
+
+    pub(crate) async fn close(&self) {
+        match self {
+            Self::Sqlite(store) => store.close().await,
+            Self::Postgres(store) => store.close().await,
+        }
+    }
+}

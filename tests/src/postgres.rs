@@ -1,0 +1,25 @@
+//! The PostgreSQL that `cargo xtask test` runs beside the tests: what an operator does to it.
+
+use sqlx::{AssertSqlSafe, Connection as _, PgConnection};
+
+/// Makes an empty schema in the database at `url`.
+pub async fn create_schema(url: &str, schema: &str) {
+    let mut connection = connect(url).await;
+    let sql = AssertSqlSafe(format!("CREATE SCHEMA {schema}"));
+    sqlx::query(sql).execute(&mut connection).await.expect("a test may make a schema");
+}
+
+/// Ends all connections that were made with the `application_name` of this URL, as a restart of the server does.
+pub async fn kill_connections(url: &str) {
+    let (base, parameters) = url.split_once('?').expect("it has parameters");
+    let name = parameters.split('&').find_map(|pair| pair.strip_prefix("application_name="));
+    let sql = "SELECT COUNT(pg_terminate_backend(pid)) FROM pg_stat_activity \
+               WHERE application_name = $1 AND pid <> pg_backend_pid()";
+    let killed = sqlx::query_scalar(sql).bind(name.expect("it has a name"));
+    let killed: i64 = killed.fetch_one(&mut connect(base).await).await.expect("it may kill");
+    assert!(0 < killed, "there are connections");
+}
+
+async fn connect(url: &str) -> PgConnection {
+    PgConnection::connect(url).await.unwrap_or_else(|error| panic!("no PostgreSQL: {error}"))
+}
