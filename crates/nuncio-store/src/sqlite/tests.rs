@@ -393,6 +393,18 @@ async fn what_runs_often_looks_only_into_indexes() {
             "SELECT id FROM mail_jobs WHERE state = 'HELD' AND due_at_us > 9".to_owned(),
             "mail_jobs_held",
         ),
+        (
+            "SELECT id FROM mail_jobs WHERE state = 'UNKNOWN' AND expires_at_us <= 9".to_owned(),
+            "mail_jobs_unknown",
+        ),
+        (
+            "SELECT id FROM mail_jobs WHERE TRUE AND id < x'09' AND id >= x'01' ORDER BY id DESC LIMIT 2 OFFSET 9".to_owned(),
+            "sqlite_autoindex_mail_jobs_1",
+        ),
+        (
+            "SELECT labels FROM mail_jobs WHERE TRUE AND id < x'09' AND id >= x'01' AND id >= x'02' AND state IN ('FAILED') AND instr(labels, 'x') > 0 ORDER BY id DESC LIMIT 9".to_owned(),
+            "sqlite_autoindex_mail_jobs_1",
+        ),
     ] {
         let plan = sqlx::AssertSqlSafe(format!("EXPLAIN QUERY PLAN {sql}"));
         let steps: Vec<(i64, i64, i64, String)> =
