@@ -88,7 +88,13 @@ impl Dispatcher {
                 biased;
                 () = stop.cancelled() => {}
                 Ok(()) = settings.changed() => self.take_settings(&mut settings).await,
-                Some(end) = self.attempts.join_next() => self.finish(end).await,
+                Some(end) = self.attempts.join_next() => {
+                    self.finish(end).await;
+                    // All that have ended make room together, so that one claim fills it again.
+                    while let Some(end) = self.attempts.try_join_next() {
+                        self.finish(end).await;
+                    }
+                }
                 Ok(()) = changed.changed() => {}
                 () = sleep_until(wake) => {}
             }

@@ -5,10 +5,10 @@ use std::time::Duration;
 use nuncio_api::v1::FILE_DESCRIPTOR_SET;
 use tokio::net::TcpListener;
 use tokio::time::sleep;
-use tokio_stream::wrappers::TcpListenerStream;
 use tokio_util::sync::CancellationToken;
 use tonic::service::{Routes, RoutesBuilder};
 use tonic::transport::Server;
+use tonic::transport::server::TcpIncoming;
 use tonic_health::ServingStatus;
 use tonic_health::server::HealthReporter;
 
@@ -63,14 +63,15 @@ impl GrpcServer {
             stop.cancelled().await;
             sleep(CALLS_END_TIMEOUT).await;
         };
+        // Without it an answer waits for the client's delayed acknowledgement, 40 ms.
+        let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
         let serving = Server::builder()
-            .tcp_nodelay(true)
             .http2_keepalive_interval(Some(KEEP_ALIVE_PERIOD))
             .http2_keepalive_timeout(Some(KEEP_ALIVE_TIMEOUT))
             .concurrency_limit_per_connection(CALLS_PER_CONNECTION_MAX)
             .max_concurrent_streams(STREAMS_PER_CONNECTION_MAX)
             .add_routes(routes)
-            .serve_with_incoming_shutdown(TcpListenerStream::new(listener), stopped);
+            .serve_with_incoming_shutdown(incoming, stopped);
         tokio::select! {
             served = serving => served,
             () = overdue => Ok(()),
