@@ -113,6 +113,10 @@ async fn two_nodes_share_the_jobs_and_none_gets_one_twice() {
     let (one, two) = (PostgresJobStore::open(&url), PostgresJobStore::open(&url));
     let (one, two) = tokio::join!(one, two);
     let (one, two) = (one.unwrap(), two.unwrap());
+    for _writer in 0..3 {
+        // All writers connect, so that the claims really meet.
+        assert!(claim(&one, "n", 1).await.is_empty() && claim(&two, "n", 1).await.is_empty());
+    }
     join_all((1..=100).map(|number| one.submit(job(number)))).await;
 
     let claims =
