@@ -125,7 +125,9 @@ pub(crate) fn store(source: &StoreError) -> Status {
             status(Code::ResourceExhausted, "STORE_FULL", message, [])
         }
         StoreError::Unusable(_) => {
-            let message = "the job store cannot be used at the moment; nothing was stored";
+            // A commit whose answer was lost may be on disk, so nothing is said of what was stored.
+            let message = "the job store cannot be used at the moment; call again, and to create a job \
+                           use the same request id, so that it is not made twice";
             unavailable("STORE_UNAVAILABLE", message, STORE_RETRY)
         }
     }

@@ -1,7 +1,6 @@
 //! The role's service over a store in memory: what a client sees.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use futures::StreamExt as _;
@@ -10,12 +9,11 @@ use nuncio_api::v1;
 use nuncio_api::v1::mail_job_service_server::MailJobService as _;
 use nuncio_core::class::MailClass;
 use nuncio_core::job::{JobState, MailJobId};
-use nuncio_core::ports::clock::Entropy;
 use nuncio_core::ports::job_store::{Claim, Dead, Incarnation, JobStore};
 use nuncio_core::template::Templates;
 use nuncio_delivery::intake::Intake;
 use nuncio_delivery::observer::DeliveryObserver;
-use nuncio_runtime::clock::TestClock;
+use nuncio_runtime::clock::{TestClock, TestEntropy};
 use nuncio_store::memory::MemoryJobStore;
 use prost::Message as _;
 use tokio::sync::watch;
@@ -40,7 +38,7 @@ fn fixture() -> Fixture {
     let intake = Intake {
         store: Arc::<MemoryJobStore>::clone(&store),
         clock: Arc::new(TestClock::starting_at(Timestamp::UNIX_EPOCH)),
-        entropy: Arc::new(Counter::default()),
+        entropy: Arc::new(TestEntropy::default()),
         observer: Arc::new(Nobody),
         settings: watch::channel(None).1,
         templates: Templates::shipped(),
@@ -449,19 +447,4 @@ impl DeliveryObserver for Nobody {
     fn job_accepted(&self, _class: MailClass) {}
     fn attempt_ended(&self, _class: MailClass, _outcome: &str, _elapsed: Duration) {}
     fn job_ended(&self, _class: MailClass, _state: JobState) {}
-}
-
-#[derive(Default)]
-struct Counter(AtomicU32);
-
-impl Entropy for Counter {
-    fn id_bytes(&self) -> [u8; 10] {
-        let mut bytes = [0; 10];
-        bytes[6..].copy_from_slice(&self.0.fetch_add(1, Ordering::Relaxed).to_be_bytes());
-        bytes
-    }
-
-    fn jitter(&self) -> f64 {
-        0.0
-    }
 }

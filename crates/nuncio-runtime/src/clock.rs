@@ -1,5 +1,7 @@
 //! Wall-clock time and chance, real and for tests.
 
+use std::sync::atomic::{AtomicU32, Ordering};
+
 use jiff::Timestamp;
 use nuncio_core::ports::clock::{Clock, Entropy};
 use tokio::time::Instant;
@@ -48,6 +50,22 @@ impl TestClock {
 impl Clock for TestClock {
     fn now(&self) -> Timestamp {
         self.started_at + self.started.elapsed()
+    }
+}
+
+/// Counts where others roll dice: every id is another one, and nothing is out of step.
+#[derive(Debug, Default)]
+pub struct TestEntropy(AtomicU32);
+
+impl Entropy for TestEntropy {
+    fn id_bytes(&self) -> [u8; 10] {
+        let mut bytes = [0; 10];
+        bytes[6..].copy_from_slice(&self.0.fetch_add(1, Ordering::Relaxed).to_be_bytes());
+        bytes
+    }
+
+    fn jitter(&self) -> f64 {
+        0.0
     }
 }
 

@@ -11,14 +11,13 @@ use nuncio_core::class::MailClass;
 use nuncio_core::job::*;
 use nuncio_core::mail::{ContentDraft, MailDraft, MailboxDraft};
 use nuncio_core::outcome::{SendOutcome, Verdict};
-use nuncio_core::ports::clock::Entropy;
 use nuncio_core::ports::job_store::*;
 use nuncio_core::ports::mail::{BodyGate, MailTransport, OutgoingMail};
 use nuncio_core::reply::SmtpReply;
 use nuncio_core::settings::*;
 use nuncio_core::template::Templates;
 use nuncio_core::violation::Violations;
-use nuncio_runtime::clock::TestClock;
+use nuncio_runtime::clock::{TestClock, TestEntropy};
 use nuncio_runtime::tasks::TaskError;
 use nuncio_store::memory::MemoryJobStore;
 use tokio::sync::watch;
@@ -67,7 +66,7 @@ impl Sandbox {
         let intake = Intake {
             store: Arc::<Store>::clone(&store),
             clock: Arc::<TestClock>::clone(&clock),
-            entropy: Arc::new(Counter::default()),
+            entropy: Arc::new(TestEntropy::default()),
             observer: Arc::clone(&observer),
             settings: settings_seen.clone(),
             templates: Templates::shipped(),
@@ -76,7 +75,7 @@ impl Sandbox {
             store: Arc::<Store>::clone(&store),
             transport: Arc::<Provider>::clone(&provider),
             clock,
-            entropy: Arc::new(Counter::default()),
+            entropy: Arc::new(TestEntropy::default()),
             observer,
             settings: settings_seen,
             channel,
@@ -481,21 +480,5 @@ impl DeliveryObserver for Ends {
     fn attempt_ended(&self, _class: MailClass, _outcome: &str, _elapsed: Duration) {}
     fn job_ended(&self, class: MailClass, state: JobState) {
         self.0.lock().unwrap().push((class, state));
-    }
-}
-
-/// Counts where others roll dice.
-#[derive(Default)]
-struct Counter(AtomicU32);
-
-impl Entropy for Counter {
-    fn id_bytes(&self) -> [u8; 10] {
-        let mut bytes = [0; 10];
-        bytes[6..].copy_from_slice(&self.0.fetch_add(1, Ordering::Relaxed).to_be_bytes());
-        bytes
-    }
-
-    fn jitter(&self) -> f64 {
-        0.0
     }
 }
