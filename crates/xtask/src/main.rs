@@ -2,7 +2,7 @@
 //!
 //! In reading order: [`failure`], [`output`], [`command`], [`environment`] are the tools; [`manifest`], [`layers`] and
 //! [`tidy`] look at the sources; [`install`] brings what is missing; [`servers`] runs real OAuth and mail servers;
-//! [`testing`], [`ci`], [`demo`] and [`bench`] put them together.
+//! [`testing`], [`ci`], [`demo`] and [`mod@bench`] put them together.
 
 mod bench;
 mod ci;
