@@ -1,7 +1,7 @@
 //! A store in a PostgreSQL database that several nodes share.
 //!
 //! Reads go to a small pool. All writes go through the writer, which commits many of them together.
-//! [`signals`] wake those who wait for changes, whichever node makes them.
+//! signals wake those who wait for changes, whichever node makes them.
 
 mod advance;
 mod changes;
