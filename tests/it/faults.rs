@@ -89,11 +89,7 @@ async fn passes(
     assert!(before.iter().all(|one| *one == (code, false)), "{fault}: {attempts:#?}");
     assert!((1..=2).contains(&before.len()), "{fault}: {attempts:#?}");
     assert_eq!((simulator.accepted_count(), simulator.duplicates()), (1, Vec::new()), "{fault}");
-    assert_eq!(
-        node.node().await.channel.unwrap_or_default().state(),
-        ChannelState::Open,
-        "{fault}"
-    );
+    node.wait_for_channel(ChannelState::Open, PATIENCE).await;
 }
 
 /// The job ends as failed with this reply.
@@ -298,8 +294,7 @@ async fn a_login_that_stays_refused_closes_the_channel_until_new_settings() {
     assert!(reason.message.contains("535 5.7.3"), "{reason:?}");
     assert!(reason.remedy.contains("Add-MailboxPermission"), "{reason:?}");
     assert_eq!(held.attempt_count, 0);
-    let channel = node.node().await.channel.unwrap_or_default();
-    assert_eq!(channel.state(), ChannelState::Closed, "{channel:?}");
+    let channel = node.wait_for_channel(ChannelState::Closed, PATIENCE).await;
     assert!(channel.remedy.contains("Add-MailboxPermission"), "{channel:?}");
     assert!(channel.retry_time.is_some(), "{channel:?}");
     let tokens = simulator.stats().token_requests - before.token_requests;
@@ -311,7 +306,7 @@ async fn a_login_that_stays_refused_closes_the_channel_until_new_settings() {
     let sent = node.wait_for_state(&job.name, MailJobState::Sent, PATIENCE).await;
 
     assert_eq!((sent.settings_generation, sent.attempt_count), (2, 1));
-    assert_eq!(node.node().await.channel.unwrap_or_default().state(), ChannelState::Open);
+    node.wait_for_channel(ChannelState::Open, PATIENCE).await;
     node.stop().await;
 }
 
@@ -356,8 +351,7 @@ async fn retry_after_of_the_token_endpoint_is_kept() {
     let job = node.submit(bulk("throttled")).await;
     node.wait_for_state(&job.name, MailJobState::Deferred, PATIENCE).await;
 
-    let channel = node.node().await.channel.unwrap_or_default();
-    assert_eq!(channel.state(), ChannelState::Paused);
+    let channel = node.wait_for_channel(ChannelState::Paused, PATIENCE).await;
     let created = job.create_time.unwrap_or_default().seconds;
     let wait_s = channel.retry_time.unwrap_or_default().seconds - created;
     assert!((590..=900).contains(&wait_s), "it waits {wait_s} s");

@@ -317,11 +317,11 @@ async fn jobs_wait_for_settings_and_leave_when_these_are_saved() {
     let simulator = Simulator::start(SimConfig::exchange()).await.unwrap();
     let node = TestNode::start().await;
     let job = node.submit(bulk("early")).await;
-    assert_eq!(node.node().await.channel.unwrap().state(), v1::ChannelState::NotConfigured);
+    node.wait_for_channel(v1::ChannelState::NotConfigured, PATIENCE).await;
 
     node.save_tested(settings_for(&simulator)).await;
 
     node.wait_for_state(&job.name, MailJobState::Sent, PATIENCE).await;
-    assert_eq!(node.node().await.channel.unwrap().state(), v1::ChannelState::Open);
+    node.wait_for_channel(v1::ChannelState::Open, PATIENCE).await;
     node.stop().await;
 }

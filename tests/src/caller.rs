@@ -5,12 +5,15 @@ use std::time::Duration;
 use nuncio_api::client::{Clients, connect};
 use nuncio_api::v1;
 use nuncio_api::v1::MailJobState;
-use tokio::time::timeout;
+use tokio::time::{Instant, sleep, timeout};
 use tonic::{Code, Status};
 use tonic_types::StatusExt as _;
 
 /// How long anything may take that ought to be done at once. Generous, as tests share the machine.
 pub const PATIENCE: Duration = Duration::from_mins(1);
+
+/// Between two looks at a node.
+const PAUSE: Duration = Duration::from_millis(20);
 
 /// The clients of one node.
 #[derive(Clone, Debug)]
@@ -76,6 +79,24 @@ impl Caller {
     /// Watches a job until it has ended, however.
     pub async fn wait_for_end(&self, name: &str, patience: Duration) -> v1::MailJob {
         self.wait_until(name, patience, |job| is_final(job.state())).await
+    }
+
+    /// Looks at the way to the provider until it is in `state`: a node tells it a moment after the job whose
+    /// attempt has changed it. Panics after `patience`.
+    pub async fn wait_for_channel(
+        &self,
+        state: v1::ChannelState,
+        patience: Duration,
+    ) -> v1::Channel {
+        let deadline = Instant::now() + patience;
+        loop {
+            let channel = self.node().await.channel.expect("a node tells its channel");
+            if channel.state() == state {
+                return channel;
+            }
+            assert!(Instant::now() < deadline, "not {state:?} after {patience:?}: {channel:?}");
+            sleep(PAUSE).await;
+        }
     }
 
     /// Watches a job until `seen` is true of it. Panics if it ends before, or after `patience`.

@@ -100,8 +100,7 @@ async fn tokens_that_stay_refused_hold_all_mail_until_new_settings_release_it() 
     let reply = reason.reply.expect("it has the reply");
     assert_eq!((reply.code, reply.enhanced_code.as_str()), (535, "5.7.8"));
     assert_eq!(held.attempt_count, 0, "nobody judged the mail");
-    let channel = node.node().await.channel.expect("a node tells its channel");
-    assert_eq!(channel.state(), ChannelState::Closed);
+    let channel = node.wait_for_channel(ChannelState::Closed, PATIENCE).await;
     assert!(!channel.remedy.is_empty());
     assert_eq!(servers.tokens_given(&counted), 3, "for the test, for the mail, one refresh");
     assert_eq!(servers.maildir(&recipient).len(), 0);
@@ -111,8 +110,7 @@ async fn tokens_that_stay_refused_hold_all_mail_until_new_settings_release_it() 
 
     assert!(jobs.iter().all(|job| job.state() == MailJobState::Sent), "{jobs:#?}");
     assert_eq!(servers.wait_for_mail(&recipient, 10, PATIENCE).await.len(), 10);
-    let channel = node.node().await.channel.expect("a node tells its channel");
-    assert_eq!(channel.state(), ChannelState::Open);
+    node.wait_for_channel(ChannelState::Open, PATIENCE).await;
     node.stop().await;
 }
 
