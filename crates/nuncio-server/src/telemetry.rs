@@ -168,7 +168,12 @@ fn tracer_provider(
         .with_attribute(KeyValue::new("service.version", env!("CARGO_PKG_VERSION")))
         .with_attribute(KeyValue::new("service.instance.id", config.node_name.to_string()))
         .build();
-    Ok(SdkTracerProvider::builder().with_batch_exporter(exporter).with_resource(resource).build())
+    let provider =
+        SdkTracerProvider::builder().with_batch_exporter(exporter).with_resource(resource).build();
+    // It logs when it is dropped. If that is by a subscriber's end while another thread makes a
+    // subscriber, `tracing` waits for itself for ever; so it stays for the rest of the process.
+    std::mem::forget(provider.clone());
+    Ok(provider)
 }
 
 #[cfg(test)]
