@@ -1,9 +1,10 @@
 //! Stores of mail jobs: adapters of the port `JobStore`.
 //!
-//! `life` and `rows` say how a job changes and how it is written down, whatever the engine. Each engine
+//! `life`, `advance` and `rows` say how a job changes and how it is written down, whatever the engine. Each engine
 //! has a module: `memory` for tests, `sqlite` for a node with a disk of its own, `postgres` for nodes that share
 //! a database. All pass the same suite.
 
+mod advance;
 mod life;
 mod rows;
 

@@ -29,7 +29,7 @@ use tokio::task::JoinSet;
 pub use open::OpenError;
 pub use url::{PostgresUrl, PostgresUrlError};
 
-use crate::postgres::advance::Advance;
+use crate::advance::Advance;
 use crate::postgres::end::{Cancel, Direct, Expire, Prune, ReleaseHeld, Rescue};
 use crate::postgres::lease::{EnterBody, Extend};
 use crate::postgres::signals::Signals;

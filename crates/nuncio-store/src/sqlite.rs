@@ -23,7 +23,7 @@ use tokio::sync::watch;
 
 pub use open::OpenError;
 
-use crate::sqlite::advance::Advance;
+use crate::advance::Advance;
 use crate::sqlite::end::{Cancel, Direct, Expire, Prune, ReleaseHeld, Rescue};
 use crate::sqlite::lease::{EnterBody, Extend};
 use crate::sqlite::submit::Submit;

@@ -2,75 +2,15 @@
 
 use std::collections::HashMap;
 
-use jiff::Timestamp;
-use nuncio_core::job::{Attempt, Job, JobState, MailJobId};
-use nuncio_core::ports::job_store::{Lease, LeaseError, Settlement};
+use nuncio_core::job::{Job, MailJobId};
+use nuncio_core::ports::job_store::LeaseError;
 
+use crate::advance::Advance;
 use crate::life;
 use crate::postgres::read::job_columns;
 use crate::postgres::text::storable;
 use crate::postgres::writer::{Answer, Group, Lane, Op, Subject, TOGETHER_MAX, Transaction};
 use crate::rows::{self, JobRow, unreadable};
-
-/// One step of one job, from a state under a fence to the next state.
-pub(super) struct Advance {
-    id: MailJobId,
-    fence: i64,
-    from: JobState,
-    to: JobState,
-    reason: Option<String>,
-    results: Option<String>,
-    due_at: Timestamp,
-    counted: bool,
-    rescued: bool,
-    settings_generation: Option<i64>,
-    now: Timestamp,
-    attempt: Option<Attempt>,
-}
-
-impl Advance {
-    /// The step that the holder of a lease decided.
-    pub(super) fn settlement(lease: &Lease, settlement: Settlement) -> Self {
-        let decision = settlement.decision;
-        Self {
-            id: lease.job,
-            fence: lease.fence,
-            from: JobState::Sending,
-            to: decision.state,
-            reason: decision.reason.as_ref().map(rows::reason_to),
-            results: rows::results_to(&decision.recipients),
-            due_at: decision.due_at,
-            counted: decision.counted,
-            rescued: false,
-            settings_generation: settlement.settings_generation,
-            now: settlement.now,
-            attempt: Some(settlement.attempt),
-        }
-    }
-
-    /// The step from a job as it was read in this transaction to the job as it shall be.
-    pub(super) fn step(before: &Job, fence: i64, after: &Job) -> Self {
-        Self {
-            id: before.id,
-            fence,
-            from: before.state,
-            to: after.state,
-            reason: after.reason.as_ref().map(rows::reason_to),
-            results: rows::results_to(&after.recipients),
-            due_at: after.due_at,
-            counted: before.attempts < after.attempts,
-            rescued: false,
-            settings_generation: None,
-            now: after.updated_at,
-            attempt: None,
-        }
-    }
-
-    /// The same step as a rescue.
-    pub(super) fn rescue(self, attempt: Attempt) -> Self {
-        Self { rescued: true, attempt: Some(attempt), ..self }
-    }
-}
 
 impl Op for Advance {
     type Out = Job;

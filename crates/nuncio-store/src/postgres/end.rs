@@ -7,8 +7,9 @@ use nuncio_core::job::{Job, MailJobId};
 use nuncio_core::ports::job_store::{CancelError, Dead, DirectError, Direction, StoreError};
 use sqlx::{FromRow, Postgres, QueryBuilder};
 
+use crate::advance::Advance;
 use crate::life;
-use crate::postgres::advance::{Advance, advance};
+use crate::postgres::advance::advance;
 use crate::postgres::read::{ended, job_columns, waiting};
 use crate::postgres::writer::{Answer, Group, Lane, Op, Transaction};
 use crate::rows::{self, JobRow, readable, unreadable, whole_us};

@@ -18,7 +18,7 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
-use crate::postgres::advance::Advance;
+use crate::advance::Advance;
 use crate::postgres::changes::Pending;
 use crate::postgres::end::{Cancel, Direct, Expire, Prune, ReleaseHeld, Rescue};
 use crate::postgres::lease::{EnterBody, Extend};

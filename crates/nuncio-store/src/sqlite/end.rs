@@ -5,9 +5,10 @@ use nuncio_core::job::{Job, MailJobId};
 use nuncio_core::ports::job_store::{CancelError, Dead, DirectError, Direction, StoreError};
 use sqlx::{FromRow, QueryBuilder, Sqlite};
 
+use crate::advance::Advance;
 use crate::life;
 use crate::rows::{self, JobRow, readable, unreadable, whole_us};
-use crate::sqlite::advance::{Advance, advance};
+use crate::sqlite::advance::advance;
 use crate::sqlite::read::{ended, job_columns, waiting};
 use crate::sqlite::writer::{Answer, Group, Lane, Op, Transaction};
 

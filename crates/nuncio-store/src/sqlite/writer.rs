@@ -16,7 +16,7 @@ use tokio::sync::{Mutex, OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use crate::sqlite::advance::Advance;
+use crate::advance::Advance;
 use crate::sqlite::end::{Cancel, Direct, Expire, Prune, ReleaseHeld, Rescue};
 use crate::sqlite::lease::{EnterBody, Extend};
 use crate::sqlite::submit::Submit;
