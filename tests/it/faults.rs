@@ -300,7 +300,7 @@ async fn a_login_that_stays_refused_closes_the_channel_until_new_settings() {
     let tokens = simulator.stats().token_requests - before.token_requests;
     assert_eq!(tokens, 2, "one refused token may be chance; two are not");
     simulator.faults().clear();
-    let limits = Some(v1::MailboxLimits { max_connections: 2, max_messages_per_minute: 0 });
+    let limits = Some(v1::MailboxLimits { max_connections: 2, ..Default::default() });
     let saved = node.save_tested(v1::SmtpSettings { limits, ..settings_for(&simulator) }).await;
     assert_eq!(saved.generation, 2);
     let sent = node.wait_for_state(&job.name, MailJobState::Sent, PATIENCE).await;

@@ -24,7 +24,7 @@ pub fn settings_for(simulator: &Simulator) -> v1::SmtpSettings {
         email_address: DEFAULT_MAILBOX.to_owned(),
         authentication: Some(v1::smtp_settings::Authentication::Oauth(oauth)),
         ca_certificates_pem: simulator.ca_pem(),
-        limits: Some(v1::MailboxLimits { max_connections: 3, max_messages_per_minute: 0 }),
+        limits: Some(v1::MailboxLimits { max_connections: 3, ..Default::default() }),
         ..v1::SmtpSettings::default()
     }
 }

@@ -2,6 +2,8 @@
 //!
 //! The formats are types of this crate, apart from those of the domain, so that neither binds the other.
 
+use std::ops::RangeInclusive;
+
 use serde::Deserialize;
 
 pub mod smtp;
@@ -38,9 +40,12 @@ struct Versioned {
 }
 
 /// Looks at the version before anything else is read.
-fn check_version(text: &[u8], known: u32) -> Result<(), DocumentError> {
+fn check_version(text: &[u8], known: RangeInclusive<u32>) -> Result<(), DocumentError> {
     let Versioned { version: found } = serde_json::from_slice(text).map_err(|_| no_json())?;
-    if found == known { Ok(()) } else { Err(DocumentError::UnknownVersion { found, known }) }
+    if known.contains(&found) {
+        return Ok(());
+    }
+    Err(DocumentError::UnknownVersion { found, known: *known.end() })
 }
 
 fn no_json() -> DocumentError {

@@ -19,6 +19,10 @@ pub const CONNECTIONS: u32 = 3;
 pub const CONNECTIONS_MAX: u32 = 100;
 /// The most messages per minute that an operator may allow.
 pub const MESSAGES_PER_MINUTE_MAX: u32 = 100_000;
+/// The most recipients per day that an operator may allow.
+pub const RECIPIENTS_PER_DAY_MAX: u32 = 10_000_000;
+/// The most mailboxes beside the first: a test logs in as each of them.
+pub const ADDITIONAL_MAILBOXES_MAX: usize = 20;
 
 /// The SMTP settings. Every value of this type is complete and valid in itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,11 +32,15 @@ pub struct SmtpSettings {
     pub port: u16,
     pub connect_timeout: Duration,
     pub encryption: Encryption,
-    /// The mailbox that sends: the user name of XOAUTH2 and the default sender.
+    /// The default sender, and the first mailbox that sends: the user name of XOAUTH2.
     pub email_address: EmailAddress,
+    /// Mailboxes that share the load with the first one. The sender stays the same, so each of them needs the
+    /// right to send as it. Only with OAuth: a password belongs to one mailbox.
+    pub additional_mailboxes: Vec<EmailAddress>,
     pub authentication: Authentication,
     /// Certificate authorities in PEM that are trusted beside the system's, for both servers.
     pub ca_certificates_pem: String,
+    /// Of each mailbox.
     pub limits: MailboxLimits,
 }
 
@@ -84,13 +92,23 @@ pub enum ClientCredential {
     Certificate { certificate_pem: String, private_key: PrivateKeyPem },
 }
 
-/// The limits of the sending mailbox.
+/// The limits of one sending mailbox.
+#[expect(clippy::struct_field_names, reason = "the name of every limit ends in `max`")]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MailboxLimits {
     /// Connections at once.
     pub connections_max: u32,
     /// Messages in any minute; none means no limit.
     pub messages_per_minute_max: Option<u32>,
+    /// Recipients in any 24 hours; none means no limit.
+    pub recipients_per_day_max: Option<u32>,
+}
+
+impl SmtpSettings {
+    /// Every mailbox that sends, the first one first.
+    pub fn mailboxes(&self) -> impl Iterator<Item = &EmailAddress> {
+        std::iter::once(&self.email_address).chain(&self.additional_mailboxes)
+    }
 }
 
 /// Settings as they were saved.

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-/// The stages of a test, in their order.
+use crate::address::EmailAddress;
+
+/// The stages of a test, in their order. Those from `Auth` on come for each mailbox.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum StageKind {
     Dns,
@@ -23,6 +25,8 @@ impl StageKind {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StageResult {
     pub kind: StageKind,
+    /// The mailbox that the stage is about; none where it is about all of them.
+    pub mailbox: Option<EmailAddress>,
     pub outcome: StageOutcome,
     pub elapsed: Duration,
 }

@@ -87,7 +87,8 @@ impl Context {
         lease: &Lease,
     ) -> SendOutcome {
         let gate = LeaseGate { store: &*self.store, lease };
-        let sending = self.transport.send(settings, outgoing, &gate);
+        let sending =
+            self.transport.send(settings, &settings.settings.email_address, outgoing, &gate);
         tokio::pin!(sending);
         let beat = self.lease / HEART_BEATS;
         let mut beats = interval_at(Instant::now() + beat, beat);

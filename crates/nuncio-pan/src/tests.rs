@@ -215,7 +215,7 @@ impl SmtpTester for Tester {
             StageOutcome::Passed { detail: "fine".into() }
         };
         let elapsed = Duration::from_millis(5);
-        let stage = StageResult { kind: StageKind::Token, outcome, elapsed };
+        let stage = StageResult { kind: StageKind::Token, mailbox: None, outcome, elapsed };
         stages.send(stage.clone()).await.unwrap();
         NodeTest { node: "node-1".into(), stages: vec![stage] }
     }

@@ -2,6 +2,7 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD};
+use nuncio_core::address::EmailAddress;
 use nuncio_core::secret::{AccessToken, Password};
 use serde_json::Value;
 
@@ -69,6 +70,17 @@ impl Mechanism {
 }
 
 impl Login {
+    /// The same for another mailbox. A password is that of one mailbox, so only a token has another.
+    #[must_use]
+    pub fn of(self, mailbox: &EmailAddress) -> Self {
+        match self {
+            Self::Oauth { username: _, token, host, port } => {
+                Self::Oauth { username: mailbox.to_string(), token, host, port }
+            }
+            Self::None | Self::Password { .. } => self,
+        }
+    }
+
     /// The mechanisms that suit, the best first.
     pub fn mechanisms(&self) -> &'static [Mechanism] {
         match self {

@@ -1,11 +1,13 @@
 //! Keeps connections for the next mail.
 
+use std::collections::HashMap;
 use std::pin::pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use jiff::Timestamp;
+use nuncio_core::address::EmailAddress;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
@@ -25,7 +27,7 @@ const WARM: Duration = Duration::from_secs(2);
 /// A connection is not used in the last moments of the token that it logged in with.
 const TOKEN_MARGIN: Duration = Duration::from_mins(1);
 
-/// The connections of one mailbox.
+/// The connections of each mailbox.
 #[derive(Default)]
 pub struct Pool {
     state: Mutex<State>,
@@ -36,6 +38,8 @@ pub struct Pool {
 /// A connection that is ready for a transaction.
 pub struct Link {
     pub connection: Connection,
+    /// As whom it is logged in.
+    pub mailbox: EmailAddress,
     /// Of the settings that it was made with.
     pub generation: i64,
     /// When the token ends that it logged in with.
@@ -47,39 +51,66 @@ pub struct Link {
     _counted: Counted,
 }
 
-/// The right to use one connection; dropping it gives it back.
-pub struct Slot<'a>(&'a Pool);
+/// The right to use one connection of a mailbox; dropping it gives it back.
+pub struct Slot<'a> {
+    pool: &'a Pool,
+    mailbox: &'a EmailAddress,
+}
 
 #[derive(Default)]
 struct State {
+    /// Those with a connection in use or idle.
+    mailboxes: HashMap<EmailAddress, MailboxLinks>,
+    generation: i64,
+}
+
+#[derive(Default)]
+struct MailboxLinks {
     /// The last used comes last.
     idle: Vec<Link>,
     busy: usize,
-    generation: i64,
 }
 
 /// Counts an open connection as long as it lives.
 struct Counted(Arc<AtomicUsize>);
 
 impl Pool {
-    /// Waits for the right to use a connection: at most `connections_max` of them are open.
+    /// Waits for the right to use a connection of `mailbox`: at most `connections_max` of them are open.
     ///
     /// Also gives the connections of older settings, to be closed first.
-    pub async fn acquire(&self, generation: i64, connections_max: u32) -> (Slot<'_>, Vec<Link>) {
+    pub async fn acquire<'a>(
+        &'a self,
+        mailbox: &'a EmailAddress,
+        generation: i64,
+        connections_max: u32,
+    ) -> (Slot<'a>, Vec<Link>) {
         loop {
             let mut freed = pin!(self.freed.notified());
             // From here on no release is missed, also one between the look and the wait.
             freed.as_mut().enable();
-            if let Some(outdated) = self.try_acquire(generation, connections_max) {
-                return (Slot(self), outdated);
+            if let Some(outdated) = self.try_acquire(mailbox, generation, connections_max) {
+                return (Slot { pool: self, mailbox }, outdated);
             }
             freed.await;
         }
     }
 
-    /// An idle connection, the last used first.
-    pub fn take_idle(&self) -> Option<Link> {
-        self.lock().idle.pop()
+    /// An idle connection of the mailbox, the last used first.
+    pub fn take_idle(&self, mailbox: &EmailAddress) -> Option<Link> {
+        self.lock().mailboxes.get_mut(mailbox)?.idle.pop()
+    }
+
+    /// How many idle connections of the mailbox take the next mail together with its commands.
+    pub fn ready(&self, mailbox: &EmailAddress, now: Timestamp) -> usize {
+        let state = self.lock();
+        let Some(links) = state.mailboxes.get(mailbox) else { return 0 };
+        let is_ready = |link: &&Link| {
+            link.generation == state.generation
+                && link.is_fit(now)
+                && link.is_warm()
+                && link.connection.session().may_take_at_once()
+        };
+        links.idle.iter().filter(is_ready).count()
     }
 
     /// Keeps a connection for the next mail, or gives it back if it was made with older settings.
@@ -90,26 +121,33 @@ impl Pool {
         }
         link.used = Instant::now();
         link.messages += 1;
-        state.idle.push(link);
+        state.mailboxes.entry(link.mailbox.clone()).or_default().idle.push(link);
         None
     }
 
     /// The idle connections that are of no more use; with `all` every idle one.
     pub fn take_outworn(&self, now: Timestamp, all: bool) -> Vec<Link> {
         let mut state = self.lock();
-        state.idle.extract_if(.., |link| all || !link.is_fit(now)).collect()
+        let all_links = state.mailboxes.values_mut();
+        let outworn = all_links
+            .flat_map(|links| links.idle.extract_if(.., |link| all || !link.is_fit(now)))
+            .collect();
+        state.forget_unused();
+        outworn
     }
 
     /// Counts a connection that was just made.
     pub fn link(
         &self,
         connection: Connection,
+        mailbox: &EmailAddress,
         generation: i64,
         token_until: Option<Timestamp>,
     ) -> Link {
         let now = Instant::now();
         Link {
             connection,
+            mailbox: mailbox.clone(),
             generation,
             token_until,
             messages: 0,
@@ -123,21 +161,36 @@ impl Pool {
         self.open.load(Ordering::Relaxed)
     }
 
-    fn try_acquire(&self, generation: i64, connections_max: u32) -> Option<Vec<Link>> {
+    fn try_acquire(
+        &self,
+        mailbox: &EmailAddress,
+        generation: i64,
+        connections_max: u32,
+    ) -> Option<Vec<Link>> {
         let mut state = self.lock();
-        if connections_max as usize <= state.busy {
+        let links = state.mailboxes.entry(mailbox.clone()).or_default();
+        if connections_max as usize <= links.busy {
             return None;
         }
-        state.busy += 1;
+        links.busy += 1;
         if state.generation < generation {
             state.generation = generation;
-            return Some(std::mem::take(&mut state.idle));
+            let of_all = state.mailboxes.values_mut();
+            let outdated = of_all.flat_map(|links| std::mem::take(&mut links.idle)).collect();
+            state.forget_unused();
+            return Some(outdated);
         }
         Some(Vec::new())
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().expect("no holder of this lock panics")
+    }
+}
+
+impl State {
+    fn forget_unused(&mut self) {
+        self.mailboxes.retain(|_, links| links.busy != 0 || !links.idle.is_empty());
     }
 }
 
@@ -158,8 +211,12 @@ impl Link {
 
 impl Drop for Slot<'_> {
     fn drop(&mut self) {
-        self.0.lock().busy -= 1;
-        self.0.freed.notify_one();
+        let mut state = self.pool.lock();
+        let links = state.mailboxes.get_mut(self.mailbox);
+        links.expect("a mailbox in use is not forgotten").busy -= 1;
+        drop(state);
+        // Each of those who wait may wait for another mailbox.
+        self.pool.freed.notify_waiters();
     }
 }
 

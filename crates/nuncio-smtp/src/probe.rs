@@ -27,7 +27,7 @@ use crate::transport::token_request;
 
 mod report;
 
-/// Tests settings from this node, over a connection and with a token of its own.
+/// Tests settings from this node, over connections and with a token of its own.
 pub struct SmtpProbe {
     tokens: Arc<dyn TokenSource>,
     network: Arc<dyn Network>,
@@ -144,10 +144,10 @@ impl SmtpProbe {
         }
     }
 
-    /// EHLO, AUTH and MAIL.
+    /// EHLO, and AUTH and MAIL for each mailbox, whichever of them fail.
     async fn talk(
         &self,
-        connection: &mut Connection,
+        mut connection: Connection,
         login: Option<Login>,
         settings: &SmtpSettings,
         until: Instant,
@@ -160,28 +160,77 @@ impl SmtpProbe {
 
         let Some(login) = login else {
             report.skipped(StageKind::Auth, "there is no token").await;
+            connection.quit().await;
             return None;
         };
-        let logged_in = connection.login(&login, until).await;
+        report.about(&settings.email_address);
+        self.prove(connection, &login, settings, until, report).await;
+        for mailbox in &settings.additional_mailboxes {
+            report.about(mailbox);
+            let until = Instant::now() + settings.connect_timeout;
+            let greeted = self.greet(settings, until).await;
+            if let Some(connection) = report.failure(StageKind::Auth, settings, greeted).await {
+                let login = login.clone().of(mailbox);
+                self.prove(connection, &login, settings, until, report).await;
+            } else {
+                report.skip_rest().await;
+            }
+        }
+        Some(())
+    }
+
+    /// Makes another connection, up to the answer to EHLO.
+    async fn greet(&self, settings: &SmtpSettings, until: Instant) -> Result<Connection, Failure> {
+        let addresses = resolve(&*self.network, &settings.host, settings.port, until).await?;
+        let (stream, _address) = connect(&*self.network, &addresses, until).await?;
+        let (mut connection, _tls) = self.encrypt(stream, settings, until).await?;
+        connection.advance(Some(until)).await?;
+        Ok(connection)
+    }
+
+    /// AUTH and MAIL as the mailbox that the report is about.
+    async fn prove(
+        &self,
+        mut connection: Connection,
+        login: &Login,
+        settings: &SmtpSettings,
+        until: Instant,
+        report: &mut Report,
+    ) {
+        if self.log_in(&mut connection, login, settings, until, report).await.is_some() {
+            let tried = connection.try_sender(&settings.email_address, until).await;
+            if let Some(replies) = report.failure(StageKind::Mail, settings, tried).await {
+                match sender_verdict(settings, &replies) {
+                    Ok(detail) => report.passed(StageKind::Mail, detail).await,
+                    Err(error) => report.failed(StageKind::Mail, error).await,
+                }
+                connection.quit().await;
+            }
+        }
+        report.skip_rest().await;
+    }
+
+    async fn log_in(
+        &self,
+        connection: &mut Connection,
+        login: &Login,
+        settings: &SmtpSettings,
+        until: Instant,
+        report: &mut Report,
+    ) -> Option<()> {
+        let logged_in = connection.login(login, until).await;
         if let Err(failure) = logged_in {
             let error = failure.explain(&settings.host, settings.port);
-            report.failed(StageKind::Auth, with_claims(error, &login)).await;
+            report.failed(StageKind::Auth, with_claims(error, login)).await;
             return None;
         }
-        match &login {
+        match login {
             Login::None => {
                 report.skipped(StageKind::Auth, "the settings use no authentication").await;
             }
             Login::Oauth { username, .. } | Login::Password { username, .. } => {
                 report.passed(StageKind::Auth, format!("logged in as {username}")).await;
             }
-        }
-
-        let tried = connection.try_sender(&settings.email_address, until).await;
-        let replies = report.failure(StageKind::Mail, settings, tried).await?;
-        match sender_verdict(settings, &replies) {
-            Ok(detail) => report.passed(StageKind::Mail, detail).await,
-            Err(error) => report.failed(StageKind::Mail, error).await,
         }
         Some(())
     }
@@ -201,13 +250,13 @@ impl SmtpTester for SmtpProbe {
         let before_token = Instant::now();
         let login = self.token(settings, &mut report).await;
         let until = until + before_token.elapsed();
-        if let Some(mut connection) = connection {
-            let usable = self.talk(&mut connection, login, settings, until, &mut report).await;
-            if usable.is_some() {
-                connection.quit().await;
-            }
+        let talked = match connection {
+            Some(connection) => self.talk(connection, login, settings, until, &mut report).await,
+            None => None,
+        };
+        if talked.is_none() {
+            report.skip_rest().await;
         }
-        report.skip_rest().await;
         NodeTest { node: self.node.clone(), stages: report.into_stages() }
     }
 }

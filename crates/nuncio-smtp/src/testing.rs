@@ -360,7 +360,11 @@ pub(crate) fn oauth() -> Authentication {
 }
 
 pub(crate) fn settings(servers: &Servers) -> SavedSmtpSettings {
-    let limits = MailboxLimits { connections_max: 3, messages_per_minute_max: None };
+    let limits = MailboxLimits {
+        connections_max: 3,
+        messages_per_minute_max: None,
+        recipients_per_day_max: None,
+    };
     let settings = SmtpSettings {
         provider: Provider::Generic,
         host: HOST.to_owned(),
@@ -368,6 +372,7 @@ pub(crate) fn settings(servers: &Servers) -> SavedSmtpSettings {
         connect_timeout: Duration::from_mins(1),
         encryption: Encryption::StartTls,
         email_address: MAILBOX.parse().unwrap(),
+        additional_mailboxes: Vec::new(),
         authentication: oauth(),
         ca_certificates_pem: servers.ca_pem.clone(),
         limits,

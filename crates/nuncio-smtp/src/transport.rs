@@ -7,6 +7,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use futures::future::join_all;
 use jiff::Timestamp;
+use nuncio_core::address::EmailAddress;
 use nuncio_core::job::Reason;
 use nuncio_core::outcome::SendOutcome;
 use nuncio_core::ports::clock::Clock;
@@ -41,7 +42,7 @@ const SLOT_WAIT: Duration = Duration::from_secs(30);
 /// How often idle connections are looked at.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(5);
 
-/// Sends mails over kept connections, at most as many as the settings allow.
+/// Sends mails over kept connections, for each mailbox at most as many as the settings allow.
 pub struct SmtpTransport {
     tokens: Arc<dyn TokenSource>,
     clock: Arc<dyn Clock>,
@@ -87,6 +88,7 @@ impl SmtpTransport {
     async fn hand_over(
         &self,
         saved: &SavedSmtpSettings,
+        mailbox: &EmailAddress,
         mail: &OutgoingMail,
         gate: &dyn BodyGate,
     ) -> SendOutcome {
@@ -98,14 +100,14 @@ impl SmtpTransport {
             }
         };
         let connections_max = saved.settings.limits.connections_max;
-        let acquire = self.pool.acquire(saved.generation, connections_max);
+        let acquire = self.pool.acquire(mailbox, saved.generation, connections_max);
         let Ok((_slot, outdated)) = timeout(SLOT_WAIT, acquire).await else {
             let reason =
                 Reason::new("NO_FREE_CONNECTION", "all connections of the mailbox are busy");
             return SendOutcome::Throttled { reason, retry_after: None };
         };
         quit_all(outdated).await;
-        if let Some(link) = self.kept(saved.generation).await {
+        if let Some(link) = self.kept(mailbox, saved.generation).await {
             match self.attempt(link, saved, &message, gate, true).await {
                 Attempt::Over(outcome) => return outcome,
                 Attempt::Stale => {
@@ -113,7 +115,7 @@ impl SmtpTransport {
                 }
             }
         }
-        match self.open(saved).await {
+        match self.open(saved, mailbox).await {
             Ok(link) => match self.attempt(link, saved, &message, gate, false).await {
                 Attempt::Over(outcome) => outcome,
                 Attempt::Stale => unreachable!("only kept connections are stale"),
@@ -122,10 +124,10 @@ impl SmtpTransport {
         }
     }
 
-    /// A kept connection that the server has not closed, as far as can be seen.
-    async fn kept(&self, generation: i64) -> Option<Link> {
+    /// A kept connection of the mailbox that the server has not closed, as far as can be seen.
+    async fn kept(&self, mailbox: &EmailAddress, generation: i64) -> Option<Link> {
         quit_all(self.pool.take_outworn(self.clock.now(), false)).await;
-        while let Some(mut link) = self.pool.take_idle() {
+        while let Some(mut link) = self.pool.take_idle(mailbox) {
             if link.generation != generation {
                 link.connection.quit().await;
             } else if link.connection.is_quiet().await {
@@ -145,11 +147,9 @@ impl SmtpTransport {
     ) -> Attempt {
         let (host, port) = (&saved.settings.host, saved.settings.port);
         let envelope = &message.envelope;
-        let sender = if envelope.from == saved.settings.email_address {
-            SenderKind::Mailbox
-        } else {
-            SenderKind::Other
-        };
+        let is_ours =
+            envelope.from == saved.settings.email_address || envelope.from == link.mailbox;
+        let sender = if is_ours { SenderKind::Mailbox } else { SenderKind::Other };
         let handover = if link.is_warm() { Handover::AtOnce } else { Handover::InTurn };
         let delivered = link.connection.deliver(envelope, &message.content, handover, gate).await;
         let outcome = match delivered {
@@ -194,18 +194,23 @@ impl SmtpTransport {
         }
     }
 
-    /// Makes a connection and logs in. A refused token is replaced by a fresh one, once.
-    async fn open(&self, saved: &SavedSmtpSettings) -> Result<Link, SendOutcome> {
+    /// Makes a connection and logs in as the mailbox. A refused token is replaced by a fresh one, once.
+    async fn open(
+        &self,
+        saved: &SavedSmtpSettings,
+        mailbox: &EmailAddress,
+    ) -> Result<Link, SendOutcome> {
         let settings = &saved.settings;
         let outcome = |failure: &Failure| failure.outcome(&settings.host, settings.port);
         let trust = self.trust(&settings.ca_certificates_pem).map_err(|error| {
             outcome(&Failure { phase: Phase::Tls, problem: Problem::Trust(error) })
         })?;
-        let (login, token_until) = self.login(settings).await?;
+        let (login, token_until) = self.login(settings, mailbox).await?;
+        let link = |connection, token_until| {
+            self.pool.link(connection, mailbox, saved.generation, token_until)
+        };
         let failure = match self.connect(settings, &trust, &login).await {
-            Ok(connection) => {
-                return Ok(self.pool.link(connection, saved.generation, token_until));
-            }
+            Ok(connection) => return Ok(link(connection, token_until)),
             Err(failure) => failure,
         };
         let (Authentication::Oauth(client), Login::Oauth { token: refused, .. }, true) =
@@ -214,12 +219,12 @@ impl SmtpTransport {
             return Err(outcome(&failure));
         };
         self.tokens.invalidate(token_request(settings, client), refused).await;
-        let (fresh, token_until) = self.login(settings).await?;
+        let (fresh, token_until) = self.login(settings, mailbox).await?;
         if matches!(&fresh, Login::Oauth { token, .. } if token == refused) {
             return Err(outcome(&failure));
         }
         let connection = self.connect(settings, &trust, &fresh).await.map_err(|f| outcome(&f))?;
-        Ok(self.pool.link(connection, saved.generation, token_until))
+        Ok(link(connection, token_until))
     }
 
     async fn connect(
@@ -255,6 +260,7 @@ impl SmtpTransport {
     async fn login(
         &self,
         settings: &SmtpSettings,
+        mailbox: &EmailAddress,
     ) -> Result<(Login, Option<Timestamp>), SendOutcome> {
         match &settings.authentication {
             Authentication::None => Ok((Login::None, None)),
@@ -265,7 +271,7 @@ impl SmtpTransport {
             Authentication::Oauth(client) => {
                 let token = self.tokens.token(token_request(settings, client)).await;
                 let token = token.map_err(without_token)?;
-                let username = settings.email_address.to_string();
+                let username = mailbox.to_string();
                 let (host, port) = (settings.host.clone(), settings.port);
                 let login = Login::Oauth { username, token: token.access_token, host, port };
                 Ok((login, Some(token.expires_at)))
@@ -289,6 +295,7 @@ impl MailTransport for SmtpTransport {
     async fn send(
         &self,
         settings: &SavedSmtpSettings,
+        mailbox: &EmailAddress,
         mail: &OutgoingMail,
         gate: &dyn BodyGate,
     ) -> SendOutcome {
@@ -299,7 +306,11 @@ impl MailTransport for SmtpTransport {
             smtp.recipients = mail.recipients.len(),
             smtp.reply.code = tracing::field::Empty,
         );
-        self.hand_over(settings, mail, gate).instrument(span).await
+        self.hand_over(settings, mailbox, mail, gate).instrument(span).await
+    }
+
+    fn ready(&self, mailbox: &EmailAddress) -> usize {
+        self.pool.ready(mailbox, self.clock.now())
     }
 
     fn connections(&self) -> usize {

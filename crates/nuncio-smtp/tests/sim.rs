@@ -174,9 +174,14 @@ impl Fixture {
             connect_timeout: Duration::from_secs(20),
             encryption,
             email_address: DEFAULT_MAILBOX.parse().unwrap(),
+            additional_mailboxes: Vec::new(),
             authentication,
             ca_certificates_pem: simulator.ca_pem(),
-            limits: MailboxLimits { connections_max: 3, messages_per_minute_max: None },
+            limits: MailboxLimits {
+                connections_max: 3,
+                messages_per_minute_max: None,
+                recipients_per_day_max: None,
+            },
         };
         let saved = SavedSmtpSettings { settings, generation: 1, saved_at: Timestamp::UNIX_EPOCH };
         let transport = SmtpTransport::new(tokens, Arc::new(SystemClock), "node.test");
@@ -184,7 +189,9 @@ impl Fixture {
     }
 
     async fn send(&self, number: usize) -> SendOutcome {
-        self.transport.send(&self.saved, &mail(number), &OpenGate).await
+        self.transport
+            .send(&self.saved, &self.saved.settings.email_address, &mail(number), &OpenGate)
+            .await
     }
 
     async fn finish(self) {
@@ -244,7 +251,10 @@ async fn a_large_mail_arrives_as_it_was_meant() {
         content: content.clone(),
     }];
 
-    let outcome = fixture.transport.send(&fixture.saved, &large, &OpenGate).await;
+    let outcome = fixture
+        .transport
+        .send(&fixture.saved, &fixture.saved.settings.email_address, &large, &OpenGate)
+        .await;
 
     assert!(is_accepted(&outcome), "{outcome:?}");
     let accepted = fixture.simulator.accepted();

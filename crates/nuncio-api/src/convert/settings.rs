@@ -32,10 +32,12 @@ pub fn smtp_settings_draft(
             settings.encryption,
         ),
         email_address: settings.email_address,
+        additional_mailboxes: settings.additional_mailboxes,
         authentication: settings.authentication.map(authentication_draft).unwrap_or_default(),
         ca_certificates_pem: settings.ca_certificates_pem,
         connections_max: limits.max_connections.into(),
         messages_per_minute_max: limits.max_messages_per_minute.into(),
+        recipients_per_day_max: limits.max_recipients_per_day.into(),
     }
 }
 
@@ -91,6 +93,11 @@ impl From<&SmtpSettings> for v1::SmtpSettings {
             connect_timeout: Some(duration(settings.connect_timeout)),
             encryption: v1::SmtpEncryption::from(settings.encryption).into(),
             email_address: settings.email_address.to_string(),
+            additional_mailboxes: settings
+                .additional_mailboxes
+                .iter()
+                .map(ToString::to_string)
+                .collect(),
             authentication: authentication(&settings.authentication),
             ca_certificates_pem: settings.ca_certificates_pem.clone(),
             limits: Some(limits(settings.limits)),
@@ -106,6 +113,7 @@ fn limits(limits: MailboxLimits) -> v1::MailboxLimits {
     v1::MailboxLimits {
         max_connections: number(limits.connections_max),
         max_messages_per_minute: limits.messages_per_minute_max.map(number).unwrap_or_default(),
+        max_recipients_per_day: limits.recipients_per_day_max.map(number).unwrap_or_default(),
     }
 }
 

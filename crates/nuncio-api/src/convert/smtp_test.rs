@@ -13,6 +13,7 @@ pub fn stage(node: &str, stage: StageResult) -> v1::SmtpTestStage {
         node: node.to_owned(),
         kind: v1::SmtpTestStageKind::from(stage.kind).into(),
         elapsed: Some(duration(stage.elapsed)),
+        mailbox: stage.mailbox.map(|mailbox| mailbox.to_string()).unwrap_or_default(),
         ..v1::SmtpTestStage::default()
     };
     match stage.outcome {
@@ -37,12 +38,14 @@ pub fn stage(node: &str, stage: StageResult) -> v1::SmtpTestStage {
 }
 
 /// The message of another node is none that this version understands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NotAStage {
     #[error("stage {0} is not known; the nodes run different versions")]
     Kind(i32),
     #[error("outcome {0} of a stage is not known; the nodes run different versions")]
     Outcome(i32),
+    #[error("`{0}` is no mailbox")]
+    Mailbox(String),
 }
 
 impl TryFrom<v1::SmtpTestStage> for StageResult {
@@ -70,7 +73,11 @@ impl TryFrom<v1::SmtpTestStage> for StageResult {
             }
         };
         let elapsed = told.elapsed.and_then(|span| span.try_into().ok()).unwrap_or_default();
-        Ok(Self { kind, outcome, elapsed })
+        let mailbox = match told.mailbox {
+            none if none.is_empty() => None,
+            text => Some(text.parse().map_err(|_| NotAStage::Mailbox(text))?),
+        };
+        Ok(Self { kind, mailbox, outcome, elapsed })
     }
 }
 

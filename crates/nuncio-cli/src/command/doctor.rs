@@ -5,7 +5,7 @@ use nuncio_api::v1::smtp_settings::Authentication;
 use nuncio_api::v1::test_smtp_from_node_response::Event;
 use nuncio_api::v1::{
     ChannelState, GetSmtpSettingsRequest, ListNodesRequest, Node, SmtpSettings, SmtpTestOutcome,
-    TestSmtpFromNodeRequest,
+    SmtpTestStage, TestSmtpFromNodeRequest,
 };
 use serde_json::json;
 use tonic::Code;
@@ -61,7 +61,7 @@ pub(crate) async fn run(context: &mut Context<'_>) -> Result<Exit, Failure> {
     note(context, &mut findings, vec![settings_finding(settings.as_ref())])?;
     if let Some(settings) = &settings {
         let tested = test(context, &mut clients).await?;
-        note(context, &mut findings, vec![tested])?;
+        note(context, &mut findings, tested)?;
         note(context, &mut findings, secret(settings).into_iter().collect())?;
     }
     for node in &response.nodes {
@@ -126,7 +126,13 @@ fn settings_finding(settings: Option<&SmtpSettings>) -> Finding {
     match settings {
         Some(settings) => {
             let SmtpSettings { host, port, email_address, generation, .. } = settings;
-            let detail = format!("generation {generation}: {email_address} over {host}:{port}");
+            let more = match settings.additional_mailboxes.len() {
+                0 => String::new(),
+                1 => " and 1 more mailbox".to_owned(),
+                count => format!(" and {count} more mailboxes"),
+            };
+            let detail =
+                format!("generation {generation}: {email_address}{more} over {host}:{port}");
             Finding::new("settings", Verdict::Well, detail)
         }
         None => Finding::new("settings", Verdict::Problem, "there are no SMTP settings yet")
@@ -135,7 +141,7 @@ fn settings_finding(settings: Option<&SmtpSettings>) -> Finding {
 }
 
 /// Tests the saved settings from the node that answers, and shows the stages.
-async fn test(context: &mut Context<'_>, clients: &mut Clients) -> Result<Finding, Failure> {
+async fn test(context: &mut Context<'_>, clients: &mut Clients) -> Result<Vec<Finding>, Failure> {
     let request = TestSmtpFromNodeRequest { smtp_settings: None };
     let mut events = clients.nodes.test_smtp_from_node(request).await?.into_inner();
     let mut progress = TestProgress::start(context.out);
@@ -153,14 +159,23 @@ async fn test(context: &mut Context<'_>, clients: &mut Clients) -> Result<Findin
     }
     progress.stop();
     let test = result.ok_or(Failure::Incomplete("result of the test"))?;
-    let failed = test.stages.iter().find(|stage| stage.outcome() == SmtpTestOutcome::Failed);
-    let Some(stage) = failed else {
+    let is_failed = |stage: &&SmtpTestStage| stage.outcome() == SmtpTestOutcome::Failed;
+    let failed: Vec<Finding> = test.stages.iter().filter(is_failed).map(failed_stage).collect();
+    if failed.is_empty() {
         let detail = format!("the saved settings pass from {}", test.node);
-        return Ok(Finding::new("test", Verdict::Well, detail));
-    };
+        return Ok(vec![Finding::new("test", Verdict::Well, detail)]);
+    }
+    Ok(failed)
+}
+
+fn failed_stage(stage: &SmtpTestStage) -> Finding {
     let kind = names::stage(stage.kind());
-    let detail = format!("{kind} failed: {}: {}", stage.error_code, stage.cause);
-    Ok(Finding::new("test", Verdict::Problem, detail).remedy(&stage.remedy))
+    let of = match stage.mailbox.as_str() {
+        "" => String::new(),
+        mailbox => format!(" for {mailbox}"),
+    };
+    let detail = format!("{kind} failed{of}: {}: {}", stage.error_code, stage.cause);
+    Finding::new("test", Verdict::Problem, detail).remedy(&stage.remedy)
 }
 
 fn secret(settings: &SmtpSettings) -> Option<Finding> {

@@ -17,6 +17,9 @@ pub(crate) fn settings(settings: &SmtpSettings) -> Table {
     table.value("encryption", lower(settings.encryption().as_str_name(), "SMTP_ENCRYPTION_"));
     table.value("connect timeout", span(settings.connect_timeout.as_ref()));
     table.value("email address", &settings.email_address);
+    if !settings.additional_mailboxes.is_empty() {
+        table.value("additional mailboxes", settings.additional_mailboxes.join(", "));
+    }
     match &settings.authentication {
         None => table.value("authentication", "none"),
         Some(Authentication::Password(password)) => password_rows(&mut table, password),
@@ -26,11 +29,12 @@ pub(crate) fn settings(settings: &SmtpSettings) -> Table {
     table.value("own authorities", authorities.to_string());
     let limits = settings.limits.unwrap_or_default();
     table.value("max connections", limits.max_connections.to_string());
-    let per_minute = match limits.max_messages_per_minute {
+    let or_none = |limit: i32| match limit {
         0 => "no limit".to_owned(),
         limit => limit.to_string(),
     };
-    table.value("max messages per minute", per_minute);
+    table.value("max messages per minute", or_none(limits.max_messages_per_minute));
+    table.value("max recipients per day", or_none(limits.max_recipients_per_day));
     table.value("generation", settings.generation.to_string());
     table.value("etag", &settings.etag);
     table.value("saved", moment(settings.update_time.as_ref()));

@@ -15,6 +15,10 @@ pub(crate) fn stage(stage: &SmtpTestStage) -> Vec<Line> {
         .plain(format!(" {:<6}", names::stage(stage.kind())))
         .push(Tone::Dim, format!("{:>8}", span(stage.elapsed.as_ref())))
         .plain("  ");
+    let first = match stage.mailbox.as_str() {
+        mailbox if stage.detail.contains(mailbox) => first,
+        mailbox => first.plain(format!("{mailbox}: ")),
+    };
     let mut lines = match outcome {
         SmtpTestOutcome::Failed => {
             let mut lines = vec![first.push(Tone::Bad, &stage.error_code)];

@@ -37,11 +37,12 @@ fn settings(expire_date: &str) -> SmtpSettings {
     }
 }
 
-fn node_test(outcome: SmtpTestOutcome) -> Vec<TestSmtpFromNodeResponse> {
+fn node_test(outcome: SmtpTestOutcome, mailbox: &str) -> Vec<TestSmtpFromNodeResponse> {
     let stage = SmtpTestStage {
         node: "nodes/a".to_owned(),
         kind: SmtpTestStageKind::Token.into(),
         outcome: outcome.into(),
+        mailbox: mailbox.to_owned(),
         error_code: "INVALID_CLIENT_SECRET".to_owned(),
         cause: "the secret is wrong".to_owned(),
         remedy: "copy the value".to_owned(),
@@ -59,7 +60,7 @@ async fn a_healthy_node_passes() {
     let fake = Fake::start(Script {
         nodes: vec![node(ChannelState::Open)],
         settings: Some(settings("2999-01-01")),
-        node_test: node_test(SmtpTestOutcome::Passed),
+        node_test: node_test(SmtpTestOutcome::Passed, ""),
         ..Script::default()
     })
     .await;
@@ -80,7 +81,7 @@ async fn every_problem_is_told_with_its_remedy() {
     let fake = Fake::start(Script {
         nodes: vec![closed],
         settings: Some(settings("2020-01-01")),
-        node_test: node_test(SmtpTestOutcome::Failed),
+        node_test: node_test(SmtpTestOutcome::Failed, "b@x.test"),
         ..Script::default()
     })
     .await;
@@ -89,7 +90,7 @@ async fn every_problem_is_told_with_its_remedy() {
 
     assert_eq!(ran.exit, Exit::Refused);
     for expect in [
-        "✗ test: TOKEN failed: INVALID_CLIENT_SECRET: the secret is wrong\n    remedy: copy the value\n",
+        "✗ test: TOKEN failed for b@x.test: INVALID_CLIENT_SECRET: the secret is wrong\n    remedy: copy the value\n",
         "✗ client secret: it ended on 2020-01-01\n",
         "✗ channel of nodes/a: closed: the provider refuses the login\n    remedy: renew the secret\n",
         "! backlog of nodes/a: 0 queued, 0 sending, 0 deferred, 2 held\n",

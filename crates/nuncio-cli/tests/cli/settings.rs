@@ -105,6 +105,47 @@ not passed from 1 node: 1 stage failed
 }
 
 #[tokio::test]
+async fn stages_that_come_for_each_mailbox_name_it() {
+    let of = |mailbox: &str, stage: SmtpTestStage| SmtpTestStage {
+        mailbox: mailbox.to_owned(),
+        ..stage
+    };
+    let refused = SmtpTestStage {
+        detail: String::new(),
+        error_code: "INVALID_EMAIL_ADDRESS".to_owned(),
+        cause: "refused".to_owned(),
+        remedy: "check it".to_owned(),
+        ..stage(SmtpTestStageKind::Auth, SmtpTestOutcome::Failed)
+    };
+    let logged_in = SmtpTestStage {
+        detail: "logged in as a@x.test".to_owned(),
+        ..stage(SmtpTestStageKind::Auth, SmtpTestOutcome::Passed)
+    };
+    let mail = |outcome| stage(SmtpTestStageKind::Mail, outcome);
+    let stages = [
+        of("a@x.test", logged_in),
+        of("a@x.test", mail(SmtpTestOutcome::Passed)),
+        of("b@x.test", refused),
+        of("b@x.test", mail(SmtpTestOutcome::Skipped)),
+    ];
+    let fake = Fake::start(Script { test: test(&stages, false), ..Script::default() }).await;
+
+    let ran = nuncio(&fake.address, &["settings", "smtp", "test"]).await;
+
+    let expect = "\
+from nodes/a
+✓ AUTH      12ms  logged in as a@x.test
+✓ MAIL      12ms  a@x.test: seen
+✗ AUTH      12ms  b@x.test: INVALID_EMAIL_ADDRESS
+    cause:  refused
+    remedy: check it
+– MAIL      12ms  b@x.test: seen
+not passed from 1 node: 1 stage failed
+";
+    assert_eq!(ran.out, expect);
+}
+
+#[tokio::test]
 async fn a_test_for_programs_has_one_event_on_each_line() {
     let fake = Fake::start(Script { test: passing(), ..Script::default() }).await;
 

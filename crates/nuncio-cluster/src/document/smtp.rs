@@ -1,4 +1,4 @@
-//! The SMTP settings as they are kept, version 1.
+//! The SMTP settings as they are kept: version 2 is written, version 1 is read too.
 
 use std::borrow::Cow;
 use std::time::Duration;
@@ -14,8 +14,8 @@ use zeroize::Zeroizing;
 
 use super::{DocumentError, check_version};
 
-/// The version of the format that is written and read.
-const VERSION: u32 = 1;
+/// The version of the format that is written. Version 1 knew one mailbox and no limit of recipients.
+const VERSION: u32 = 2;
 
 /// The document as JSON. It holds the secrets in clear text: it belongs into an envelope at once.
 pub fn encode(saved: &SavedSmtpSettings) -> Zeroizing<Vec<u8>> {
@@ -25,7 +25,7 @@ pub fn encode(saved: &SavedSmtpSettings) -> Zeroizing<Vec<u8>> {
 
 /// Reads what [`encode`] wrote. The generation is that of the envelope.
 pub fn decode(text: &[u8], generation: i64) -> Result<SavedSmtpSettings, DocumentError> {
-    check_version(text, VERSION)?;
+    check_version(text, 1..=VERSION)?;
     let document: SmtpDocument<'_> = serde_json::from_slice(text).map_err(|error| {
         // The error's own text may quote a value, and values may be secrets.
         let (line, column) = (error.line(), error.column());
@@ -45,10 +45,13 @@ struct SmtpDocument<'a> {
     connect_timeout_ms: u64,
     encryption: EncryptionV1,
     email_address: Cow<'a, str>,
+    #[serde(default)]
+    additional_mailboxes: Vec<Cow<'a, str>>,
     authentication: AuthenticationV1<'a>,
     ca_certificates_pem: Cow<'a, str>,
     connections_max: u32,
     messages_per_minute_max: Option<u32>,
+    recipients_per_day_max: Option<u32>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -112,10 +115,16 @@ impl<'a> From<&'a SavedSmtpSettings> for SmtpDocument<'a> {
                 Encryption::Tls => EncryptionV1::Tls,
             },
             email_address: Cow::from(settings.email_address.as_str()),
+            additional_mailboxes: settings
+                .additional_mailboxes
+                .iter()
+                .map(|one| Cow::from(one.as_str()))
+                .collect(),
             authentication: AuthenticationV1::from(&settings.authentication),
             ca_certificates_pem: Cow::from(&settings.ca_certificates_pem),
             connections_max: settings.limits.connections_max,
             messages_per_minute_max: settings.limits.messages_per_minute_max,
+            recipients_per_day_max: settings.limits.recipients_per_day_max,
         }
     }
 }
@@ -159,12 +168,15 @@ impl<'a> From<&'a ClientCredential> for CredentialV1<'a> {
 
 impl SmtpDocument<'_> {
     fn into_saved(self, generation: i64) -> Result<SavedSmtpSettings, DocumentError> {
-        let no_address = |_| DocumentError::Malformed("`email_address` is no address".to_owned());
+        let no_address = |field: &str| DocumentError::Malformed(format!("`{field}` is no address"));
+        let provider = match self.provider {
+            ProviderV1::Generic => Provider::Generic,
+            ProviderV1::ExchangeOnline => Provider::ExchangeOnline,
+        };
+        let preset = provider.preset().map(|preset| preset.limits);
+        let additional = self.additional_mailboxes.iter().map(|text| text.parse());
         let settings = SmtpSettings {
-            provider: match self.provider {
-                ProviderV1::Generic => Provider::Generic,
-                ProviderV1::ExchangeOnline => Provider::ExchangeOnline,
-            },
+            provider,
             host: self.host.into_owned(),
             port: self.port,
             connect_timeout: Duration::from_millis(self.connect_timeout_ms),
@@ -173,12 +185,19 @@ impl SmtpDocument<'_> {
                 EncryptionV1::StartTls => Encryption::StartTls,
                 EncryptionV1::Tls => Encryption::Tls,
             },
-            email_address: self.email_address.parse().map_err(no_address)?,
+            email_address: self.email_address.parse().map_err(|_| no_address("email_address"))?,
+            additional_mailboxes: additional
+                .collect::<Result<_, _>>()
+                .map_err(|_| no_address("additional_mailboxes"))?,
             authentication: self.authentication.into(),
             ca_certificates_pem: self.ca_certificates_pem.into_owned(),
             limits: MailboxLimits {
                 connections_max: self.connections_max,
                 messages_per_minute_max: self.messages_per_minute_max,
+                recipients_per_day_max: match self.version {
+                    1 => preset.and_then(|preset| preset.recipients_per_day_max),
+                    _ => self.recipients_per_day_max,
+                },
             },
         };
         Ok(SavedSmtpSettings { settings, generation, saved_at: self.saved_at })

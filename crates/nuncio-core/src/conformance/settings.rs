@@ -147,7 +147,12 @@ pub fn all_shapes() -> Vec<SmtpSettings> {
             authentication: Authentication::Oauth(client()),
             ca_certificates_pem: "-----BEGIN CERTIFICATE-----\nCCCC\n-----END CERTIFICATE-----\n"
                 .to_owned(),
-            limits: MailboxLimits { connections_max: 3, messages_per_minute_max: Some(30) },
+            additional_mailboxes: vec!["nuncio-2@example.com".parse().expect("it is an address")],
+            limits: MailboxLimits {
+                connections_max: 3,
+                messages_per_minute_max: Some(30),
+                recipients_per_day_max: Some(10_000),
+            },
             ..plain.clone()
         },
         oauth(ClientCredential::SecretBasic(secret().into())),
@@ -183,9 +188,14 @@ fn generic(host: &str) -> SmtpSettings {
         connect_timeout: Duration::from_mins(1),
         encryption: Encryption::StartTls,
         email_address: "nuncio@example.com".parse().expect("it is an address"),
+        additional_mailboxes: Vec::new(),
         authentication: Authentication::None,
         ca_certificates_pem: String::new(),
-        limits: MailboxLimits { connections_max: 3, messages_per_minute_max: None },
+        limits: MailboxLimits {
+            connections_max: 3,
+            messages_per_minute_max: None,
+            recipients_per_day_max: None,
+        },
     }
 }
 

@@ -13,16 +13,25 @@ use crate::smtp_test::{NodeTest, StageResult};
 /// Hands mails over to the provider.
 #[async_trait]
 pub trait MailTransport: Send + Sync {
-    /// Hands one mail over, on a kept connection where there is one.
+    /// Hands one mail over as `mailbox`, which is one of the settings', on a kept connection of this mailbox
+    /// where there is one. The settings' limit of connections is that of each mailbox.
     ///
     /// Awaits `gate` right before the first byte of the body; if the gate is shut, nothing is sent and
     /// the outcome is [`Abandoned`](SendOutcome::Abandoned). Every wait inside has a dead line.
     async fn send(
         &self,
         settings: &SavedSmtpSettings,
+        mailbox: &EmailAddress,
         mail: &OutgoingMail,
         gate: &dyn BodyGate,
     ) -> SendOutcome;
+
+    /// How many of the next mails of this mailbox would very likely leave at once: on a kept connection that
+    /// takes commands and content in one write, so that [`send`](Self::send) awaits the gate before it asks the
+    /// server anything. It holds for mails of up to 1 MiB to one recipient.
+    ///
+    /// A hint without promise, and cheap: the server may have closed the connection unseen.
+    fn ready(&self, mailbox: &EmailAddress) -> usize;
 
     /// How many connections are open.
     fn connections(&self) -> usize;

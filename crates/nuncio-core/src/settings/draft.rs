@@ -7,8 +7,9 @@ use jiff::civil::Date;
 use crate::address::EmailAddress;
 use crate::secret::{ClientSecret, Password, PrivateKeyPem};
 use crate::settings::{
-    Authentication, CONNECT_TIMEOUT, CONNECTIONS, CONNECTIONS_MAX, ClientCredential, Encryption,
-    MESSAGES_PER_MINUTE_MAX, MailboxLimits, OauthClient, Provider, SmtpSettings,
+    ADDITIONAL_MAILBOXES_MAX, Authentication, CONNECT_TIMEOUT, CONNECTIONS, CONNECTIONS_MAX,
+    ClientCredential, Encryption, MESSAGES_PER_MINUTE_MAX, MailboxLimits, OauthClient, Provider,
+    RECIPIENTS_PER_DAY_MAX, SmtpSettings,
 };
 use crate::violation::Violations;
 
@@ -29,10 +30,12 @@ pub struct SmtpSettingsDraft {
     pub connect_timeout: Option<Duration>,
     pub encryption: Option<Encryption>,
     pub email_address: String,
+    pub additional_mailboxes: Vec<String>,
     pub authentication: AuthenticationDraft,
     pub ca_certificates_pem: String,
     pub connections_max: i64,
     pub messages_per_minute_max: i64,
+    pub recipients_per_day_max: i64,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -79,6 +82,7 @@ impl SmtpSettingsDraft {
         }
         let email_address: Option<EmailAddress> =
             violations.check("email_address", self.email_address.parse());
+        let additional_mailboxes = self.check_additional_mailboxes(&mut violations);
         let limits = self.check_limits(&mut violations, preset.map(|preset| preset.limits));
         check_pem(&mut violations, "ca_certificates_pem", &self.ca_certificates_pem, "CERTIFICATE");
         let saved = saved.map(|saved| Saved {
@@ -111,6 +115,7 @@ impl SmtpSettingsDraft {
             connect_timeout,
             encryption,
             email_address,
+            additional_mailboxes,
             authentication,
             ca_certificates_pem: self.ca_certificates_pem,
             limits,
@@ -132,6 +137,45 @@ impl SmtpSettingsDraft {
         }
     }
 
+    /// The additional mailboxes that are addresses; what is wrong with the others is noted.
+    fn check_additional_mailboxes(&self, violations: &mut Violations) -> Vec<EmailAddress> {
+        let texts = &self.additional_mailboxes;
+        let is_password = matches!(self.authentication, AuthenticationDraft::Password { .. });
+        if ADDITIONAL_MAILBOXES_MAX < texts.len() {
+            let problem = format!("has {}; give at most {ADDITIONAL_MAILBOXES_MAX}", texts.len());
+            violations.add("additional_mailboxes", problem);
+            return Vec::new();
+        }
+        let mut mailboxes = Vec::new();
+        for (index, text) in texts.iter().enumerate() {
+            let field = format!("additional_mailboxes[{index}]");
+            let Some(mailbox) = violations.check(&field, text.parse::<EmailAddress>()) else {
+                continue;
+            };
+            // Providers do not tell upper from lower case.
+            let is_same = |other: &String| other.eq_ignore_ascii_case(text);
+            match &self.authentication {
+                AuthenticationDraft::None | AuthenticationDraft::Password { .. } => {
+                    let why = if is_password {
+                        "a password belongs to one mailbox"
+                    } else {
+                        "nobody logs in"
+                    };
+                    let problem = format!("{why}; use OAuth, or leave it out");
+                    violations.add(&field, problem);
+                }
+                AuthenticationDraft::Oauth(_) if is_same(&self.email_address) => {
+                    violations.add(&field, "is `email_address`, which sends anyway; leave it out");
+                }
+                AuthenticationDraft::Oauth(_) if texts[..index].iter().any(is_same) => {
+                    violations.add(&field, "was given before; leave it out");
+                }
+                AuthenticationDraft::Oauth(_) => mailboxes.push(mailbox),
+            }
+        }
+        mailboxes
+    }
+
     fn check_limits(
         &self,
         violations: &mut Violations,
@@ -148,12 +192,16 @@ impl SmtpSettingsDraft {
         let connections = limit("max_connections", self.connections_max, CONNECTIONS_MAX);
         let messages =
             limit("max_messages_per_minute", self.messages_per_minute_max, MESSAGES_PER_MINUTE_MAX);
+        let recipients =
+            limit("max_recipients_per_day", self.recipients_per_day_max, RECIPIENTS_PER_DAY_MAX);
         MailboxLimits {
             connections_max: connections
                 .or(preset.map(|preset| preset.connections_max))
                 .unwrap_or(CONNECTIONS),
             messages_per_minute_max: messages
                 .or(preset.and_then(|preset| preset.messages_per_minute_max)),
+            recipients_per_day_max: recipients
+                .or(preset.and_then(|preset| preset.recipients_per_day_max)),
         }
     }
 }

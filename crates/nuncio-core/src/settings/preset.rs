@@ -12,15 +12,21 @@ pub struct Preset {
     pub limits: MailboxLimits,
 }
 
-/// Exchange Online, SMTP AUTH client submission. Limits: 3 connections and 30 messages a minute for each
-/// mailbox (<https://learn.microsoft.com/en-us/exchange/troubleshoot/send-emails/smtp-submission-improvements>);
+/// Exchange Online, SMTP AUTH client submission. Limits of each mailbox: 3 connections, 30 messages a minute
+/// (<https://learn.microsoft.com/en-us/exchange/troubleshoot/send-emails/smtp-submission-improvements>), 10,000
+/// recipients a day
+/// (<https://learn.microsoft.com/en-us/office365/servicedescriptions/exchange-online-service-description/exchange-online-limits>);
 /// scope: <https://learn.microsoft.com/en-us/exchange/client-developer/legacy-protocols/how-to-authenticate-an-imap-pop-smtp-application-by-using-oauth>.
 const EXCHANGE_ONLINE: Preset = Preset {
     host: "smtp.office365.com",
     port: 587,
     encryption: Encryption::StartTls,
     scope: "https://outlook.office365.com/.default",
-    limits: MailboxLimits { connections_max: 3, messages_per_minute_max: Some(30) },
+    limits: MailboxLimits {
+        connections_max: 3,
+        messages_per_minute_max: Some(30),
+        recipients_per_day_max: Some(10_000),
+    },
 };
 
 impl Provider {

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
+use nuncio_core::address::EmailAddress;
 use nuncio_core::class::MailClass;
 use nuncio_core::job::*;
 use nuncio_core::mail::{ContentDraft, MailDraft, MailboxDraft};
@@ -261,7 +262,11 @@ pub(super) fn of_class(class: MailClass, submission: Submission) -> Submission {
 }
 
 pub(super) fn limits(connections_max: u32, per_minute: Option<u32>) -> MailboxLimits {
-    MailboxLimits { connections_max, messages_per_minute_max: per_minute }
+    MailboxLimits {
+        connections_max,
+        messages_per_minute_max: per_minute,
+        recipients_per_day_max: None,
+    }
 }
 
 pub(super) fn reply(code: u16, text: &str) -> SmtpReply {
@@ -285,6 +290,7 @@ fn saved(generation: i64, limits: MailboxLimits) -> Arc<SavedSmtpSettings> {
         connect_timeout: CONNECT_TIMEOUT,
         encryption: Encryption::StartTls,
         email_address: "no-reply@example.com".parse().unwrap(),
+        additional_mailboxes: Vec::new(),
         authentication: Authentication::None,
         ca_certificates_pem: String::new(),
         limits,
@@ -332,6 +338,7 @@ impl MailTransport for Provider {
     async fn send(
         &self,
         _settings: &SavedSmtpSettings,
+        _mailbox: &EmailAddress,
         mail: &OutgoingMail,
         gate: &dyn BodyGate,
     ) -> SendOutcome {
@@ -349,6 +356,10 @@ impl MailTransport for Provider {
             recipients: mail.recipients.iter().map(ToString::to_string).collect(),
         });
         self.next()
+    }
+
+    fn ready(&self, _mailbox: &EmailAddress) -> usize {
+        0
     }
 
     fn connections(&self) -> usize {

@@ -145,9 +145,14 @@ fn a_client_secret_lasts_to_the_end_of_its_last_day() {
         connect_timeout: Duration::from_mins(1),
         encryption: Encryption::StartTls,
         email_address: "nuncio@example.com".parse().unwrap(),
+        additional_mailboxes: Vec::new(),
         authentication: Authentication::Oauth(client),
         ca_certificates_pem: String::new(),
-        limits: MailboxLimits { connections_max: 3, messages_per_minute_max: None },
+        limits: MailboxLimits {
+            connections_max: 3,
+            messages_per_minute_max: None,
+            recipients_per_day_max: None,
+        },
     };
     let expires_at = client_secret_expires_at(&settings).unwrap();
     assert_eq!(expires_at.to_string(), "2027-03-16T00:00:00Z");

@@ -1,5 +1,6 @@
 //! The stages of a test as they end.
 
+use nuncio_core::address::EmailAddress;
 use nuncio_core::settings::SmtpSettings;
 use nuncio_core::smtp_test::{StageError, StageKind, StageOutcome, StageResult};
 use tokio::sync::mpsc;
@@ -10,13 +11,20 @@ use crate::failure::Failure;
 /// Collects the results, each with the time since the one before, and sends them on.
 pub(super) struct Report {
     stages: Vec<StageResult>,
+    /// The mailbox that the next stages are about.
+    mailbox: Option<EmailAddress>,
     listener: mpsc::Sender<StageResult>,
     last: Instant,
 }
 
 impl Report {
     pub(super) fn new(listener: mpsc::Sender<StageResult>) -> Self {
-        Self { stages: Vec::new(), listener, last: Instant::now() }
+        Self { stages: Vec::new(), mailbox: None, listener, last: Instant::now() }
+    }
+
+    /// The next stages are about one mailbox.
+    pub(super) fn about(&mut self, mailbox: &EmailAddress) {
+        self.mailbox = Some(mailbox.clone());
     }
 
     pub(super) async fn passed(&mut self, kind: StageKind, detail: String) {
@@ -50,7 +58,7 @@ impl Report {
     /// Skips the stages that are missing before `end`.
     pub(super) async fn skip_until(&mut self, end: StageKind) {
         for kind in StageKind::ALL {
-            if kind < end && !self.stages.iter().any(|stage| stage.kind == kind) {
+            if kind < end && !self.has(kind) {
                 let why = self.why();
                 self.add(kind, StageOutcome::Skipped { why }).await;
             }
@@ -60,7 +68,7 @@ impl Report {
     /// Skips the stages that are missing.
     pub(super) async fn skip_rest(&mut self) {
         self.skip_until(StageKind::Mail).await;
-        if !self.stages.iter().any(|stage| stage.kind == StageKind::Mail) {
+        if !self.has(StageKind::Mail) {
             let why = self.why();
             self.add(StageKind::Mail, StageOutcome::Skipped { why }).await;
         }
@@ -70,9 +78,18 @@ impl Report {
         self.stages
     }
 
+    /// Whether the stage was told, of the mailbox at hand or of all.
+    fn has(&self, kind: StageKind) -> bool {
+        let is_told = |stage: &StageResult| {
+            stage.kind == kind && (stage.mailbox.is_none() || stage.mailbox == self.mailbox)
+        };
+        self.stages.iter().any(is_told)
+    }
+
     fn why(&self) -> String {
-        let failed =
-            self.stages.iter().find(|stage| matches!(stage.outcome, StageOutcome::Failed(_)));
+        let is_failed = |stage: &&StageResult| matches!(stage.outcome, StageOutcome::Failed(_));
+        // The last one: those before may be of other mailboxes.
+        let failed = self.stages.iter().rev().find(is_failed);
         let name = failed.map_or("an earlier", |stage| name(stage.kind));
         format!("{name} stage failed")
     }
@@ -80,7 +97,8 @@ impl Report {
     async fn add(&mut self, kind: StageKind, outcome: StageOutcome) {
         let elapsed = self.last.elapsed();
         self.last = Instant::now();
-        let result = StageResult { kind, outcome, elapsed };
+        let mailbox = self.mailbox.clone();
+        let result = StageResult { kind, mailbox, outcome, elapsed };
         self.stages.push(result.clone());
         // Whoever listened may have gone; the whole is returned as well.
         drop(self.listener.send(result).await);

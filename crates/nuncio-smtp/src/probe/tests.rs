@@ -3,6 +3,7 @@ use nuncio_core::settings::SavedSmtpSettings;
 use nuncio_core::smtp_test::StageOutcome;
 
 use super::*;
+use crate::auth::Mechanism;
 use crate::testing::*;
 
 const OFFER: &str = "PIPELINING, AUTH LOGIN XOAUTH2";
@@ -34,7 +35,10 @@ async fn stages(
     }
     assert_eq!(sent, test.stages);
     let kinds: Vec<StageKind> = sent.iter().map(|stage| stage.kind).collect();
-    assert_eq!(kinds, StageKind::ALL, "every stage is told once, in order");
+    let more = saved.settings.additional_mailboxes.iter();
+    let expect =
+        StageKind::ALL.into_iter().chain(more.flat_map(|_| [StageKind::Auth, StageKind::Mail]));
+    assert_eq!(kinds, expect.collect::<Vec<_>>(), "every stage is told once, in order");
     servers.finish().await;
     sent
 }
@@ -90,6 +94,44 @@ async fn good_settings_pass_every_stage() {
     assert!(detail(&stages, StageKind::Ehlo).contains("AUTH LOGIN XOAUTH2"));
     assert!(detail(&stages, StageKind::Mail).contains("250 2.1.0 Sender OK"));
     assert_eq!(servers.heard().last().unwrap(), "QUIT");
+}
+
+/// The login of another mailbox with the token `t1`, up to the server's answer.
+fn auth_as(mailbox: &str) -> String {
+    let login = oauth_login("t1").of(&mailbox.parse().unwrap());
+    let response = login.responses(Mechanism::Xoauth2).remove(0);
+    format!("C: AUTH XOAUTH2\nS: 334 \nC: {response}\n")
+}
+
+#[tokio::test(start_paused = true)]
+async fn every_mailbox_is_proved_whichever_fails() {
+    let good = LOGGED_IN.to_owned() + &trial("250 2.1.5 ok");
+    let refused = "S: 535 5.7.3 Authentication unsuccessful\n";
+    let not_allowed = LOGGED_IN.to_owned() + &trial("553 5.7.1 not owned by user c@mx.test");
+    let servers = Arc::new(Servers::new(&[
+        starttls(OFFER) + &auth("t1") + refused,
+        starttls(OFFER) + &auth_as("b@mx.test") + &good,
+        starttls(OFFER) + &auth_as("c@mx.test") + &not_allowed,
+        "CUT\n".to_owned(),
+    ]));
+    let mut saved = settings(&servers);
+    saved.settings.additional_mailboxes =
+        ["b@mx.test", "c@mx.test", "d@mx.test"].map(|one| one.parse().unwrap()).into();
+    let tokens = Tokens::new(&["t1"]);
+
+    let stages = stages(&servers, &tokens, &saved).await;
+
+    assert_eq!(
+        show(&stages),
+        "+ + + + + INVALID_EMAIL_ADDRESS - + + + SENDER_REFUSED CONNECTION_CLOSED -"
+    );
+    let mailboxes: Vec<_> = stages[5..]
+        .iter()
+        .map(|stage| stage.mailbox.as_ref().unwrap().as_str().split_once('@').unwrap().0)
+        .collect();
+    assert_eq!(mailboxes, ["sender", "sender", "b", "b", "c", "c", "d", "d"]);
+    assert!(stages[..5].iter().all(|stage| stage.mailbox.is_none()));
+    assert_eq!(tokens.calls(), "fetch", "one token serves all");
 }
 
 #[tokio::test(start_paused = true)]

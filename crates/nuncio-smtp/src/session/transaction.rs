@@ -136,6 +136,12 @@ impl Session {
         }
     }
 
+    /// Whether the server can take a mail together with its commands, if it is small and for one recipient.
+    /// After a refusal the server shows first that it is in step again.
+    pub fn may_take_at_once(&self) -> bool {
+        self.extensions.pipelining() && self.extensions.chunking() && !self.needs_reset
+    }
+
     /// Whether the server may have taken the mail if nothing more is heard of it.
     pub fn may_be_taken(&self) -> bool {
         let Transaction { is_body_sent, replies, .. } = &self.transaction;
@@ -274,13 +280,10 @@ impl Session {
         self.events.push_back(Event::Ended);
     }
 
-    /// After a refusal the server shows first that it is in step again.
     fn takes_at_once(&self, envelope: &Envelope) -> bool {
-        self.extensions.pipelining()
-            && self.extensions.chunking()
+        self.may_take_at_once()
             && envelope.recipients.len() == 1
             && (1..=AT_ONCE_OCTETS_MAX).contains(&envelope.size)
-            && !self.needs_reset
     }
 
     fn mail_line(&self, envelope: &Envelope) -> String {

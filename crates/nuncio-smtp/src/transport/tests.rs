@@ -5,6 +5,7 @@ use super::*;
 use crate::testing::*;
 
 mod at_once;
+mod mailboxes;
 
 const OFFER: &str = "PIPELINING, AUTH LOGIN XOAUTH2, 8BITMIME, SMTPUTF8";
 const LOGGED_IN: &str = "S: 235 2.7.0 ok\n";
@@ -40,8 +41,12 @@ impl Fixture {
         Self { servers, tokens, transport, saved }
     }
 
+    fn mailbox(&self) -> &EmailAddress {
+        &self.saved.settings.email_address
+    }
+
     async fn send(&self, recipients: &[&str]) -> SendOutcome {
-        self.transport.send(&self.saved, &outgoing(recipients), &Gate(true)).await
+        self.transport.send(&self.saved, self.mailbox(), &outgoing(recipients), &Gate(true)).await
     }
 
     /// Ends the test; tells what was asked of the token source.
@@ -206,7 +211,8 @@ async fn a_cut_after_the_mail_leaves_its_outcome_unknown() {
     let mut large = outgoing(&["a@x.test"]);
     let text = "a line of a mail that is larger than what a stream holds\n".repeat(20_000);
     large.mail.text = Some(nuncio_core::secret::Sensitive::from(text));
-    let outcome = fixture.transport.send(&fixture.saved, &large, &Gate(true)).await;
+    let outcome =
+        fixture.transport.send(&fixture.saved, fixture.mailbox(), &large, &Gate(true)).await;
     assert_eq!(show(&outcome), "unavailable CONNECTION_CLOSED", "cut before its last portion");
     fixture.finish().await;
 }
@@ -231,8 +237,10 @@ async fn a_shut_gate_keeps_the_mail_back() {
     let script = mail().replace("BODY\n", "HANG\n");
     let fixture = Fixture::plain(&[plain(OFFER) + &script]);
 
-    let outcome =
-        fixture.transport.send(&fixture.saved, &outgoing(&["a@x.test"]), &Gate(false)).await;
+    let outcome = fixture
+        .transport
+        .send(&fixture.saved, fixture.mailbox(), &outgoing(&["a@x.test"]), &Gate(false))
+        .await;
 
     assert_eq!(outcome, SendOutcome::Abandoned);
     assert!(!fixture.servers.heard().concat().contains("Subject"));
@@ -559,7 +567,8 @@ async fn a_sender_of_one_mail_only_does_not_close_the_channel() {
     mail.mail.from =
         Some("boss@mx.test".parse::<nuncio_core::address::EmailAddress>().unwrap().into());
 
-    let outcome = fixture.transport.send(&fixture.saved, &mail, &Gate(true)).await;
+    let outcome =
+        fixture.transport.send(&fixture.saved, fixture.mailbox(), &mail, &Gate(true)).await;
 
     assert_eq!(show(&outcome), "refused 554");
     fixture.finish().await;

@@ -193,6 +193,7 @@ impl Sink {
             limits: Some(v1::MailboxLimits {
                 max_connections: connections,
                 max_messages_per_minute: 0,
+                max_recipients_per_day: 0,
             }),
             ..v1::SmtpSettings::default()
         }

@@ -15,9 +15,14 @@ fn settings(authentication: Authentication) -> SmtpSettings {
         connect_timeout: Duration::from_mins(1),
         encryption: Encryption::StartTls,
         email_address: "nuncio@example.com".parse().unwrap(),
+        additional_mailboxes: Vec::new(),
         authentication,
         ca_certificates_pem: String::new(),
-        limits: MailboxLimits { connections_max: 3, messages_per_minute_max: Some(30) },
+        limits: MailboxLimits {
+            connections_max: 3,
+            messages_per_minute_max: Some(30),
+            recipients_per_day_max: Some(10_000),
+        },
     }
 }
 
@@ -37,12 +42,22 @@ fn every_kind() -> Vec<SmtpSettings> {
     let certificate_pem = "-----BEGIN CERTIFICATE-----".to_owned();
     let private_key = PrivateKeyPem::from(format!("-----BEGIN PRIVATE KEY-----{SECRET}"));
     let password = Password::from(SECRET.to_owned());
+    let pool = SmtpSettings {
+        additional_mailboxes: vec!["nuncio-2@example.com".parse().unwrap()],
+        limits: MailboxLimits {
+            connections_max: 3,
+            messages_per_minute_max: Some(30),
+            recipients_per_day_max: Some(10_000),
+        },
+        ..with_credential(ClientCredential::SecretPost(secret()))
+    };
     vec![
         settings(Authentication::None),
         settings(Authentication::Password { username: "user".to_owned(), password }),
         with_credential(ClientCredential::SecretPost(secret())),
         with_credential(ClientCredential::SecretBasic(secret())),
         with_credential(ClientCredential::Certificate { certificate_pem, private_key }),
+        pool,
     ]
 }
 

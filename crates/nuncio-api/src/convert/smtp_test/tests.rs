@@ -31,8 +31,11 @@ fn outcome() -> impl Strategy<Value = StageOutcome> {
 fn stage_result() -> impl Strategy<Value = StageResult> {
     let kind = proptest::sample::select(StageKind::ALL.as_slice());
     let elapsed = (0..=3600_u64, 0..=999_999_999_u32);
-    (kind, outcome(), elapsed).prop_map(|(kind, outcome, (seconds, nanos))| StageResult {
+    let mailbox = proptest::option::of("[a-z]{1,8}@[a-z]{1,8}\\.test");
+    let parts = (kind, mailbox, outcome(), elapsed);
+    parts.prop_map(|(kind, mailbox, outcome, (seconds, nanos))| StageResult {
         kind,
+        mailbox: mailbox.map(|text| text.parse().unwrap()),
         outcome,
         elapsed: Duration::new(seconds, nanos),
     })
@@ -60,15 +63,22 @@ fn a_stage_of_a_newer_version_is_not_taken_for_a_passed_one() {
 
     let newer = v1::SmtpTestStage { outcome: 99, ..known.clone() };
     assert_eq!(StageResult::try_from(newer), Err(NotAStage::Outcome(99)));
-    let newer = v1::SmtpTestStage { kind: 0, ..known };
+    let newer = v1::SmtpTestStage { kind: 0, ..known.clone() };
     assert_eq!(StageResult::try_from(newer), Err(NotAStage::Kind(0)));
+    let wrong = v1::SmtpTestStage { mailbox: "a".to_owned(), ..known };
+    assert_eq!(StageResult::try_from(wrong), Err(NotAStage::Mailbox("a".to_owned())));
 }
 
 #[test]
 fn a_report_passes_only_if_every_node_passed() {
     let node = |outcome| NodeTest {
         node: "nodes/a".to_owned(),
-        stages: vec![StageResult { kind: StageKind::Dns, outcome, elapsed: Duration::ZERO }],
+        stages: vec![StageResult {
+            kind: StageKind::Dns,
+            mailbox: None,
+            outcome,
+            elapsed: Duration::ZERO,
+        }],
     };
     let passed = || node(StageOutcome::Passed { detail: String::new() });
     let error = StageError {

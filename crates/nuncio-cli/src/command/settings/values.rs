@@ -49,9 +49,19 @@ struct Given {
     #[arg(long = "ca-file", value_name = "FILE", help_heading = "Server")]
     ca_file: Vec<PathBuf>,
 
-    /// The mailbox that sends
+    /// The default sender, and the first mailbox that sends
     #[arg(long, value_name = "ADDRESS", help_heading = "Authentication")]
     email_address: Option<String>,
+    /// Mailboxes that share the load with the first one, separated by commas; an empty text means none. Only
+    /// with OAuth; each needs the permission to send as the default sender
+    #[arg(
+        long,
+        value_name = "ADDRESSES",
+        value_delimiter = ',',
+        num_args = 1,
+        help_heading = "Authentication"
+    )]
+    additional_mailboxes: Option<Vec<String>>,
     /// How to authenticate; it follows from the other options where that is clear
     #[arg(long, value_enum, help_heading = "Authentication")]
     authentication: Option<Authentication>,
@@ -90,12 +100,15 @@ struct Given {
     #[arg(long, help_heading = "Authentication")]
     scope: Option<String>,
 
-    /// Connections at once; 0 means the provider's limit
+    /// Connections of each mailbox at once; 0 means the provider's limit
     #[arg(long, value_name = "N", help_heading = "Limits")]
     max_connections: Option<u16>,
-    /// Messages in a minute; 0 means the provider's limit
+    /// Messages of each mailbox in a minute; 0 means the provider's limit
     #[arg(long, value_name = "N", help_heading = "Limits")]
     max_messages_per_minute: Option<u32>,
+    /// Recipients of each mailbox in 24 hours; 0 means the provider's limit
+    #[arg(long, value_name = "N", help_heading = "Limits")]
+    max_recipients_per_day: Option<u32>,
     /// Only if the saved settings still have this etag
     #[arg(long, help_heading = "Limits")]
     etag: Option<String>,
@@ -168,6 +181,10 @@ impl Values {
         replace(&mut settings.host, given.host.as_ref());
         replace(&mut settings.email_address, given.email_address.as_ref());
         replace(&mut settings.etag, given.etag.as_ref());
+        if let Some(mailboxes) = &given.additional_mailboxes {
+            let given = mailboxes.iter().map(|one| one.trim()).filter(|one| !one.is_empty());
+            settings.additional_mailboxes = given.map(str::to_owned).collect();
+        }
         if let Some(port) = given.port {
             settings.port = port.into();
         }
@@ -184,6 +201,9 @@ impl Values {
         }
         if let Some(limit) = given.max_messages_per_minute {
             limits.max_messages_per_minute = i32::try_from(limit).unwrap_or(i32::MAX);
+        }
+        if let Some(limit) = given.max_recipients_per_day {
+            limits.max_recipients_per_day = i32::try_from(limit).unwrap_or(i32::MAX);
         }
         settings.limits = Some(limits);
         settings.authentication = self.authentication(settings.authentication.take()).await?;
@@ -278,6 +298,7 @@ impl Given {
             encryption,
             connect_timeout,
             email_address,
+            additional_mailboxes,
             authentication,
             username,
             password_file,
@@ -292,6 +313,7 @@ impl Given {
             scope,
             max_connections,
             max_messages_per_minute,
+            max_recipients_per_day,
             etag,
         )
     }

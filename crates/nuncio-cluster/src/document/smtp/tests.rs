@@ -1,3 +1,4 @@
+use nuncio_core::address::EmailAddress;
 use nuncio_core::conformance::settings::all_shapes;
 
 use super::*;
@@ -41,14 +42,30 @@ fn version_1_stays_readable() {
         "ca_certificates_pem":"-----BEGIN CERTIFICATE-----\nCCCC\n-----END CERTIFICATE-----\n",
         "connections_max":3,"messages_per_minute_max":30}"#;
 
-    assert_eq!(decode(text.as_bytes(), 7).unwrap(), saved(all_shapes().remove(0)));
+    let expect = SmtpSettings { additional_mailboxes: Vec::new(), ..all_shapes().remove(0) };
+    assert_eq!(decode(text.as_bytes(), 7).unwrap(), saved(expect));
+}
+
+#[test]
+fn version_2_stays_readable() {
+    let text = r#"{"version":2,"saved_at":"2026-11-23T12:34:56.789012345Z","provider":"generic",
+        "host":"relay.example.com","port":587,"connect_timeout_ms":60000,"encryption":"none",
+        "email_address":"nuncio@example.com","additional_mailboxes":["nuncio-2@example.com"],
+        "authentication":"none","ca_certificates_pem":"","connections_max":3,
+        "messages_per_minute_max":null,"recipients_per_day_max":400}"#;
+
+    let settings = decode(text.as_bytes(), 7).unwrap().settings;
+
+    let mailboxes: Vec<_> = settings.mailboxes().map(EmailAddress::as_str).collect();
+    assert_eq!(mailboxes, ["nuncio@example.com", "nuncio-2@example.com"]);
+    assert_eq!(settings.limits.recipients_per_day_max, Some(400));
 }
 
 #[test]
 fn a_later_version_is_refused_with_what_to_do() {
     check_refused(
-        &document(r#""version":1"#, r#""version":2,"colour":"green""#),
-        "it has version 2 of its format, and this nuncio knows version 1; run the nuncio that wrote it, or a \
+        &document(r#""version":2"#, r#""version":3,"colour":"green""#),
+        "it has version 3 of its format, and this nuncio knows version 2; run the nuncio that wrote it, or a \
          newer one",
     );
 }
@@ -61,6 +78,10 @@ fn what_is_malformed_is_told_without_its_content() {
     check_refused(
         &document("nuncio@example.com", "nuncio"),
         &format!("{malformed}`email_address` is no address"),
+    );
+    check_refused(
+        &document("nuncio-2@example.com", "nuncio"),
+        &format!("{malformed}`additional_mailboxes` is no address"),
     );
     for (from, to) in [
         (r#""port":587"#, r#""port":"shape-secret""#),

@@ -75,7 +75,11 @@ fn exchange_online_needs_only_who_it_is() {
     assert_eq!((settings.host.as_str(), settings.port), ("smtp.office365.com", 587));
     assert_eq!(settings.encryption, Encryption::StartTls);
     assert_eq!(settings.connect_timeout, Duration::from_mins(1));
-    let limits = MailboxLimits { connections_max: 3, messages_per_minute_max: Some(30) };
+    let limits = MailboxLimits {
+        connections_max: 3,
+        messages_per_minute_max: Some(30),
+        recipients_per_day_max: Some(10_000),
+    };
     assert_eq!(settings.limits, limits);
     let client = client(settings);
     assert_eq!(client.scope, "https://outlook.office365.com/.default");
@@ -97,6 +101,7 @@ fn what_a_provider_fills_in_can_be_changed() {
         encryption: Some(Encryption::Tls),
         connections_max: 1,
         messages_per_minute_max: 5,
+        recipients_per_day_max: 400,
         ..with_client(client_draft)
     };
 
@@ -104,7 +109,11 @@ fn what_a_provider_fills_in_can_be_changed() {
 
     assert_eq!((settings.host.as_str(), settings.port), ("127.0.0.1", 465));
     assert_eq!(settings.encryption, Encryption::Tls);
-    let limits = MailboxLimits { connections_max: 1, messages_per_minute_max: Some(5) };
+    let limits = MailboxLimits {
+        connections_max: 1,
+        messages_per_minute_max: Some(5),
+        recipients_per_day_max: Some(400),
+    };
     assert_eq!(settings.limits, limits);
     let client = client(settings);
     assert_eq!(client.token_endpoint, "https://127.0.0.1:8443/token");
@@ -123,6 +132,43 @@ fn a_generic_provider_needs_everything() {
         generic,
         "host port email_address oauth.client_id oauth.token_endpoint oauth.client_secret",
     );
+}
+
+fn pool(mailboxes: &[&str], draft: SmtpSettingsDraft) -> SmtpSettingsDraft {
+    let additional_mailboxes = mailboxes.iter().map(|one| (*one).to_owned()).collect();
+    SmtpSettingsDraft { additional_mailboxes, ..draft }
+}
+
+#[test]
+fn additional_mailboxes_send_beside_the_first() {
+    let settings = pool(&["b@example.com", "a@example.com"], exchange()).check(None).unwrap();
+
+    let mailboxes: Vec<_> = settings.mailboxes().map(EmailAddress::as_str).collect();
+    assert_eq!(mailboxes, ["portal@example.com", "b@example.com", "a@example.com"]);
+}
+
+#[test]
+fn every_wrong_mailbox_is_named() {
+    check(
+        pool(
+            &["Portal@Example.com", "b@example.com", "", "B@example.com", "a b@example.com"],
+            exchange(),
+        ),
+        "additional_mailboxes[0] additional_mailboxes[2] additional_mailboxes[3] additional_mailboxes[4]",
+    );
+    let many: Vec<String> = (0..=20).map(|number| format!("m{number}@example.com")).collect();
+    let many: Vec<&str> = many.iter().map(String::as_str).collect();
+    check(pool(&many[..20], exchange()), "");
+    check(pool(&many, exchange()), "additional_mailboxes");
+}
+
+#[test]
+fn additional_mailboxes_need_oauth() {
+    let mailboxes = ["b@example.com", "c@example.com"];
+    for authentication in [relay(Some("pw")).authentication, AuthenticationDraft::None] {
+        let draft = SmtpSettingsDraft { authentication, ..relay(None) };
+        check(pool(&mailboxes, draft), "additional_mailboxes[0] additional_mailboxes[1]");
+    }
 }
 
 #[test]

@@ -114,7 +114,10 @@ async fn a_cut_before_a_mail_goes_at_once_is_no_outage() {
         assert_eq!(show(&fixture.send(&["a@x.test"]).await), "accepted 250");
 
         let gate = Cutting(&fixture.servers);
-        let outcome = fixture.transport.send(&fixture.saved, &outgoing(&["a@x.test"]), &gate).await;
+        let outcome = fixture
+            .transport
+            .send(&fixture.saved, fixture.mailbox(), &outgoing(&["a@x.test"]), &gate)
+            .await;
 
         assert_eq!(show(&outcome), "accepted 250", "{words}");
         fixture.finish().await;
@@ -130,7 +133,8 @@ async fn a_cut_before_the_last_portion_of_a_chunk_is_certainly_not_sent() {
     let text = "a line of a mail that is larger than what a stream holds\n".repeat(10_000);
     large.mail.text = Some(nuncio_core::secret::Sensitive::from(text));
 
-    let outcome = fixture.transport.send(&fixture.saved, &large, &Gate(true)).await;
+    let outcome =
+        fixture.transport.send(&fixture.saved, fixture.mailbox(), &large, &Gate(true)).await;
 
     assert_eq!(show(&outcome), "unavailable CONNECTION_CLOSED");
     fixture.finish().await;
@@ -142,8 +146,10 @@ async fn a_shut_gate_keeps_back_a_mail_that_would_go_at_once() {
     assert_eq!(show(&fixture.send(&["a@x.test"]).await), "accepted 250");
     let before = fixture.servers.heard().len();
 
-    let outcome =
-        fixture.transport.send(&fixture.saved, &outgoing(&["a@x.test"]), &Gate(false)).await;
+    let outcome = fixture
+        .transport
+        .send(&fixture.saved, fixture.mailbox(), &outgoing(&["a@x.test"]), &Gate(false))
+        .await;
 
     assert_eq!(outcome, SendOutcome::Abandoned);
     assert_eq!(fixture.servers.heard().len(), before, "nothing at all was said");

@@ -62,6 +62,17 @@ async fn only_given_values_change() {
 }
 
 #[tokio::test]
+async fn mailboxes_are_replaced_as_a_whole() {
+    let base =
+        SmtpSettings { additional_mailboxes: vec!["a@x.test".to_owned()], ..Default::default() };
+    let mailboxes = async |text| apply(text, base.clone()).await.additional_mailboxes;
+
+    assert_eq!(mailboxes("host = 'new'").await, ["a@x.test"]);
+    assert_eq!(mailboxes("additional-mailboxes = ['b@x.test']").await, ["b@x.test"]);
+    assert_eq!(mailboxes("additional-mailboxes = []").await, [""; 0]);
+}
+
+#[tokio::test]
 async fn another_way_to_authenticate_takes_nothing_over() {
     let password = PasswordAuthentication { username: "a".to_owned(), ..Default::default() };
     let base =
