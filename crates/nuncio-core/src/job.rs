@@ -374,6 +374,17 @@ pub struct Attempt {
     pub detail: String,
     /// Whether the provider judged the mail.
     pub counted: bool,
+    /// What it used of a mailbox's budget; none if it certainly did not reach the provider.
+    pub used: Option<BudgetUse>,
+}
+
+/// What an attempt used of a mailbox's budget: one message, and these recipients.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BudgetUse {
+    /// None if its node died: then nobody knows which mailbox it was.
+    pub mailbox: Option<EmailAddress>,
+    /// How many recipients the provider was offered.
+    pub recipients: u32,
 }
 
 #[cfg(test)]

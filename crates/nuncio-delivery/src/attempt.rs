@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
-use nuncio_core::job::{Attempt, Job, Reason};
+use nuncio_core::job::{Attempt, BudgetUse, Job, Reason};
 use nuncio_core::outcome::{SendOutcome, Verdict};
 use nuncio_core::ports::clock::{Clock, Entropy};
 use nuncio_core::ports::job_store::{Claimed, JobStore, Lease, LeaseError, Settlement, StoreError};
@@ -66,16 +66,10 @@ impl Context {
 
         let finished = Finished {
             effect: Effect::of(&outcome),
-            reached_provider: match outcome {
-                SendOutcome::Judged(_)
-                | SendOutcome::Unknown { .. }
-                | SendOutcome::Throttled { .. }
-                | SendOutcome::Closed { .. } => true,
-                SendOutcome::Unavailable { .. } | SendOutcome::Abandoned => false,
-            },
+            reached_provider: may_have_reached_provider(&outcome),
             generation: settings.generation,
         };
-        self.settle(lease, &job, outcome, started_at, settings.generation, started).await;
+        self.settle(lease, &job, outcome, started_at, &settings, started).await;
         finished
     }
 
@@ -114,9 +108,13 @@ impl Context {
         job: &Job,
         outcome: SendOutcome,
         started_at: Timestamp,
-        generation: i64,
+        settings: &SavedSmtpSettings,
         started: Instant,
     ) {
+        let used = may_have_reached_provider(&outcome).then(|| BudgetUse {
+            mailbox: Some(settings.settings.email_address.clone()),
+            recipients: u32::try_from(job.pending().len()).unwrap_or(u32::MAX),
+        });
         let (code, detail) = describe(&outcome);
         self.observer.attempt_ended(job.class, &code, started.elapsed());
         let now = self.clock.now();
@@ -127,8 +125,8 @@ impl Context {
         let counted = decision.counted;
         let settlement = Settlement {
             decision,
-            attempt: Attempt { started_at, ended_at: now, outcome: code, detail, counted },
-            settings_generation: Some(generation),
+            attempt: Attempt { started_at, ended_at: now, outcome: code, detail, counted, used },
+            settings_generation: Some(settings.generation),
             now,
         };
         match self.settle_until_stored(lease, settlement).await {
@@ -196,6 +194,16 @@ impl BodyGate for LeaseGate<'_> {
                 false
             }
         }
+    }
+}
+
+fn may_have_reached_provider(outcome: &SendOutcome) -> bool {
+    match outcome {
+        SendOutcome::Judged(_)
+        | SendOutcome::Unknown { .. }
+        | SendOutcome::Throttled { .. }
+        | SendOutcome::Closed { .. } => true,
+        SendOutcome::Unavailable { .. } | SendOutcome::Abandoned => false,
     }
 }
 

@@ -1,6 +1,7 @@
 //! Decides when which jobs are sent: within the channel's state and the mailbox's budget.
 
 use std::convert::Infallible;
+use std::iter::repeat_n;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -133,7 +134,7 @@ impl Dispatcher {
         let Some(settings) = settings else { return Ok(Some(Instant::now() + IDLE)) };
         let now = self.delivery.clock.now();
         let (holder, until) = (self.delivery.incarnation.clone(), now + self.delivery.lease);
-        let claim = Claim { holder, now, until, limit };
+        let claim = Claim { holder, now, until, limit, into_body: false };
         let claimed = self.delivery.store.claim(claim).await?;
         let count = u32::try_from(claimed.len()).unwrap_or(u32::MAX);
         for one in claimed {
@@ -210,14 +211,21 @@ impl Dispatcher {
 
     /// The provider's minute goes on over a restart of this node.
     async fn restore_window(&mut self, limit: Option<u32>) {
-        let (Some(limit), false) = (limit, self.window_restored) else { return };
+        if limit.is_none() || self.window_restored {
+            return;
+        }
         self.window_restored = true;
-        match self.delivery.store.recent_attempts(limit).await {
-            Ok(ended) => {
-                let wall_now = self.delivery.clock.now();
-                let ago =
-                    |ended| Duration::try_from(wall_now.duration_since(ended)).unwrap_or_default();
-                self.window.restore(self.started.elapsed(), ended.into_iter().map(ago));
+        let wall_now = self.delivery.clock.now();
+        match self.delivery.store.usage(wall_now).await {
+            Ok(usage) => {
+                let ended_ago = usage.into_iter().flat_map(|one| {
+                    let ago = Duration::try_from(wall_now.duration_since(one.ended_at));
+                    repeat_n(
+                        ago.unwrap_or_default(),
+                        usize::try_from(one.messages).expect("a usize has at least 32 bits"),
+                    )
+                });
+                self.window.restore(self.started.elapsed(), ended_ago);
             }
             Err(error) => warn!("what was sent before is not known: {}", Chain(&error)),
         }

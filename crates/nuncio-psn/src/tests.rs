@@ -74,7 +74,7 @@ impl Fixture {
     async fn claim_and_die_in_the_body(&self) {
         let now = Timestamp::UNIX_EPOCH + Duration::from_mins(1);
         let holder = Incarnation("test".to_owned());
-        let claim = Claim { holder, now, until: now, limit: 100 };
+        let claim = Claim { holder, now, until: now, limit: 100, into_body: false };
         for claimed in self.store.claim(claim).await.unwrap() {
             self.store.enter_body(&claimed.lease).await.unwrap();
         }
@@ -85,7 +85,7 @@ impl Fixture {
         let now = Timestamp::UNIX_EPOCH + Duration::from_mins(1);
         let until = now + Duration::from_mins(1);
         let holder = Incarnation("test".to_owned());
-        self.store.claim(Claim { holder, now, until, limit: 100 }).await.unwrap();
+        self.store.claim(Claim { holder, now, until, limit: 100, into_body: false }).await.unwrap();
     }
 }
 

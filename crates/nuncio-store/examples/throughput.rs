@@ -13,7 +13,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use nuncio_core::address::{EmailAddress, Mailbox};
 use nuncio_core::class::MailClass;
-use nuncio_core::job::{Attempt, JobState, MailJobId, NewJob};
+use nuncio_core::job::{Attempt, BudgetUse, JobState, MailJobId, NewJob};
 use nuncio_core::mail::{Mail, Recipient, RecipientKind};
 use nuncio_core::ports::job_store::*;
 use nuncio_core::retry::Decision;
@@ -78,7 +78,8 @@ async fn send_all(store: Arc<SqliteJobStore>) -> Result<(), BoxError> {
     let holder = Incarnation("node".to_owned());
     loop {
         let until = START + Duration::from_mins(1);
-        let claim = Claim { holder: holder.clone(), now: START, until, limit: 64 };
+        let claim =
+            Claim { holder: holder.clone(), now: START, until, limit: 64, into_body: false };
         let claimed = store.claim(claim).await?;
         if claimed.is_empty() {
             return Ok(());
@@ -92,8 +93,10 @@ async fn send_all(store: Arc<SqliteJobStore>) -> Result<(), BoxError> {
                 let decision =
                     Decision { state, reason: None, due_at: START, recipients, counted: true };
                 let (outcome, detail) = ("SENT".to_owned(), "250 2.0.0 taken".to_owned());
-                let (started_at, ended_at) = (START, START);
-                let attempt = Attempt { started_at, ended_at, outcome, detail, counted: true };
+                let (started_at, ended_at, counted) = (START, START, true);
+                let mailbox = Some("sender@example.com".parse()?);
+                let used = Some(BudgetUse { mailbox, recipients: 1 });
+                let attempt = Attempt { started_at, ended_at, outcome, detail, counted, used };
                 let settings_generation = Some(1);
                 let now = START;
                 let settlement = Settlement { decision, attempt, settings_generation, now };

@@ -1,7 +1,8 @@
 //! Steps of a job, in whichever engine it is kept.
 
 use jiff::Timestamp;
-use nuncio_core::job::{Attempt, Job, JobState, MailJobId};
+use nuncio_core::address::EmailAddress;
+use nuncio_core::job::{Attempt, BudgetUse, Job, JobState, MailJobId};
 use nuncio_core::ports::job_store::{Lease, Settlement};
 
 use crate::rows;
@@ -64,4 +65,9 @@ impl Advance {
     pub(crate) fn rescue(self, attempt: Attempt) -> Self {
         Self { rescued: true, attempt: Some(attempt), ..self }
     }
+}
+
+/// The mailbox as it is written down.
+pub(crate) fn mailbox_of(used: &BudgetUse) -> Option<&str> {
+    used.mailbox.as_ref().map(EmailAddress::as_str)
 }

@@ -1,7 +1,7 @@
 //! How a job changes, without saying where it is kept: every store of this crate uses it.
 
 use jiff::Timestamp;
-use nuncio_core::job::{Attempt, HELD_BY_CALLER, Job, JobState, Reason, RecipientState};
+use nuncio_core::job::{Attempt, BudgetUse, HELD_BY_CALLER, Job, JobState, Reason, RecipientState};
 use nuncio_core::ports::job_store::{CancelError, DirectError, Direction, Settlement};
 use nuncio_core::retry::{self, Decision};
 
@@ -131,12 +131,14 @@ pub(crate) fn rescued(
 ) -> (Job, Attempt) {
     let decision = retry::decide_rescue(&job, body_entered, rescues, now);
     let reason = decision.reason.as_ref();
+    let recipients = u32::try_from(job.pending().len()).unwrap_or(u32::MAX);
     let attempt = Attempt {
         started_at: job.updated_at,
         ended_at: now,
         outcome: reason.map(|reason| reason.code.clone()).unwrap_or_default(),
         detail: reason.map(|reason| reason.message.clone()).unwrap_or_default(),
         counted: decision.counted,
+        used: body_entered.then_some(BudgetUse { mailbox: None, recipients }),
     };
     (decided(job, decision, now), attempt)
 }

@@ -2,9 +2,11 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Mutex, MutexGuard};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
+use nuncio_core::address::EmailAddress;
 use nuncio_core::job::{Attempt, CallerId, Job, JobState, MailJobId, NewJob};
 use nuncio_core::mail::Mail;
 use nuncio_core::ports::job_store::*;
@@ -109,13 +111,31 @@ impl JobStore for MemoryJobStore {
         Ok(attempts[attempts.len().saturating_sub(count(limit))..].to_vec())
     }
 
-    async fn recent_attempts(&self, limit: u32) -> Result<Vec<Timestamp>, StoreError> {
+    async fn usage(&self, now: Timestamp) -> Result<Vec<MailboxUsage>, StoreError> {
         let tables = self.tables();
-        let attempts = tables.jobs.values().flat_map(|row| &row.attempts);
-        let mut ended: Vec<Timestamp> = attempts.map(|attempt| attempt.ended_at).collect();
-        ended.sort_unstable_by(|a, b| b.cmp(a));
-        ended.truncate(count(limit));
-        Ok(ended)
+        let exact = now - USAGE_EXACT;
+        let mut sums: BTreeMap<(Timestamp, Option<&str>), MailboxUsage> = BTreeMap::new();
+        for attempt in tables.jobs.values().flat_map(|row| &row.attempts) {
+            let Some(used) = attempt.used.as_ref() else { continue };
+            if attempt.ended_at <= now - USAGE_PERIOD {
+                continue;
+            }
+            let ended_at = match Duration::try_from(exact.duration_since(attempt.ended_at)) {
+                Ok(before) => exact - USAGE_STEP * steps_in(before),
+                Err(_after) => attempt.ended_at,
+            };
+            let mailbox = used.mailbox.as_ref();
+            let sum = sums.entry((ended_at, mailbox.map(EmailAddress::as_str)));
+            let sum = sum.or_insert_with(|| MailboxUsage {
+                mailbox: mailbox.cloned(),
+                ended_at,
+                messages: 0,
+                recipients: 0,
+            });
+            sum.messages += 1;
+            sum.recipients += used.recipients;
+        }
+        Ok(sums.into_values().collect())
     }
 
     async fn list(&self, query: &JobQuery) -> Result<JobPage, StoreError> {
@@ -155,7 +175,7 @@ impl JobStore for MemoryJobStore {
             row.holder = Some(Holder {
                 incarnation: claim.holder.clone(),
                 until: claim.until,
-                body_entered: false,
+                body_entered: claim.into_body,
             });
             let lease = Lease { job: id, fence: row.fence };
             let mail = row.mail.clone().expect("a job that waits has its mail");
@@ -362,6 +382,11 @@ impl Tables {
         self.last_change.0 += 1;
         self.changes.insert(self.last_change, job);
     }
+}
+
+/// How many whole steps lie in a time of less than a day.
+fn steps_in(time: Duration) -> u32 {
+    u32::try_from(time.as_micros() / USAGE_STEP.as_micros()).expect("a day has 288 of them")
 }
 
 fn count(limit: u32) -> usize {

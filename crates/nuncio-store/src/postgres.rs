@@ -77,8 +77,8 @@ impl JobStore for PostgresJobStore {
         read::attempts(&self.readers, id, limit).await.map_err(store_error)
     }
 
-    async fn recent_attempts(&self, limit: u32) -> Result<Vec<Timestamp>, StoreError> {
-        read::recent_attempts(&self.readers, limit).await.map_err(store_error)
+    async fn usage(&self, now: Timestamp) -> Result<Vec<MailboxUsage>, StoreError> {
+        read::usage(&self.readers, now).await.map_err(store_error)
     }
 
     async fn list(&self, query: &JobQuery) -> Result<JobPage, StoreError> {

@@ -8,9 +8,10 @@ use jiff::Timestamp;
 use nuncio_core::address::{EmailAddress, Mailbox};
 use nuncio_core::class::MailClass;
 use nuncio_core::job::{
-    Attempt, Job, JobState, MailJobId, Reason, RecipientResult, RecipientState,
+    Attempt, BudgetUse, Job, JobState, MailJobId, Reason, RecipientResult, RecipientState,
 };
 use nuncio_core::mail::{Attachment, Mail, Recipient, RecipientKind};
+use nuncio_core::ports::job_store::MailboxUsage;
 use nuncio_core::reply::{EnhancedCode, SmtpReply};
 use nuncio_core::secret::Sensitive;
 use serde::{Deserialize, Serialize};
@@ -55,6 +56,17 @@ pub(crate) struct AttemptRow {
     pub(crate) outcome: String,
     pub(crate) detail: String,
     pub(crate) counted: bool,
+    pub(crate) mailbox: Option<String>,
+    pub(crate) recipients: Option<i64>,
+}
+
+/// What attempts that ended at one time used.
+#[derive(Debug, sqlx::FromRow)]
+pub(crate) struct UsageRow {
+    mailbox: Option<String>,
+    told_at_us: i64,
+    messages: i64,
+    recipients: i64,
 }
 
 impl TryFrom<JobRow> for Job {
@@ -94,6 +106,26 @@ impl TryFrom<AttemptRow> for Attempt {
             outcome: row.outcome,
             detail: row.detail,
             counted: row.counted,
+            used: match row.recipients {
+                Some(recipients) => Some(BudgetUse {
+                    mailbox: mailbox_from(row.mailbox)?,
+                    recipients: number_from("recipients", recipients)?,
+                }),
+                None => None,
+            },
+        })
+    }
+}
+
+impl TryFrom<UsageRow> for MailboxUsage {
+    type Error = RowError;
+
+    fn try_from(row: UsageRow) -> Result<Self, RowError> {
+        Ok(Self {
+            mailbox: mailbox_from(row.mailbox)?,
+            ended_at: time_from("ended_at_us", row.told_at_us)?,
+            messages: number_from("messages", row.messages)?,
+            recipients: number_from("recipients", row.recipients)?,
         })
     }
 }
@@ -234,6 +266,11 @@ fn reason_from(json: &str) -> Result<Reason, RowError> {
         remedy: stored.remedy,
         reply: stored.reply.map(SmtpReply::from),
     })
+}
+
+fn mailbox_from(address: Option<String>) -> Result<Option<EmailAddress>, RowError> {
+    let address = address.map(|address| address.parse()).transpose();
+    address.map_err(|_| RowError::Value { column: "mailbox" })
 }
 
 fn class_from(name: &str) -> Result<MailClass, RowError> {

@@ -118,7 +118,8 @@ impl From<v1::SmtpReply> for SmtpReply {
 }
 
 impl From<Attempt> for v1::MailAttempt {
-    fn from(Attempt { started_at, ended_at, outcome, detail, counted }: Attempt) -> Self {
+    fn from(attempt: Attempt) -> Self {
+        let Attempt { started_at, ended_at, outcome, detail, counted, used: _ } = attempt;
         let (start_time, end_time) = (Some(timestamp(started_at)), Some(timestamp(ended_at)));
         Self { start_time, end_time, outcome, detail, counted }
     }

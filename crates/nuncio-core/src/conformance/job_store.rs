@@ -8,6 +8,7 @@ pub mod list;
 pub mod rescue;
 pub mod settle;
 pub mod submit;
+pub mod usage;
 
 mod fixture;
 
@@ -50,12 +51,16 @@ macro_rules! job_store_conformance {
             settle::a_lease_of_an_unknown_job_is_lost
             settle::a_lost_lease_spares_those_settled_beside_it
             settle::the_last_attempts_come_oldest_first
-            settle::recent_attempts_of_all_jobs_come_newest_first
+            usage::attempts_of_the_last_minute_are_told_one_by_one
+            usage::older_attempts_of_a_day_are_told_in_sums_of_five_minutes
+            usage::only_attempts_that_may_have_reached_the_provider_count
+            usage::an_attempt_of_a_dead_node_counts_for_any_mailbox
             rescue::a_lease_is_rescued_when_it_ends_and_not_before
             rescue::an_extended_lease_is_rescued_later
             rescue::a_job_whose_body_did_not_go_out_is_due_again
             rescue::a_job_whose_body_may_be_out_is_sent_again_if_its_class_says_so
             rescue::a_job_whose_body_may_be_out_ends_unknown_if_its_class_says_so
+            rescue::a_job_that_was_claimed_into_its_body_may_be_out
             rescue::a_body_that_went_out_in_an_earlier_lease_is_forgotten
             rescue::a_job_that_kills_its_nodes_is_given_up
             rescue::who_is_alone_takes_back_all_leases_but_its_own

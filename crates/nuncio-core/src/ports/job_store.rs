@@ -1,6 +1,7 @@
 //! The store of mail jobs.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
@@ -32,15 +33,17 @@ pub trait JobStore: Send + Sync {
     /// The last `limit` attempts of a job, oldest first.
     async fn attempts(&self, id: MailJobId, limit: u32) -> Result<Vec<Attempt>, StoreError>;
 
-    /// When the last `limit` attempts of all jobs ended, newest first. A node that starts learns from it
-    /// how much of the mailbox's budget its last life has used.
-    async fn recent_attempts(&self, limit: u32) -> Result<Vec<Timestamp>, StoreError>;
+    /// What the attempts of the last [`USAGE_PERIOD`] used of the mailboxes' budgets, oldest first: those
+    /// of the last [`USAGE_EXACT`] with the moments when they ended, older ones in sums of [`USAGE_STEP`]
+    /// that are told with the end of the step. A node that starts learns from it what all nodes have used.
+    async fn usage(&self, now: Timestamp) -> Result<Vec<MailboxUsage>, StoreError>;
 
     /// Jobs, newest first.
     async fn list(&self, query: &JobQuery) -> Result<JobPage, StoreError>;
 
     /// Leases up to `limit` waiting jobs that are due and not expired: by class, then by due time.
-    /// They become `SENDING`; their due time, reason and attempts stay as they were.
+    /// They become `SENDING`; their due time, reason and attempts stay as they were. With
+    /// [`into_body`](Claim::into_body), [`enter_body`](Self::enter_body) is done for each of them too.
     async fn claim(&self, claim: Claim) -> Result<Vec<Claimed>, StoreError>;
 
     /// Keeps a lease alive until `until`.
@@ -187,6 +190,8 @@ pub struct Claim {
     pub now: Timestamp,
     pub until: Timestamp,
     pub limit: u32,
+    /// The body of each claimed mail goes out at once.
+    pub into_body: bool,
 }
 
 /// One life of a node: a restart makes a new one. A UUID in its usual form.
@@ -226,6 +231,24 @@ pub enum Dead {
     LeaseEnded,
     /// Leases of everybody but this holder, who knows that it is alone with the store.
     AllBut(Incarnation),
+}
+
+/// How far back providers count: their longest period is a day.
+pub const USAGE_PERIOD: Duration = Duration::from_hours(24);
+/// The shortest period of a provider, within which each message matters.
+pub const USAGE_EXACT: Duration = Duration::from_mins(1);
+/// How exactly older messages are told: then there are at most 288 sums for a mailbox.
+pub const USAGE_STEP: Duration = Duration::from_mins(5);
+
+/// What attempts that ended at one time used of a mailbox's budget.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MailboxUsage {
+    /// None if their nodes died: then it may have been any mailbox.
+    pub mailbox: Option<EmailAddress>,
+    /// Never before the attempts ended.
+    pub ended_at: Timestamp,
+    pub messages: u32,
+    pub recipients: u32,
 }
 
 /// The place of a change in the order of all changes.

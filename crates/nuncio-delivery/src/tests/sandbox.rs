@@ -395,8 +395,8 @@ impl JobStore for Store {
         self.inner.attempts(id, limit).await
     }
 
-    async fn recent_attempts(&self, limit: u32) -> Result<Vec<Timestamp>, StoreError> {
-        self.inner.recent_attempts(limit).await
+    async fn usage(&self, now: Timestamp) -> Result<Vec<MailboxUsage>, StoreError> {
+        self.inner.usage(now).await
     }
 
     async fn list(&self, query: &JobQuery) -> Result<JobPage, StoreError> {

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use nuncio_core::job::{Job, MailJobId};
 use nuncio_core::ports::job_store::LeaseError;
 
-use crate::advance::Advance;
+use crate::advance::{Advance, mailbox_of};
 use crate::life;
 use crate::postgres::read::job_columns;
 use crate::postgres::text::storable;
@@ -97,9 +97,11 @@ async fn record_attempts(tx: &mut Transaction<'_>, steps: &[&Advance]) -> sqlx::
     if attempts.is_empty() {
         return Ok(());
     }
-    let sql = "INSERT INTO mail_attempts (job, started_at_us, ended_at_us, outcome, detail, counted) \
+    let sql = "INSERT INTO mail_attempts (job, started_at_us, ended_at_us, outcome, detail, counted, \
+               mailbox, recipients) \
                SELECT * FROM UNNEST($1::BYTEA[], $2::BIGINT[], $3::BIGINT[], $4::TEXT[], $5::TEXT[], \
-               $6::BOOLEAN[])";
+               $6::BOOLEAN[], $7::TEXT[], $8::BIGINT[])";
+    let used = || attempts.iter().map(|(_, one)| one.used.as_ref());
     sqlx::query(sql)
         .bind(attempts.iter().map(|(id, _)| rows::id_to(*id)).collect::<Vec<_>>())
         .bind(attempts.iter().map(|(_, one)| one.started_at.as_microsecond()).collect::<Vec<_>>())
@@ -107,6 +109,8 @@ async fn record_attempts(tx: &mut Transaction<'_>, steps: &[&Advance]) -> sqlx::
         .bind(attempts.iter().map(|(_, one)| storable(&one.outcome)).collect::<Vec<_>>())
         .bind(attempts.iter().map(|(_, one)| storable(&one.detail)).collect::<Vec<_>>())
         .bind(attempts.iter().map(|(_, one)| one.counted).collect::<Vec<_>>())
+        .bind(used().map(|used| used.and_then(mailbox_of)).collect::<Vec<_>>())
+        .bind(used().map(|used| used.map(|used| i64::from(used.recipients))).collect::<Vec<_>>())
         .execute(&mut *tx.connection)
         .await
         .map(drop)

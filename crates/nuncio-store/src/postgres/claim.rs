@@ -80,13 +80,14 @@ async fn lease(
         waiting!(),
         " AND class = $1 AND due_at_us <= $2 AND expires_at_us > $2 \
          ORDER BY due_at_us, id LIMIT $3 FOR UPDATE SKIP LOCKED) \
-         UPDATE mail_jobs SET state = 'SENDING', fence = fence + 1, body_entered = FALSE, \
+         UPDATE mail_jobs SET state = 'SENDING', fence = fence + 1, body_entered = $6, \
          lease_holder = $4, lease_until_us = $5, updated_at_us = $2 \
          FROM found WHERE id = found.job RETURNING fence, ",
         job_columns!()
     );
     let lease = sqlx::query_as(sql).bind(class).bind(claim.now.as_microsecond()).bind(limit);
-    let lease = lease.bind(&claim.holder.0).bind(claim.until.as_microsecond());
+    let lease =
+        lease.bind(&claim.holder.0).bind(claim.until.as_microsecond()).bind(claim.into_body);
     let mut leased: Vec<LeasedRow> = lease.fetch_all(&mut *tx.connection).await?;
     leased.sort_by(|a, b| (a.job.due_at_us, &a.job.id).cmp(&(b.job.due_at_us, &b.job.id)));
     for row in &leased {

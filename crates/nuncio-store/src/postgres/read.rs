@@ -6,10 +6,13 @@ use jiff::Timestamp;
 use nuncio_core::class::MailClass;
 use nuncio_core::job::{Attempt, Job, JobState, MailJobId};
 use nuncio_core::mail::{Attachment, Mail};
-use nuncio_core::ports::job_store::{Backlog, Change, ChangeSeq, JobPage, JobQuery, Lease};
+use nuncio_core::ports::job_store::{
+    Backlog, Change, ChangeSeq, JobPage, JobQuery, Lease, MailboxUsage, USAGE_EXACT, USAGE_PERIOD,
+    USAGE_STEP,
+};
 use sqlx::{FromRow, PgConnection, PgPool, Postgres, QueryBuilder};
 
-use crate::rows::{self, AttemptRow, JobRow, readable, unreadable};
+use crate::rows::{self, AttemptRow, JobRow, UsageRow, readable, unreadable};
 
 /// The columns of a [`JobRow`].
 macro_rules! job_columns {
@@ -83,21 +86,28 @@ pub(super) async fn attempts(
     id: MailJobId,
     limit: u32,
 ) -> sqlx::Result<Vec<Attempt>> {
-    let sql = "SELECT started_at_us, ended_at_us, outcome, detail, counted FROM mail_attempts \
+    let sql = "SELECT started_at_us, ended_at_us, outcome, detail, counted, mailbox, recipients \
+               FROM mail_attempts \
                WHERE job = $1 ORDER BY seq DESC LIMIT $2";
     let last = sqlx::query_as(sql).bind(rows::id_to(id)).bind(i64::from(limit));
     let last: Vec<AttemptRow> = last.fetch_all(readers).await?;
     last.into_iter().rev().map(|row| Attempt::try_from(row).map_err(unreadable)).collect()
 }
 
-pub(super) async fn recent_attempts(readers: &PgPool, limit: u32) -> sqlx::Result<Vec<Timestamp>> {
-    // Rows are added as attempts end, but for those that end at almost the same time.
-    let sql = "SELECT ended_at_us FROM mail_attempts ORDER BY seq DESC LIMIT $1";
-    let ended_us = sqlx::query_scalar(sql).bind(i64::from(limit));
-    let mut ended_us: Vec<i64> = ended_us.fetch_all(readers).await?;
-    ended_us.sort_unstable_by(|a, b| b.cmp(a));
-    let ended_at = |us| rows::time_from("ended_at_us", us).map_err(unreadable);
-    ended_us.into_iter().map(ended_at).collect()
+/// The last step ends before what is told exactly, so that no sum is told with a moment that is to come.
+pub(super) async fn usage(readers: &PgPool, now: Timestamp) -> sqlx::Result<Vec<MailboxUsage>> {
+    let sql = "SELECT mailbox, CASE WHEN ended_at_us > $2 THEN ended_at_us \
+               ELSE $2 - ($2 - ended_at_us) / $3 * $3 END AS told_at_us, \
+               COUNT(*) AS messages, SUM(recipients)::BIGINT AS recipients \
+               FROM mail_attempts WHERE recipients IS NOT NULL AND ended_at_us > $1 \
+               GROUP BY mailbox, told_at_us ORDER BY told_at_us, mailbox";
+    let found: Vec<UsageRow> = sqlx::query_as(sql)
+        .bind((now - USAGE_PERIOD).as_microsecond())
+        .bind((now - USAGE_EXACT).as_microsecond())
+        .bind(i64::try_from(USAGE_STEP.as_micros()).expect("it is some minutes"))
+        .fetch_all(readers)
+        .await?;
+    found.into_iter().map(|row| MailboxUsage::try_from(row).map_err(unreadable)).collect()
 }
 
 pub(super) async fn list(readers: &PgPool, query: &JobQuery) -> sqlx::Result<JobPage> {

@@ -94,7 +94,7 @@ fn job(number: u8) -> NewJob {
 async fn claim(store: &PostgresJobStore, holder: &str, limit: u32) -> Vec<Claimed> {
     let holder = Incarnation(holder.to_owned());
     let until = START + Duration::from_mins(1);
-    store.claim(Claim { holder, now: START, until, limit }).await.unwrap()
+    store.claim(Claim { holder, now: START, until, limit, into_body: false }).await.unwrap()
 }
 
 fn sent(job: &Job, detail: &str) -> Settlement {
@@ -103,7 +103,8 @@ fn sent(job: &Job, detail: &str) -> Settlement {
     let reason = Some(Reason::new("SENT", detail));
     let decision = Decision { state, reason, due_at, recipients, counted: true };
     let (outcome, detail) = ("SENT".to_owned(), detail.to_owned());
-    let attempt = Attempt { started_at: START, ended_at: START, outcome, detail, counted: true };
+    let attempt =
+        Attempt { started_at: START, ended_at: START, outcome, detail, counted: true, used: None };
     Settlement { decision, attempt, settings_generation: None, now: START }
 }
 

@@ -6,7 +6,7 @@ use nuncio_core::job::{Job, MailJobId};
 use nuncio_core::ports::job_store::LeaseError;
 use sqlx::{QueryBuilder, SqliteConnection};
 
-use crate::advance::Advance;
+use crate::advance::{Advance, mailbox_of};
 use crate::life;
 use crate::rows::{self, JobRow, unreadable};
 use crate::sqlite::read::{self, job_columns};
@@ -121,7 +121,8 @@ async fn record_attempts(
         steps.iter().filter_map(|step| step.attempt.as_ref().map(|one| (step.id, one))).collect();
     for some in in_powers_of_two(&attempts, TOGETHER_MAX) {
         let mut sql = QueryBuilder::new(
-            "INSERT INTO mail_attempts (job, started_at_us, ended_at_us, outcome, detail, counted) ",
+            "INSERT INTO mail_attempts (job, started_at_us, ended_at_us, outcome, detail, counted, \
+             mailbox, recipients) ",
         );
         sql.push_values(some, |mut row, (id, attempt)| {
             row.push_bind(rows::id_to(*id))
@@ -129,7 +130,9 @@ async fn record_attempts(
                 .push_bind(attempt.ended_at.as_microsecond())
                 .push_bind(&attempt.outcome)
                 .push_bind(&attempt.detail)
-                .push_bind(attempt.counted);
+                .push_bind(attempt.counted)
+                .push_bind(attempt.used.as_ref().and_then(mailbox_of))
+                .push_bind(attempt.used.as_ref().map(|used| used.recipients));
         });
         sql.build().execute(&mut *connection).await?;
     }

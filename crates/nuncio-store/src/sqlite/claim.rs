@@ -73,10 +73,10 @@ async fn lease(
     let mut leased = HashMap::with_capacity(ids.len());
     for some in in_powers_of_two(ids, TOGETHER_MAX) {
         let mut sql = QueryBuilder::new(
-            "UPDATE mail_jobs SET state = 'SENDING', fence = fence + 1, body_entered = 0, \
-             lease_holder = ",
+            "UPDATE mail_jobs SET state = 'SENDING', fence = fence + 1, body_entered = ",
         );
-        sql.push_bind(&claim.holder.0);
+        sql.push_bind(claim.into_body);
+        sql.push(", lease_holder = ").push_bind(&claim.holder.0);
         sql.push(", lease_until_us = ").push_bind(claim.until.as_microsecond());
         sql.push(", updated_at_us = ").push_bind(claim.now.as_microsecond());
         sql.push(" WHERE id IN ");

@@ -8,7 +8,8 @@ use jiff::Timestamp;
 use crate::address::{EmailAddress, Mailbox};
 use crate::class::MailClass;
 use crate::job::{
-    Attempt, CallerId, Job, JobState, MailJobId, NewJob, Reason, RecipientState, RequestKey,
+    Attempt, BudgetUse, CallerId, Job, JobState, MailJobId, NewJob, Reason, RecipientState,
+    RequestKey,
 };
 use crate::mail::{Mail, Recipient, RecipientKind};
 use crate::ports::job_store::*;
@@ -98,7 +99,11 @@ pub(super) async fn claim_as(
     now: Timestamp,
     limit: u32,
 ) -> Vec<Claimed> {
-    store.claim(Claim { holder: node(holder), now, until: now + LEASE, limit }).await.unwrap()
+    store.claim(claim_of(holder, now, limit)).await.unwrap()
+}
+
+pub(super) fn claim_of(holder: &str, now: Timestamp, limit: u32) -> Claim {
+    Claim { holder: node(holder), now, until: now + LEASE, limit, into_body: false }
 }
 
 /// Claims the one job that can be claimed.
@@ -136,6 +141,10 @@ pub(super) fn sent(job: &Job, now: Timestamp) -> Settlement {
     settlement(decision, now)
 }
 
+pub(super) fn used(mailbox: &str, recipients: u32) -> BudgetUse {
+    BudgetUse { mailbox: Some(mailbox.parse().unwrap()), recipients }
+}
+
 /// The settlement of a mail that waits until `due_at`, not judged.
 pub(super) fn waits(job: &Job, state: JobState, due_at: Timestamp, now: Timestamp) -> Settlement {
     let reason = Some(Reason::new("SMTP_UNREACHABLE", "nobody answers").remedy("look there"));
@@ -152,6 +161,7 @@ pub(super) fn settlement(decision: Decision, now: Timestamp) -> Settlement {
         outcome,
         detail: "250 2.0.0 Grüße".to_owned(),
         counted,
+        used: counted.then(|| used("sender@example.com", 1)),
     };
     Settlement { decision, attempt, settings_generation: Some(7), now }
 }

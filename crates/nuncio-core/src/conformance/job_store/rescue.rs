@@ -56,6 +56,17 @@ pub async fn a_job_whose_body_may_be_out_ends_unknown_if_its_class_says_so(store
     assert_eq!(claim(store, at(3000), 10).await.len(), 0);
 }
 
+pub async fn a_job_that_was_claimed_into_its_body_may_be_out(store: &impl JobStore) {
+    submit(store, job(1)).await;
+    let claim = Claim { into_body: true, ..claim_of("a", at(1), 9) };
+    assert_eq!(store.claim(claim).await.unwrap().len(), 1);
+
+    store.rescue(Dead::AllBut(node("b")), at(5)).await.unwrap();
+
+    let rescued = get(store, 1).await;
+    assert_eq!((rescued.state, code(&rescued)), (JobState::Unknown, "OUTCOME_UNKNOWN"));
+}
+
 pub async fn a_body_that_went_out_in_an_earlier_lease_is_forgotten(store: &impl JobStore) {
     let rescued = rescued_in_the_body(store, MailClass::Credentials).await;
     claim_one(store, rescued.due_at).await;

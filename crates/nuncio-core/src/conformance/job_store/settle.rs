@@ -195,20 +195,6 @@ pub async fn the_last_attempts_come_oldest_first(store: &impl JobStore) {
     assert_eq!(ended(0).await, []);
 }
 
-pub async fn recent_attempts_of_all_jobs_come_newest_first(store: &impl JobStore) {
-    assert_eq!(store.recent_attempts(10).await.unwrap(), []);
-    for number in 1..=4 {
-        submit(store, job(number)).await;
-        let claimed = claim_one(store, at(number.into())).await;
-        let settlement = sent(&claimed.job, at(number.into()));
-        store.settle(claimed.lease, settlement).await.unwrap();
-    }
-
-    assert_eq!(store.recent_attempts(10).await.unwrap(), [4, 3, 2, 1].map(at));
-    assert_eq!(store.recent_attempts(2).await.unwrap(), [4, 3].map(at));
-    assert_eq!(store.recent_attempts(0).await.unwrap(), []);
-}
-
 fn check_lost<T: std::fmt::Debug>(result: &Result<T, LeaseError>) {
     assert!(matches!(result, Err(LeaseError::Lost(job)) if *job == id(1)), "{result:?}");
 }
