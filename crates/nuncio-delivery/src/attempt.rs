@@ -1,6 +1,7 @@
 //! One attempt to send one mail, from its lease to its settlement.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -61,7 +62,9 @@ impl Context {
             date: job.created_at,
             mail,
         };
-        let outcome = self.send(&settings, &outgoing, &lease).await;
+        let gate = LeaseGate { store: &*self.store, lease: &lease, failed: AtomicBool::new(false) };
+        let outcome = self.send(&settings, &outgoing, &gate).await;
+        let is_kept_back = gate.failed.into_inner();
         drop(outgoing);
 
         let finished = Finished {
@@ -69,6 +72,9 @@ impl Context {
             reached_provider: may_have_reached_provider(&outcome),
             generation: settings.generation,
         };
+        // Without this the lease would end with the mark of a body that never went out.
+        let stays = is_kept_back && outcome == SendOutcome::Abandoned;
+        let outcome = if stays { kept_back() } else { outcome };
         self.settle(lease, &job, outcome, started_at, &settings, started).await;
         finished
     }
@@ -78,11 +84,11 @@ impl Context {
         &self,
         settings: &SavedSmtpSettings,
         outgoing: &OutgoingMail,
-        lease: &Lease,
+        gate: &LeaseGate<'_>,
     ) -> SendOutcome {
-        let gate = LeaseGate { store: &*self.store, lease };
-        let sending =
-            self.transport.send(settings, &settings.settings.email_address, outgoing, &gate);
+        let lease = gate.lease;
+        let mailbox = &settings.settings.email_address;
+        let sending = self.transport.send(settings, mailbox, outgoing, gate);
         tokio::pin!(sending);
         let beat = self.lease / HEART_BEATS;
         let mut beats = interval_at(Instant::now() + beat, beat);
@@ -182,6 +188,8 @@ impl Context {
 struct LeaseGate<'a> {
     store: &'a dyn JobStore,
     lease: &'a Lease,
+    /// The store did not say whether the job is ours, nor whether it has noted anything.
+    failed: AtomicBool,
 }
 
 #[async_trait]
@@ -190,6 +198,8 @@ impl BodyGate for LeaseGate<'_> {
         match self.store.enter_body(self.lease).await {
             Ok(()) => true,
             Err(error) => {
+                let is_lost = matches!(error, LeaseError::Lost(_));
+                self.failed.store(!is_lost, Ordering::Relaxed);
                 warn!(job.name = %self.lease.job, "mail stays here: {}", Chain(&error));
                 false
             }
@@ -204,6 +214,15 @@ fn may_have_reached_provider(outcome: &SendOutcome) -> bool {
         | SendOutcome::Throttled { .. }
         | SendOutcome::Closed { .. } => true,
         SendOutcome::Unavailable { .. } | SendOutcome::Abandoned => false,
+    }
+}
+
+/// The outcome of a mail that was ready to go when the store failed.
+fn kept_back() -> SendOutcome {
+    let message = "the job store failed before the mail went out";
+    SendOutcome::Unavailable {
+        reason: Reason::new("STORE_UNAVAILABLE", message),
+        retry_after: None,
     }
 }
 

@@ -270,6 +270,18 @@ async fn a_store_that_fails_for_a_moment_loses_no_outcome() {
     assert_eq!(sandbox.sent().len(), 1);
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_mail_that_stayed_here_because_the_store_failed_is_not_of_unknown_outcome() {
+    let sandbox = Sandbox::new().losing_the_first_answer_to_a_mark().start();
+
+    let job = sandbox.submit(mail()).await;
+
+    let ended = sandbox.ended(job).await;
+    assert_eq!((ended.state, ended.attempts), (JobState::Sent, 1));
+    assert_eq!(sandbox.sent().len(), 1);
+    assert!(sandbox.elapsed() < Duration::from_secs(5), "{:?}", sandbox.elapsed());
+}
+
 fn closed() -> SendOutcome {
     SendOutcome::Closed { reason: Reason::new("INVALID_EMAIL_ADDRESS", "535 5.7.3") }
 }

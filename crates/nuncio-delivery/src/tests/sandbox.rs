@@ -136,6 +136,12 @@ impl Sandbox {
         self
     }
 
+    /// The first note that a body goes out is stored, and its answer is lost.
+    pub(super) fn losing_the_first_answer_to_a_mark(self) -> Self {
+        self.store.lost_marks.store(1, Ordering::Relaxed);
+        self
+    }
+
     pub(super) fn failing_settlements(self, count: u32) -> Self {
         self.store.failing_settlements.store(count, Ordering::Relaxed);
         self
@@ -375,6 +381,7 @@ struct Store {
     inner: MemoryJobStore,
     failing_settlements: AtomicU32,
     thefts: AtomicU32,
+    lost_marks: AtomicU32,
 }
 
 fn take_one(counter: &AtomicU32) -> bool {
@@ -417,7 +424,11 @@ impl JobStore for Store {
             let thief = Incarnation("thief".to_owned());
             self.inner.rescue(Dead::AllBut(thief), Timestamp::UNIX_EPOCH).await?;
         }
-        self.inner.enter_body(lease).await
+        let marked = self.inner.enter_body(lease).await;
+        if take_one(&self.lost_marks) {
+            return Err(LeaseError::Store(StoreError::Unusable("connection lost".into())));
+        }
+        marked
     }
 
     async fn settle(&self, lease: Lease, settlement: Settlement) -> Result<Job, LeaseError> {
