@@ -1,6 +1,6 @@
 //! What is done to this repository rather than by it: `cargo xtask COMMAND`.
 //!
-//! In reading order: [`failure`], [`output`], [`command`], [`environment`] are the tools; [`manifest`], [`layers`] and
+//! In reading order: [`failure`], [`output`], [`command`], [`processes`], [`environment`] are the tools; [`manifest`], [`layers`] and
 //! [`tidy`] look at the sources; [`install`] brings what is missing; [`servers`] runs real OAuth and mail servers;
 //! [`testing`], [`ci`], [`demo`] and [`mod@bench`] put them together.
 
@@ -14,6 +14,7 @@ mod install;
 mod layers;
 mod manifest;
 mod output;
+mod processes;
 mod servers;
 mod testing;
 mod tidy;
@@ -27,7 +28,7 @@ cargo xtask COMMAND
 
   ci                 everything that must hold before a change is merged
   test [ARGS..]      start real OAuth and mail servers, then `cargo test --workspace ARGS..`
-                     KEEP=1 keeps the temporary folder
+                     KEEP=1 keeps the temporary folder; what takes longer than 40 minutes is killed
   servers            start the real servers and keep them until Ctrl-C, for work by hand
   servers --check    start them, send mails through them with Python and stop them
   demo [ARGS..]      build the release binary and run `nuncio demo ARGS..`

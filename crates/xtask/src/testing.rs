@@ -1,6 +1,9 @@
 //! `cargo xtask test`: all tests, with real servers beside them.
 
+mod watched;
+
 use std::process::Command;
+use std::time::Duration;
 
 use crate::command::{command, run as run_command};
 use crate::environment::root;
@@ -10,6 +13,9 @@ use crate::servers::Servers;
 
 /// Names the file from which the tests learn where the real servers are.
 pub(crate) const SERVERS_VARIABLE: &str = "NUNCIO_TEST_SERVERS";
+
+/// How long all tests together may run: several times what they take on two cores, and less than CI waits.
+const TESTS_MAX: Duration = Duration::from_mins(40);
 
 /// Starts the servers, runs the tests with `args`, and stops the servers whatever came out.
 pub(crate) fn run(args: &[String]) -> Result<()> {
@@ -28,7 +34,7 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
     output::step("build the tests", || run_command(cargo_test(build_args(args)).arg("--no-run")))?;
     let servers = output::step("start the real servers", Servers::start)?;
     let tested = output::step("run the tests", || {
-        run_command(cargo_test(args).env(SERVERS_VARIABLE, servers.env_file()))
+        watched::run(cargo_test(args).env(SERVERS_VARIABLE, servers.env_file()), TESTS_MAX)
     });
     let stopped = output::step("stop the real servers", || servers.stop());
     tested.and(stopped)
