@@ -2,6 +2,7 @@
 
 mod bad_input;
 mod directions;
+mod disk_full;
 mod faults;
 mod journey;
 mod kill;
@@ -12,3 +13,4 @@ mod real;
 mod secrets;
 mod settings;
 mod telemetry;
+mod truth;

@@ -32,13 +32,8 @@ async fn two_nodes(name: &str) -> (TestNode, TestNode) {
 /// Options of a node whose jobs lie in a schema that only this test knows.
 async fn options(name: &str) -> NodeOptions {
     let url = RealServers::from_env().get("POSTGRES_URL").to_owned();
-    let schema = format!("{name}_{}", std::process::id());
-    nuncio_tests::postgres::create_schema(&url, &schema).await;
-    NodeOptions {
-        store_url: Some(format!("{url}?options[search_path]={schema}&application_name={schema}")),
-        lease_s: LEASE_S,
-        ..NodeOptions::default()
-    }
+    let store_url = Some(nuncio_tests::postgres::new_store(&url, name).await);
+    NodeOptions { store_url, lease_s: LEASE_S, ..NodeOptions::default() }
 }
 
 async fn simulator() -> Simulator {

@@ -15,6 +15,9 @@ pub const PATIENCE: Duration = Duration::from_mins(1);
 /// Between two looks at a node.
 const PAUSE: Duration = Duration::from_millis(20);
 
+/// Between two times that waiting jobs are made due.
+const HURRY_PAUSE: Duration = Duration::from_millis(200);
+
 /// The clients of one node.
 #[derive(Clone, Debug)]
 pub struct Caller {
@@ -63,6 +66,32 @@ impl Caller {
                 return jobs;
             }
             page_token = answer.next_page_token;
+        }
+    }
+
+    /// Waits until every job has ended, and lets none wait longer than it must; panics after `patience`.
+    pub async fn hurry_all(&self, patience: Duration) -> Vec<v1::MailJob> {
+        let deadline = Instant::now() + patience;
+        loop {
+            let jobs = self.jobs().await;
+            let open: Vec<_> = jobs.iter().filter(|job| !is_final(job.state())).collect();
+            if open.is_empty() {
+                return jobs;
+            }
+            assert!(Instant::now() < deadline, "not ended after {patience:?}: {open:#?}");
+            for job in open.iter().filter(|job| job.state() == MailJobState::Deferred) {
+                self.hurry(&job.name).await;
+            }
+            sleep(HURRY_PAUSE).await;
+        }
+    }
+
+    /// Makes a job due now. Where it is tried already or has ended, that is as good.
+    pub async fn hurry(&self, name: &str) {
+        let request = v1::RetryMailJobRequest { name: name.to_owned(), allow_duplicate: false };
+        match self.clients.mail_jobs.clone().retry_mail_job(request).await {
+            Ok(_) => {}
+            Err(status) => assert_eq!(status.code(), Code::FailedPrecondition, "{name}: {status}"),
         }
     }
 

@@ -6,9 +6,13 @@ pub mod process;
 
 pub mod caller;
 pub mod collector;
+pub mod dice;
+pub mod environment;
 pub mod http;
 pub mod logs;
 pub mod mails;
+pub mod report;
 pub mod settings;
 
 pub mod real_servers;
+pub mod small_disk;

@@ -2,11 +2,13 @@
 
 use sqlx::{AssertSqlSafe, Connection as _, PgConnection};
 
-/// Makes an empty schema in the database at `url`.
-pub async fn create_schema(url: &str, schema: &str) {
+/// An empty store that only this test knows, a schema of the database at `url`: what a node is to be given as `store.url`.
+pub async fn new_store(url: &str, name: &str) -> String {
+    let schema = format!("{name}_{}", std::process::id());
     let mut connection = connect(url).await;
     let sql = AssertSqlSafe(format!("CREATE SCHEMA {schema}"));
     sqlx::query(sql).execute(&mut connection).await.expect("a test may make a schema");
+    format!("{url}?options[search_path]={schema}&application_name={schema}")
 }
 
 /// Ends all connections that were made with the `application_name` of this URL, as a restart of the server does.

@@ -13,6 +13,7 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use crate::caller::{Caller, PATIENCE};
+use crate::small_disk::{self, SmallDisk};
 
 /// A running `nuncio`. It is killed when it is dropped.
 #[derive(Debug)]
@@ -48,7 +49,11 @@ pub struct ServeProcess {
 impl Process {
     /// Starts `nuncio` with `args`, and with `env` as the only `NUNCIO_*` variables.
     pub fn start<S: AsRef<str>>(args: &[S], env: &[(&str, &str)]) -> Self {
-        let mut command = Command::new(program());
+        Self::start_by(Command::new(program()), args, env)
+    }
+
+    /// The same by a command to which `args` are added.
+    fn start_by<S: AsRef<str>>(mut command: Command, args: &[S], env: &[(&str, &str)]) -> Self {
         command.args(args.iter().map(AsRef::as_ref)).env_clear().kill_on_drop(true);
         command.env("PATH", "/usr/bin:/bin").env("HOME", "/nonexistent").env("NO_COLOR", "1");
         command.envs(env.iter().copied());
@@ -58,6 +63,19 @@ impl Process {
         let stdout = keep(&mut readers, child.stdout.take().expect("it is piped"));
         let stderr = keep(&mut readers, child.stderr.take().expect("it is piped"));
         Self { child, stdout, stderr, readers }
+    }
+
+    /// Starts `nuncio serve` on free ports with this data folder, and does not wait until it is ready.
+    pub fn serve(data_dir: &Path, more: &[&str]) -> Self {
+        Self::serve_by(Command::new(program()), data_dir, more)
+    }
+
+    fn serve_by(command: Command, data_dir: &Path, more: &[&str]) -> Self {
+        let data_dir = data_dir.display().to_string();
+        let mut args = vec!["serve", "--data-dir", &data_dir];
+        args.extend(["--grpc-listen", "127.0.0.1:0", "--http-listen", "127.0.0.1:0"]);
+        args.extend(more);
+        Self::start_by(command, &args, &[])
     }
 
     /// Runs `nuncio` to its end.
@@ -127,11 +145,19 @@ impl ServeProcess {
 
     /// The same, where it may fail.
     pub async fn try_start(data_dir: &Path, more: &[&str]) -> Result<Self, Ended> {
-        let data_dir = data_dir.display().to_string();
-        let mut args = vec!["serve", "--data-dir", &data_dir];
-        args.extend(["--grpc-listen", "127.0.0.1:0", "--http-listen", "127.0.0.1:0"]);
-        args.extend(more);
-        let mut process = Process::start(&args, &[]);
+        Self::when_ready(Process::serve(data_dir, more)).await
+    }
+
+    /// Starts `nuncio serve` with a disk of its own, which has so many bytes, below its data folder.
+    pub async fn start_on_small_disk(data_dir: &Path, bytes: u64) -> (Self, SmallDisk) {
+        let command = small_disk::command(data_dir, bytes, &program());
+        let node = Self::when_ready(Process::serve_by(command, data_dir, &[])).await;
+        let node = node.unwrap_or_else(|ended| panic!("{}: {ended:#?}", small_disk::NEEDED));
+        let pid = node.process.child.id().expect("the process still runs");
+        (node, SmallDisk::of(pid, data_dir))
+    }
+
+    async fn when_ready(mut process: Process) -> Result<Self, Ended> {
         let ready = timeout(PATIENCE, ready(&mut process.stderr)).await;
         let ready = ready.unwrap_or_else(|_elapsed| panic!("not ready: {}", process.stderr()));
         let Some((grpc, http)) = ready else { return Err(process.ended().await) };

@@ -9,6 +9,8 @@ use std::time::Duration;
 use serde_json::Value;
 use tokio::time::{Instant, sleep};
 
+use crate::environment;
+
 /// Names the file of `KEY=VALUE` lines that says what is where.
 const VARIABLE: &str = "NUNCIO_TEST_SERVERS";
 
@@ -33,12 +35,8 @@ pub enum MailServer {
 impl RealServers {
     /// Panics where no servers run, as a test without them would prove nothing.
     pub fn from_env() -> Self {
-        #[expect(
-            clippy::disallowed_methods,
-            reason = "the only way from the command that runs the tests to a test"
-        )]
         let file =
-            std::env::var(VARIABLE).unwrap_or_else(|_unset| panic!("run `cargo xtask test`"));
+            environment::variable(VARIABLE).unwrap_or_else(|| panic!("run `cargo xtask test`"));
         let lines = fs::read_to_string(&file)
             .unwrap_or_else(|error| panic!("cannot read `{file}`: {error}"));
         let settings = lines.lines().filter_map(|line| line.split_once('='));
