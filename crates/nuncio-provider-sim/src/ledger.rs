@@ -138,13 +138,13 @@ pub(crate) enum Presence {
 /// The books of one simulator.
 pub(crate) struct Ledger {
     state: Mutex<State>,
+    kept_max: usize,
     accepted: watch::Sender<u64>,
 }
 
 struct State {
     stats: Stats,
     kept: VecDeque<Arc<AcceptedMail>>,
-    kept_max: usize,
     message_ids: HashMap<Box<str>, u64>,
     /// Hashes of (Message-ID, recipient).
     deliveries: HashSet<u64>,
@@ -155,21 +155,24 @@ impl Ledger {
         let state = State {
             stats: Stats::default(),
             kept: VecDeque::new(),
-            kept_max,
             message_ids: HashMap::new(),
             deliveries: HashSet::new(),
         };
-        Self { state: Mutex::new(state), accepted: watch::Sender::new(0) }
+        Self { state: Mutex::new(state), kept_max, accepted: watch::Sender::new(0) }
     }
 
-    pub(crate) fn accept(&self, mail: AcceptedMail) {
+    /// Books a mail, and keeps it with a copy of its `data` if any are kept.
+    pub(crate) fn accept(&self, mut mail: AcceptedMail, data: &[u8]) {
+        if self.kept_max != 0 {
+            mail.data = data.to_vec();
+        }
         let total = {
             let mut state = self.lock();
             state.book(&mail);
-            if state.kept_max <= state.kept.len() {
+            if self.kept_max <= state.kept.len() {
                 state.kept.pop_front();
             }
-            if state.kept_max != 0 {
+            if self.kept_max != 0 {
                 state.kept.push_back(Arc::new(mail));
             }
             state.stats.mails_accepted

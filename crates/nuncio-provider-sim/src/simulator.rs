@@ -20,6 +20,7 @@ use crate::ledger::{AcceptedMail, Duplicate, Stats, TooFewAccepted};
 use crate::pki::{PkiError, SimPki};
 use crate::smtp::{self, TlsStart};
 use crate::token_endpoint::TokenEndpoint;
+use crate::tokens::{self, Grant};
 use crate::world::World;
 
 /// Why a simulator could not start.
@@ -189,6 +190,21 @@ impl Simulator {
 
     pub fn stats(&self) -> Stats {
         self.world.ledger.stats()
+    }
+
+    /// A token for submission, as the token endpoint gives it to the first client; for senders that only measure.
+    pub fn submission_token(&self) -> Option<String> {
+        let config = &self.world.config;
+        let (client, tenant) = (config.clients.first()?, config.tenants.first()?);
+        let now = clock::now();
+        let grant = Grant {
+            client_id: client.client_id.clone(),
+            tenant_id: tenant.id.clone(),
+            audience: config.smtp.audiences.first()?.clone(),
+            roles: client.roles.clone(),
+            expires: tokens::after(now, config.tokens.lifetime_s),
+        };
+        Some(self.world.tokens.issue(grant, now, config.tokens.size))
     }
 
     /// Makes all tokens invalid that exist now.

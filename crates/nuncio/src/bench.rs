@@ -1,36 +1,37 @@
 //! `nuncio bench`: loads a node over gRPC and tells how fast it accepts and sends.
 
-use std::future::Future;
-use std::sync::Arc;
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
-use nuncio_api::client::{self, Clients};
+use nuncio_api::client;
 use nuncio_api::v1;
 use nuncio_cli::exit::Exit;
 use nuncio_cli::globals::Globals;
 use nuncio_cli::output::Output;
 use nuncio_runtime::chain::Chain;
-use tokio::time::Instant;
 
-use crate::bench::load::{Load, Plan};
-use crate::bench::report::{Report, Spans};
-use crate::bench::stage::{Node, Sink};
-use crate::bench::tracker::Tracker;
+use crate::bench::measure::Measurement;
+
+mod measure;
+
+mod idle;
+mod queue;
+mod raw;
+mod single;
 
 mod load;
-mod process;
-mod report;
-mod stage;
+mod node;
+mod sink;
 mod tracker;
+
+mod disk;
+mod figures;
+mod process;
+mod progress;
+mod report;
 
 /// How many jobs are handed in if neither their number nor a time is given.
 const JOBS: u64 = 5_000;
-/// How often the counts are looked at.
-const LOOK: Duration = Duration::from_millis(5);
-/// How often progress is shown on a terminal, and how often elsewhere.
-const PROGRESS_TERMINAL: Duration = Duration::from_millis(250);
-const PROGRESS_ELSEWHERE: Duration = Duration::from_secs(5);
 /// No mail for so long means that none will come.
 const STALLED: Duration = Duration::from_mins(1);
 
@@ -65,10 +66,21 @@ pub(crate) struct BenchArgs {
     /// Class of the jobs; where it is given several times, the jobs take turns
     #[arg(long, value_name = "CLASS", default_value = "bulk", value_parser = class)]
     class: Vec<v1::MailClass>,
-    /// How many SMTP connections the node may open
+    /// How many SMTP connections the node may open for each mailbox
     #[arg(long, value_name = "COUNT", default_value_t = 20)]
     #[arg(value_parser = clap::value_parser!(i32).range(1..=100))]
     connections: i32,
+    /// How many mailboxes the node sends with; each has so many connections
+    #[arg(long, value_name = "COUNT", default_value_t = 1)]
+    #[arg(value_parser = clap::value_parser!(u32).range(1..=10))]
+    mailboxes: u32,
+    /// The sink does not offer CHUNKING, which costs a round trip more
+    #[arg(long)]
+    no_chunking: bool,
+    /// How many mails a raw client has on their way at once, over each connection
+    #[arg(long, value_name = "COUNT", default_value_t = 8)]
+    #[arg(value_parser = clap::value_parser!(u32).range(1..=64))]
+    in_flight: u32,
     /// How long the sink waits before each batch of replies, as a distant provider does
     #[arg(long, value_name = "MILLISECONDS", default_value_t = 0)]
     reply_delay_ms: u64,
@@ -78,6 +90,9 @@ pub(crate) struct BenchArgs {
     /// Load the running node at `--server`, as it is, in place of an own one
     #[arg(long)]
     running: bool,
+    /// An empty database for the own node, as `--store-url` of `nuncio serve` [default: a SQLite file]
+    #[arg(long, value_name = "URL", conflicts_with = "running")]
+    store_url: Option<String>,
     /// What the own node logs, as `--log-filter` of `nuncio serve`
     #[arg(long, value_name = "FILTER", default_value = "info", conflicts_with = "running")]
     node_log: String,
@@ -92,6 +107,36 @@ enum Mode {
     EndToEnd,
     /// All jobs are handed in first; then SMTP settings are saved and the queue is sent
     Drain,
+    /// One job at a time over a warm connection: from the call to the SMTP sink's 250
+    Single,
+    /// A long queue: accepting into it, sending from it, and the first mail after a restart
+    Queue,
+    /// The own node without work: its start and its memory
+    Idle,
+    /// Only the SMTP sink, loaded by a client that does nothing else: the limit of all other figures
+    Sink,
+}
+
+impl Mode {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Accept => "accept",
+            Self::EndToEnd => "end-to-end",
+            Self::Drain => "drain",
+            Self::Single => "single",
+            Self::Queue => "queue",
+            Self::Idle => "idle",
+            Self::Sink => "sink",
+        }
+    }
+
+    /// Whether a node that is there already can be measured so.
+    fn takes_running(self) -> bool {
+        match self {
+            Self::Accept | Self::EndToEnd => true,
+            Self::Drain | Self::Single | Self::Queue | Self::Idle | Self::Sink => false,
+        }
+    }
 }
 
 /// Why there are no figures.
@@ -113,8 +158,12 @@ pub(crate) enum Failure {
     Settings(String),
     #[error("no mail was sent for {STALLED:?}; {sent} of {accepted} were")]
     Stalled { sent: u64, accepted: u64 },
-    #[error("a drain needs an own node, which has no settings at first; leave out `--running`")]
-    DrainOfRunning,
+    #[error("the node was asked to stop and did not")]
+    DoesNotStop,
+    #[error("the sink does not talk as expected with a raw client")]
+    Raw(#[source] std::io::Error),
+    #[error("`--mode {mode}` needs an own node; leave out `--running`")]
+    OwnNodeNeeded { mode: &'static str },
     #[error("what a running node sends is seen only by watching; leave out `--no-watch`")]
     Blind,
     #[error("output cannot be written")]
@@ -138,179 +187,20 @@ pub(crate) async fn run(args: &BenchArgs, globals: &Globals, out: &mut Output) -
 }
 
 async fn measure(args: &BenchArgs, globals: &Globals, out: &mut Output) -> Result<(), Failure> {
-    if args.running && args.mode == Mode::Drain {
-        return Err(Failure::DrainOfRunning);
+    if args.running && !args.mode.takes_running() {
+        return Err(Failure::OwnNodeNeeded { mode: args.mode.name() });
     }
     if args.running && args.no_watch && args.mode != Mode::Accept {
         return Err(Failure::Blind);
     }
-    let sink = if args.running || args.mode == Mode::Accept {
-        None
-    } else {
-        Some(Sink::start(args.reply_delay_ms).await?)
-    };
-    let node = if args.running { None } else { Some(Node::start(&args.node_log).await?) };
-    let address = node.as_ref().map_or(globals.server.as_str(), Node::address);
-    let mut channels = Vec::new();
-    for _channel in 0..args.channels {
-        channels.push(client::connect(address, globals.timeout).await?);
-    }
-    let mut bench =
-        Bench { args, sink, node, channels, tracker: Arc::default(), started: Instant::now() };
-    let report = bench.run(out).await?;
-    report.tell(out)
-}
-
-/// One measurement.
-struct Bench<'a> {
-    args: &'a BenchArgs,
-    sink: Option<Sink>,
-    node: Option<Node>,
-    channels: Vec<Clients>,
-    tracker: Arc<Tracker>,
-    started: Instant,
-}
-
-impl Bench<'_> {
-    async fn run(&mut self, out: &mut Output) -> Result<Report, Failure> {
-        let mut clients = self.channels.first().expect("there is at least one channel").clone();
-        if let (Mode::EndToEnd, Some(sink)) = (self.args.mode, &self.sink) {
-            sink.save_settings(&mut clients, self.args.connections).await?;
+    match args.mode {
+        Mode::Accept | Mode::EndToEnd | Mode::Drain => {
+            Measurement::start(args, globals).await?.run(out).await?.tell(out)
         }
-        let watches = self.args.mode != Mode::Accept && !self.args.no_watch;
-        let _watch = if watches {
-            Some(tracker::watch(&mut clients, Arc::clone(&self.tracker)).await?)
-        } else {
-            None
-        };
-        // The test of the settings asked for a token and opened a connection, too.
-        let before = self.sink.as_ref().map(Sink::stats).unwrap_or_default();
-        let cpu_before = self.cpu();
-
-        self.started = Instant::now();
-        let plan = Plan {
-            jobs: self.args.seconds.is_none().then(|| self.args.jobs.unwrap_or(JOBS)),
-            time: self.args.seconds.map(Duration::from_secs),
-            rate: self.args.rate,
-            concurrency: self.args.concurrency,
-            size: self.args.size,
-            classes: self.args.class.clone(),
-        };
-        let load = Load::new(plan, &self.channels, Arc::clone(&self.tracker));
-        let submitted = self.with_progress(load.run(), out).await??;
-        let accept_time = self.started.elapsed();
-        let accept_cpu = self.cpu().zip(cpu_before).map(|(now, before)| now.saturating_sub(before));
-
-        let mut send_time = None;
-        if self.args.mode != Mode::Accept {
-            let mut begun = self.started;
-            if let (Mode::Drain, Some(sink)) = (self.args.mode, &self.sink) {
-                sink.save_settings(&mut clients, self.args.connections).await?;
-                begun = Instant::now();
-            }
-            self.with_progress(self.until_sent(), out).await??;
-            send_time = Some(begun.elapsed());
-        }
-        let cpu = self.cpu().zip(cpu_before).map(|(now, before)| now.saturating_sub(before));
-        if watches {
-            self.with_progress(self.until_watched(), out).await??;
-        }
-        Ok(Report {
-            mode: self.args.mode,
-            size: self.args.size,
-            concurrency: self.args.concurrency,
-            connections: self.args.connections,
-            reply_delay_ms: self.args.reply_delay_ms,
-            jobs: self.tracker.accepted(),
-            not_sent: self.tracker.not_sent(),
-            accept_time,
-            send_time,
-            submit: Spans::new(submitted),
-            sent: Spans::new(self.tracker.take_spans()),
-            accept_cpu,
-            cpu,
-            memory: self.node.as_ref().and_then(|node| process::memory(node.pid())),
-            sink: self.sink.as_ref().map(|sink| sink.stats().since(&before)),
-        })
-    }
-
-    fn cpu(&self) -> Option<Duration> {
-        process::cpu(self.node.as_ref()?.pid())
-    }
-
-    /// How many mails went out, as the sink knows best.
-    fn sent(&self) -> u64 {
-        match &self.sink {
-            Some(sink) => sink.accepted(),
-            None => self.tracker.ended(),
-        }
-    }
-
-    /// Waits until as many mails went out as jobs were accepted, less those that ended otherwise.
-    async fn until_sent(&self) -> Result<(), Failure> {
-        self.until(|| match &self.sink {
-            Some(sink) => sink.accepted() + self.tracker.not_sent(),
-            None => self.tracker.ended(),
-        })
-        .await
-    }
-
-    /// Waits until each end was also told.
-    async fn until_watched(&self) -> Result<(), Failure> {
-        self.until(|| self.tracker.ended()).await
-    }
-
-    async fn until(&self, count: impl Fn() -> u64) -> Result<(), Failure> {
-        let (mut last, mut moved) = (count(), Instant::now());
-        loop {
-            let (sent, accepted) = (count(), self.tracker.accepted());
-            if accepted <= sent {
-                return Ok(());
-            }
-            if sent != last {
-                (last, moved) = (sent, Instant::now());
-            } else if STALLED < moved.elapsed() {
-                return Err(Failure::Stalled { sent, accepted });
-            }
-            tokio::time::sleep(LOOK).await;
-        }
-    }
-
-    /// Does something, and shows how far it is.
-    async fn with_progress<T>(
-        &self,
-        work: impl Future<Output = T>,
-        out: &mut Output,
-    ) -> Result<T, Failure> {
-        let spinner = out.spinner();
-        let period = if spinner.is_hidden() { PROGRESS_ELSEWHERE } else { PROGRESS_TERMINAL };
-        let mut ticks = tokio::time::interval_at(Instant::now() + period, period);
-        let mut last = (Instant::now(), self.tracker.accepted(), self.sent());
-        tokio::pin!(work);
-        let done = loop {
-            tokio::select! {
-                done = &mut work => break done,
-                _ = ticks.tick() => {}
-            }
-            let now = (Instant::now(), self.tracker.accepted(), self.sent());
-            let time = now.0 - last.0;
-            let text = format!(
-                "{:>5.1} s  {} jobs accepted ({:.0}/s), {} mails sent ({:.0}/s)",
-                self.started.elapsed().as_secs_f64(),
-                now.1,
-                report::rate(now.1 - last.1, time),
-                now.2,
-                report::rate(now.2 - last.2, time),
-            );
-            last = now;
-            if spinner.is_hidden() {
-                out.note(text)?;
-            } else {
-                spinner.set_message(text);
-            }
-        };
-        spinner.finish_and_clear();
-        Ok(done)
+        Mode::Single => single::measure(args, globals, out).await?.tell(out),
+        Mode::Queue => queue::measure(args, globals, out).await?.tell(out),
+        Mode::Idle => idle::measure(args).await?.tell(out),
+        Mode::Sink => raw::measure(args).await?.tell(out),
     }
 }
 

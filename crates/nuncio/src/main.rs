@@ -39,11 +39,25 @@ enum Command {
     Client(ClientCommand),
 }
 
+impl Command {
+    /// What its threads are called, so that a profile tells one process from the other.
+    fn name(&self) -> &'static str {
+        match self {
+            Self::Serve(_) => "node",
+            Self::Sim(_) => "sink",
+            Self::Bench(_) => "load",
+            Self::Demo(_) | Self::Client(_) => "nuncio",
+        }
+    }
+}
+
 fn main() -> ExitCode {
     let cli = Cli::parse();
     let environment = Environment::read();
     let mut out = Output::standard(&cli.globals, &environment);
-    let runtime = tokio::runtime::Runtime::new().expect("a process may start threads");
+    let mut runtime = tokio::runtime::Builder::new_multi_thread();
+    let runtime = runtime.enable_all().thread_name(cli.command.name()).build();
+    let runtime = runtime.expect("a process may start threads");
     match cli.command {
         Command::Serve(args) => runtime.block_on(nuncio_server::serve::serve(&args)),
         Command::Demo(args) => {

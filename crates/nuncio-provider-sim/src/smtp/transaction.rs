@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::BytesMut;
 use tokio::time::Instant;
 
 use crate::clock;
@@ -33,7 +34,7 @@ pub(crate) struct Transaction {
     /// RCPT was tried at least once.
     addressed: bool,
     /// What BDAT has brought so far.
-    chunks: Option<Vec<u8>>,
+    chunks: Option<BytesMut>,
     /// A chunk was refused; the mail is lost, and only RSET or a new MAIL helps (RFC 3030 section 2).
     broken: bool,
     flushes_before: u64,
@@ -206,7 +207,7 @@ impl Session {
         let wanted = self.transaction.as_mut().filter(|it| !it.recipients.is_empty() && !it.broken);
         let Some(transaction) = wanted else {
             // The chunk follows whatever the reply will be, and has to be taken.
-            self.wire.chunk(size, 0, &mut Vec::new()).await?;
+            self.wire.chunk(size, 0, &mut BytesMut::new()).await?;
             return match &mut self.transaction {
                 None => self.out_of_order(NEED_MAIL),
                 Some(it) if it.broken => self.say("503 5.5.1 An earlier chunk was refused"),
@@ -259,16 +260,17 @@ impl Session {
             "250 2.0.0 OK <{}> [Hostname={host}]",
             message_id.as_deref().unwrap_or("no-message-id")
         );
-        self.world.ledger.accept(AcceptedMail {
+        let mail = AcceptedMail {
             at: clock::now(),
             mailbox: transaction.mailbox,
             mail_from: transaction.mail.address,
             recipients: transaction.recipients,
             message_id,
-            data: body.data,
+            data: Vec::new(),
             connection: self.number,
             round_trips: self.wire.flushes() - transaction.flushes_before + 1,
-        });
+        };
+        self.world.ledger.accept(mail, &body.data);
         match action {
             Some(Action::CutAfterAccept) => return Err(self.cut().await),
             Some(Action::Reply(other)) => reply = other,
@@ -381,7 +383,8 @@ impl Session {
         let _ends_anyway = self.say(reply);
         self.wire.flush().await?;
         let drained =
-            tokio::time::timeout(DRAIN_MAX, self.wire.chunk(u64::MAX, 0, &mut Vec::new())).await;
+            tokio::time::timeout(DRAIN_MAX, self.wire.chunk(u64::MAX, 0, &mut BytesMut::new()))
+                .await;
         Err(drained.ok().and_then(Result::err).unwrap_or(Ended::Politely))
     }
 

@@ -4,6 +4,7 @@ use std::io;
 use std::time::Duration;
 
 use bytes::BytesMut;
+use memchr::{memchr, memchr_iter};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, Interest};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
@@ -50,7 +51,7 @@ pub(crate) enum Line {
 /// A message as it came, dots unstuffed.
 #[derive(Debug, Default)]
 pub(crate) struct Body {
-    pub(crate) data: Vec<u8>,
+    pub(crate) data: BytesMut,
     pub(crate) bare_lf: bool,
     pub(crate) long_line: bool,
     /// There was more than allowed; `data` is not the whole message.
@@ -137,7 +138,7 @@ impl Wire {
         let mut scanned = 0;
         let mut too_long = false;
         loop {
-            if let Some(at) = self.input[scanned..].iter().position(|byte| *byte == b'\n') {
+            if let Some(at) = memchr(b'\n', &self.input[scanned..]) {
                 let mut line = self.input.split_to(scanned + at + 1);
                 let end = line.len() - if line.ends_with(b"\r\n") { 2 } else { 1 };
                 line.truncate(end);
@@ -163,8 +164,9 @@ impl Wire {
         let mut too_big = false;
         loop {
             if let Some(end) = find_end(&self.input, scanned, !too_big) {
-                let raw = self.input.split_to(end);
-                let mut body = unstuff(&raw[..end - b".\r\n".len()]);
+                let mut raw = self.input.split_to(end);
+                raw.truncate(end - b".\r\n".len());
+                let mut body = unstuff(raw);
                 body.too_big = too_big || size_max < body.data.len() as u64;
                 return Ok(body);
             }
@@ -178,13 +180,24 @@ impl Wire {
         }
     }
 
-    /// Takes `size` bytes of a chunk (RFC 3030) and puts at most `room` of them behind `data`.
+    /// Takes `size` bytes of a chunk (RFC 3030) and puts at most `room` of them behind `data`. A first chunk with room
+    /// for all of it is not copied.
     pub(crate) async fn chunk(
         &mut self,
         size: u64,
         room: u64,
-        data: &mut Vec<u8>,
+        data: &mut BytesMut,
     ) -> Result<(), Ended> {
+        if data.is_empty()
+            && size <= room
+            && let Ok(size) = usize::try_from(size)
+        {
+            while self.input.len() < size {
+                self.fill().await?;
+            }
+            *data = self.input.split_to(size);
+            return Ok(());
+        }
         let mut missing = size;
         let mut room = room;
         while missing != 0 {
@@ -278,50 +291,48 @@ impl Socket {
 
 /// Where the message ends: behind the first dot on a line of its own. `fresh`: the input starts with the message.
 fn find_end(input: &[u8], scanned: usize, fresh: bool) -> Option<usize> {
-    let mut from = scanned;
-    while let Some(at) = input[from..].iter().position(|byte| *byte == b'\n') {
-        let end = from + at + 1;
-        let line = &input[..end];
-        if line.ends_with(b"\r\n.\r\n") || (fresh && line == b".\r\n") {
-            return Some(end);
-        }
-        from = end;
-    }
-    None
+    let mut ends = memchr_iter(b'\n', &input[scanned..]).map(|at| scanned + at + 1);
+    ends.find(|end| {
+        let line = &input[..*end];
+        line.ends_with(b"\r\n.\r\n") || (fresh && line == b".\r\n")
+    })
 }
 
-/// Takes away the dots that the client has put before dots (RFC 5321 section 4.5.2).
-fn unstuff(raw: &[u8]) -> Body {
-    let mut body = Body { data: Vec::with_capacity(raw.len()), ..Body::default() };
-    let mut rest = raw;
-    while !rest.is_empty() {
-        let (line, bare_lf) = first_line(rest);
-        rest = &rest[line.len()..];
+/// Takes away the dots that the client has put before dots (RFC 5321 section 4.5.2), in place.
+fn unstuff(mut raw: BytesMut) -> Body {
+    let mut body = Body::default();
+    let (mut from, mut kept) = (0, 0);
+    while from < raw.len() {
+        let (length, bare_lf) = first_line(&raw[from..]);
         body.bare_lf |= bare_lf;
-        body.long_line |= TEXT_LINE_MAX < line.len();
-        body.data.extend_from_slice(line.strip_prefix(b".").unwrap_or(line));
+        body.long_line |= TEXT_LINE_MAX < length;
+        let dot = usize::from(raw[from] == b'.');
+        if from + dot != kept {
+            raw.copy_within(from + dot..from + length, kept);
+        }
+        kept += length - dot;
+        from += length;
     }
+    raw.truncate(kept);
+    body.data = raw;
     body
 }
 
-/// The text up to and with the first CRLF, and whether it has an LF that stands alone.
-fn first_line(text: &[u8]) -> (&[u8], bool) {
+/// The length of the text up to and with the first CRLF, and whether it has an LF that stands alone.
+fn first_line(text: &[u8]) -> (usize, bool) {
     let mut bare_lf = false;
-    let mut from = 0;
-    while let Some(at) = text[from..].iter().position(|byte| *byte == b'\n') {
-        let end = from + at + 1;
-        if text[..end].ends_with(b"\r\n") {
-            return (&text[..end], bare_lf);
+    for at in memchr_iter(b'\n', text) {
+        if text[..at].ends_with(b"\r") {
+            return (at + 1, bare_lf);
         }
         bare_lf = true;
-        from = end;
     }
-    (text, bare_lf)
+    (text.len(), bare_lf)
 }
 
 /// Whether a message that came in chunks has a bare LF.
 pub(crate) fn has_bare_lf(data: &[u8]) -> bool {
-    data.iter().enumerate().any(|(at, byte)| *byte == b'\n' && (at == 0 || data[at - 1] != b'\r'))
+    memchr_iter(b'\n', data).any(|at| !data[..at].ends_with(b"\r"))
 }
 
 #[cfg(test)]

@@ -92,7 +92,8 @@ impl Caller {
                 break;
             }
             sleep_until(begun).await;
-            let answer = self.client.create_mail_job(request(&self.plan, number, &text)).await?;
+            let request = request(&self.plan.classes, number, &text);
+            let answer = self.client.create_mail_job(request).await?;
             spans.push(begun.elapsed());
             let name = answer.into_inner().mail_job.unwrap_or_default().name;
             self.tracker.accept(name, begun);
@@ -108,8 +109,17 @@ fn due(rate: Option<u32>, number: u64) -> Option<Duration> {
     Some(Duration::from_secs(number / rate) + Duration::from_nanos(nanos))
 }
 
-fn request(plan: &Plan, number: u64, text: &str) -> v1::CreateMailJobRequest {
-    let turn = usize::try_from(number).unwrap_or_default() % plan.classes.len();
+/// Jobs without end, all different.
+pub(super) fn requests(
+    size: usize,
+    classes: &[v1::MailClass],
+) -> impl Iterator<Item = v1::CreateMailJobRequest> {
+    let text = text(size);
+    (0..).map(move |number| request(classes, number, &text))
+}
+
+fn request(classes: &[v1::MailClass], number: u64, text: &str) -> v1::CreateMailJobRequest {
+    let turn = usize::try_from(number).unwrap_or_default() % classes.len();
     let to = v1::Mailbox {
         address: format!("guest{:04}@example.com", number % 10_000),
         display_name: String::new(),
@@ -122,7 +132,7 @@ fn request(plan: &Plan, number: u64, text: &str) -> v1::CreateMailJobRequest {
     let mail = v1::Mail { to: vec![to], content: Some(content), ..v1::Mail::default() };
     v1::CreateMailJobRequest {
         mail: Some(mail),
-        class: plan.classes[turn].into(),
+        class: classes[turn].into(),
         ..v1::CreateMailJobRequest::default()
     }
 }

@@ -1,4 +1,4 @@
-//! What a process uses, as Linux tells it in `/proc`; elsewhere nothing is known.
+//! What processes and the machine use, as Linux tells it in `/proc`; elsewhere nothing is known.
 
 use std::time::Duration;
 
@@ -21,6 +21,27 @@ pub(super) fn cpu(pid: u32) -> Option<Duration> {
     ticks(&std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?).map(|ticks| TICK * ticks)
 }
 
+/// The processor time of the threads of this process that have this name.
+pub(super) fn thread_cpu(name: &str) -> Option<Duration> {
+    let threads = std::fs::read_dir("/proc/self/task").ok()?.flatten();
+    let mut sum = None;
+    for thread in threads.map(|entry| entry.path()) {
+        let read = |file| std::fs::read_to_string(thread.join(file)).unwrap_or_default();
+        // The first number of `schedstat`: nanoseconds on a processor.
+        if read("comm").trim_end() == name
+            && let Some(nanos) = read("schedstat").split(' ').next().and_then(|it| it.parse().ok())
+        {
+            sum = Some(sum.unwrap_or(Duration::ZERO) + Duration::from_nanos(nanos));
+        }
+    }
+    sum
+}
+
+/// The processor time that all processors together have spent on anything.
+pub(super) fn machine_cpu() -> Option<Duration> {
+    busy_ticks(&std::fs::read_to_string("/proc/stat").ok()?).map(|ticks| TICK * ticks)
+}
+
 pub(super) fn memory(pid: u32) -> Option<Memory> {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
     Some(Memory { now: mebibytes(&status, "VmRSS:")?, max: mebibytes(&status, "VmHWM:")? })
@@ -31,6 +52,14 @@ fn ticks(stat: &str) -> Option<u32> {
     let (_name, fields) = stat.rsplit_once(')')?;
     let field = |at| fields.split_ascii_whitespace().nth(at)?.parse::<u32>().ok();
     Some(field(USER_TIME)? + field(SYSTEM_TIME)?)
+}
+
+/// All columns of the first line but `idle` and `iowait` (proc(5): the fourth and fifth).
+fn busy_ticks(stat: &str) -> Option<u32> {
+    let columns = stat.lines().next()?.strip_prefix("cpu ")?.split_ascii_whitespace();
+    // What guests use is part of `user` and `nice` already.
+    let busy = columns.take(8).enumerate().filter(|(column, _)| !matches!(column, 3 | 4));
+    busy.map(|(_, ticks)| ticks.parse::<u32>().ok()).sum()
 }
 
 fn mebibytes(status: &str, key: &str) -> Option<f64> {

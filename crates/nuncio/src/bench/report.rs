@@ -7,7 +7,7 @@ use nuncio_cli::output::{Cell, Output, Table, Tone};
 use serde_json::{Map, Value, json};
 
 use crate::bench::process::Memory;
-use crate::bench::stage::SinkStats;
+use crate::bench::sink::SinkStats;
 use crate::bench::{Failure, Mode};
 
 /// What was measured.
@@ -27,11 +27,22 @@ pub(super) struct Report {
     pub(super) submit: Spans,
     /// From each call until the watch told that the mail was sent.
     pub(super) sent: Spans,
-    /// What the node used until all jobs were accepted, and until all mails were sent.
-    pub(super) accept_cpu: Option<Duration>,
-    pub(super) cpu: Option<Duration>,
+    /// What was used until all jobs were accepted, and until all mails were sent.
+    pub(super) accept_cpu: Usage,
+    pub(super) cpu: Usage,
     pub(super) memory: Option<Memory>,
     pub(super) sink: Option<SinkStats>,
+}
+
+/// Processor time of a part of the measurement; nothing where it is not known.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Usage {
+    pub(super) node: Option<Duration>,
+    pub(super) sink: Option<Duration>,
+    /// The load generator: this process without its sink.
+    pub(super) load: Option<Duration>,
+    /// Everything else on the machine: a server of a database, other people's work.
+    pub(super) others: Option<Duration>,
 }
 
 /// Spans of time, the shortest first.
@@ -44,7 +55,7 @@ impl Spans {
     }
 
     /// The span that `percent` of all do not exceed (nearest rank).
-    fn percentile(&self, percent: usize) -> Option<Duration> {
+    pub(super) fn percentile(&self, percent: usize) -> Option<Duration> {
         let rank = (self.0.len() * percent).div_ceil(100).max(1);
         self.0.get(rank - 1).copied()
     }
@@ -57,7 +68,7 @@ pub(super) fn rate(count: u64, time: Duration) -> f64 {
 }
 
 #[expect(clippy::cast_precision_loss, reason = "nobody counts 2^53 mails")]
-fn each(total: f64, count: u64) -> f64 {
+pub(super) fn each(total: f64, count: u64) -> f64 {
     total / count.max(1) as f64
 }
 
@@ -66,7 +77,7 @@ fn round_trips(sink: SinkStats) -> f64 {
     each(sink.round_trips as f64, sink.mails)
 }
 
-fn millis(span: Duration) -> f64 {
+pub(super) fn millis(span: Duration) -> f64 {
     span.as_secs_f64() * 1000.0
 }
 
@@ -85,7 +96,7 @@ impl Report {
     fn json(&self) -> Value {
         let mut values = Map::new();
         let mut put = |name: &str, value: Value| drop(values.insert(name.to_owned(), value));
-        put("mode", json!(mode_name(self.mode)));
+        put("mode", json!(self.mode.name()));
         put("size_bytes", json!(self.size));
         put("concurrency", json!(self.concurrency));
         put("connections", json!(self.connections));
@@ -105,9 +116,17 @@ impl Report {
                 }
             }
         }
-        if let (Some(accept), Some(all)) = (self.accept_cpu, self.cpu) {
-            put("accept_cpu_ms_per_job", json!(each(millis(accept), self.jobs)));
-            put("cpu_ms_per_mail", json!(each(millis(all), self.jobs)));
+        let parts = [
+            ("accept_cpu_ms_per_job", self.accept_cpu.node),
+            ("cpu_ms_per_mail", self.cpu.node),
+            ("sink_cpu_ms_per_mail", self.cpu.sink),
+            ("load_cpu_ms_per_job", self.cpu.load),
+            ("others_cpu_ms_per_mail", self.cpu.others),
+        ];
+        for (name, cpu) in parts {
+            if let Some(cpu) = cpu {
+                put(name, json!(each(millis(cpu), self.jobs)));
+            }
         }
         if let Some(memory) = self.memory {
             put("resident_mib", json!(memory.now));
@@ -129,7 +148,7 @@ impl Report {
             "{} jobs of {} bytes, {} calls at once",
             self.jobs, self.size, self.concurrency
         );
-        table.value(mode_name(self.mode), load);
+        table.value(self.mode.name(), load);
         let accepted = format!("{:.0}/s", rate(self.jobs, self.accept_time));
         table.value("accepted, durable", Cell::toned(Tone::Strong, accepted));
         if let Some(time) = self.send_time {
@@ -141,17 +160,7 @@ impl Report {
         }
         table.value("time to accept", self.submit.told());
         table.value("time until SENT is told", self.sent.told());
-        if let (Some(accept), Some(all)) = (self.accept_cpu, self.cpu) {
-            let per_job = each(millis(accept), self.jobs);
-            let per_mail = each(millis(all), self.jobs);
-            table.value(
-                "CPU of the node",
-                match self.send_time {
-                    Some(_) => format!("{per_mail:.2} ms a mail, accepting included"),
-                    None => format!("{per_job:.2} ms a job"),
-                },
-            );
-        }
+        table.value("CPU for each job", self.cpu_told());
         if let Some(Memory { now, max }) = self.memory {
             let text = format!("{now:.0} MiB, at most {max:.0} MiB");
             table.value("memory of the node", text);
@@ -167,22 +176,30 @@ impl Report {
     }
 }
 
-impl Spans {
-    /// All percentiles in a line; empty where there are none.
-    fn told(&self) -> String {
-        let told = PERCENTILES.iter().filter_map(|(percent, name)| {
-            let span = self.percentile(*percent)?;
-            Some(format!("{name} {:.1} ms", millis(span)))
+impl Report {
+    /// Who used how much for each job; empty where nothing is known.
+    fn cpu_told(&self) -> String {
+        let parts = [
+            ("node", self.cpu.node),
+            ("sink", self.cpu.sink),
+            ("load generator", self.cpu.load),
+            ("others", self.cpu.others),
+        ];
+        let told = parts.into_iter().filter_map(|(name, cpu)| {
+            Some(format!("{name} {:.3} ms", each(millis(cpu?), self.jobs)))
         });
         told.collect::<Vec<_>>().join(", ")
     }
 }
 
-fn mode_name(mode: Mode) -> &'static str {
-    match mode {
-        Mode::Accept => "accept",
-        Mode::EndToEnd => "end-to-end",
-        Mode::Drain => "drain",
+impl Spans {
+    /// All percentiles in a line; empty where there are none.
+    pub(super) fn told(&self) -> String {
+        let told = PERCENTILES.iter().filter_map(|(percent, name)| {
+            let span = self.percentile(*percent)?;
+            Some(format!("{name} {:.1} ms", millis(span)))
+        });
+        told.collect::<Vec<_>>().join(", ")
     }
 }
 

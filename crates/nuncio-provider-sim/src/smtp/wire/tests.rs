@@ -29,7 +29,7 @@ fn only_a_dot_between_two_crlf_ends_a_message() {
 }
 
 fn check_unstuff(raw: &str, data: &str, bare_lf: bool) {
-    let body = unstuff(raw.as_bytes());
+    let body = unstuff(raw.as_bytes().into());
     assert_eq!(
         (std::str::from_utf8(&body.data).unwrap(), body.bare_lf),
         (data, bare_lf),
@@ -48,8 +48,8 @@ fn one_dot_is_taken_from_the_front_of_each_line() {
 #[test]
 fn a_line_has_1000_bytes_at_most() {
     let line = |length: usize| format!("{}\r\n", "x".repeat(length - 2));
-    assert!(!unstuff(line(1000).as_bytes()).long_line);
-    assert!(unstuff(line(1001).as_bytes()).long_line);
+    assert!(!unstuff(line(1000).as_bytes().into()).long_line);
+    assert!(unstuff(line(1001).as_bytes().into()).long_line);
 }
 
 #[test]

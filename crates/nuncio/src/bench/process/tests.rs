@@ -13,3 +13,9 @@ fn memory_is_read_by_its_name() {
     assert_eq!(mebibytes(status, "VmHWM:"), Some(20.0));
     assert_eq!(mebibytes(status, "VmSwap:"), None);
 }
+
+#[test]
+fn the_machine_is_busy_with_all_but_waiting() {
+    let stat = "cpu  10 2 30 4000 500 6 7 8 3 1\ncpu0 1 1 1 1 1 1 1 1 1 1\n";
+    assert_eq!(busy_ticks(stat), Some(10 + 2 + 30 + 6 + 7 + 8));
+}
