@@ -34,5 +34,8 @@ pub mod transport;
 
 pub mod probe;
 
+#[cfg(any(test, feature = "fuzz"))]
+pub mod fuzz;
+
 #[cfg(test)]
 mod testing;

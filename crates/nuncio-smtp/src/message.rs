@@ -68,8 +68,8 @@ fn headers(outgoing: &OutgoingMail, from: &Mailbox) -> MessageBuilder {
         .date(system_time(outgoing.date))
         .from(lettre_mailbox(from))
         .header(MessageId::from(outgoing.message_id.clone()));
-    builder = if mail.subject.split(' ').any(|word| WORD_OCTETS_MAX < word.len()) {
-        builder.raw_header(long_subject(&mail.subject))
+    builder = if needs_encoding(&mail.subject) {
+        builder.raw_header(encoded_subject(&mail.subject))
     } else {
         builder.subject(&mail.subject)
     };
@@ -92,8 +92,14 @@ fn headers(outgoing: &OutgoingMail, from: &Mailbox) -> MessageBuilder {
     if is_anybody_named { builder } else { builder.raw_header(undisclosed()) }
 }
 
-/// A subject as encoded words (RFC 2047): lettre folds lines only at blanks.
-fn long_subject(subject: &str) -> HeaderValue {
+/// Whether lettre would send a line that is too long, as it folds only at blanks, or leave words as they are that
+/// readers take for encoded ones.
+fn needs_encoding(subject: &str) -> bool {
+    subject.contains("=?") || subject.split(' ').any(|word| WORD_OCTETS_MAX < word.len())
+}
+
+/// A subject as encoded words (RFC 2047).
+fn encoded_subject(subject: &str) -> HeaderValue {
     let mut words = Vec::new();
     let mut rest = subject;
     while !rest.is_empty() {

@@ -197,3 +197,64 @@ fn every_attempt_carries_the_same_headers() {
 
     assert_eq!(headers(built(&outgoing(&["a@x.test"]))), headers(built(&outgoing(&["a@x.test"]))));
 }
+
+mod headers {
+    use nuncio_core::address::DISPLAY_NAME_CHARS_MAX;
+    use nuncio_core::mail::{FILE_NAME_CHARS_MAX, SUBJECT_CHARS_MAX};
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// What people and machines write: words of any script, marks that mean something in a header, words without end.
+    fn words(max: usize) -> impl Strategy<Value = String> {
+        let word = prop_oneof![
+            4 => "[a-zA-Z0-9]{1,12}",
+            2 => r##"[-!"#$%&'()*+,./:;<=>?@\[\]^_`{|}~\\]{1,4}"##,
+            2 => "[äöüßéЖ訪客😀\u{301}\u{200f}]{1,20}",
+            1 => Just("=?utf-8?b?eA==?=".to_owned()),
+            1 => "[a-z]{60,1000}",
+            1 => "[訪客😀]{60,400}",
+        ];
+        proptest::collection::vec(word, 1..30).prop_map(move |words| {
+            let text: String = words.join(" ").chars().take(max).collect();
+            text.trim().to_owned()
+        })
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
+
+        #[test]
+        fn a_header_is_folded_and_decodes_to_what_was_meant(
+            subject in words(SUBJECT_CHARS_MAX),
+            name in words(DISPLAY_NAME_CHARS_MAX),
+            help in words(DISPLAY_NAME_CHARS_MAX),
+            file_name in words(FILE_NAME_CHARS_MAX).prop_filter("it has a name", |it| !it.is_empty()),
+        ) {
+            // Encoded words mean nothing in a parameter (RFC 2047, section 5), but readers decode them.
+            let file_name = file_name.replace(['/', '\\'], "-").replace("=?", "-");
+            let mut outgoing = outgoing(&["a@x.test"]);
+            outgoing.mail.subject.clone_from(&subject);
+            outgoing.mail.recipients[0].mailbox = mailbox(&name, "a@x.test");
+            outgoing.mail.reply_to = Some(mailbox(&help, "help@x.test"));
+            outgoing.mail.attachments = vec![Attachment {
+                file_name: file_name.clone(),
+                content_type: "application/pdf".to_owned(),
+                content: vec![7; 10],
+            }];
+
+            let text = built(&outgoing);
+
+            let message = MessageParser::default().parse(&text).unwrap();
+            prop_assert_eq!(message.subject().unwrap_or_default(), &subject);
+            let shown = |address: Option<&mail_parser::Address<'_>>| {
+                let name = address.and_then(|it| it.first()).and_then(|it| it.name());
+                name.unwrap_or_default().to_owned()
+            };
+            prop_assert_eq!(shown(message.to()), name);
+            prop_assert_eq!(shown(message.reply_to()), help);
+            let file = message.attachment(0).unwrap();
+            prop_assert_eq!(file.attachment_name(), Some(&*file_name));
+        }
+    }
+}
