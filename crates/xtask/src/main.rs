@@ -32,8 +32,9 @@ cargo xtask COMMAND
   servers            start the real servers and keep them until Ctrl-C, for work by hand
   servers --check    start them, send mails through them with Python and stop them
   demo [ARGS..]      build the release binary and run `nuncio demo ARGS..`
-  bench [--runs N] [--program FILE]
-                     build the release binary, and measure it beside Postfix; medians of N runs (5)
+  bench [--runs N] [--queue JOBS] [--program FILE]
+                     build the release binary, and measure it beside Postfix; prints a page in Markdown with
+                     the medians of N runs (5), and a queue of so many jobs (1000000; 0: none)
   layers             check that the crates use each other only downwards
   tidy               check layers, manifests, comments, file lengths and the like";
 

@@ -3,12 +3,17 @@
 use std::io::Write;
 use std::time::{Duration, Instant};
 
-use crate::failure::Result;
+use crate::failure::{Context, Result};
 
 /// Prints a line. A terminal that is gone is no reason to stop: there may be servers to clean up.
 pub(crate) fn say(line: &str) {
     let mut terminal = std::io::stderr().lock();
     writeln!(terminal, "{line}").ok();
+}
+
+/// Prints what a command is for, which may go to a file.
+pub(crate) fn result(text: &str) -> Result<()> {
+    std::io::stdout().lock().write_all(text.as_bytes()).context("cannot print the result")
 }
 
 /// Runs one step of a command under a heading and tells how long it took.

@@ -11,7 +11,7 @@ mod folder;
 mod keeper;
 mod leftovers;
 pub(crate) mod ports;
-mod postgres;
+pub(crate) mod postgres;
 pub(crate) mod process;
 mod settings;
 

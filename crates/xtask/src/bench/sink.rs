@@ -14,13 +14,14 @@ use crate::servers::ports;
 use crate::servers::process::{Process, Signal};
 
 /// How often its count is looked at.
-const LOOK: Duration = Duration::from_millis(10);
+const LOOK: Duration = Duration::from_millis(20);
 const START_DEADLINE: Duration = Duration::from_secs(20);
 /// All mails of a part must have come within it.
 const DEADLINE: Duration = Duration::from_mins(5);
 
 /// Nobody logs in, which spares Postfix what nuncio has to do.
 const SCRIPT: &str = "\
+mails_kept_max = 0
 [listen]
 starttls = \"127.0.0.1:@STARTTLS@\"
 implicit_tls = \"127.0.0.1:@TLS@\"

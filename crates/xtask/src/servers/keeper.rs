@@ -9,6 +9,7 @@ use std::process::Command;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
 use std::time::Duration;
 
+use super::postgres::Account;
 use super::process::{Process, Signal};
 use super::settings::Settings;
 use super::{READY, folder, leftovers, postgres};
@@ -129,7 +130,12 @@ impl Run {
         let mut dovecot = Command::new("dovecot");
         dovecot.arg("-F").arg("-c").arg(self.base.join("dovecot/dovecot.conf"));
         self.processes.push(Process::start("dovecot", &mut dovecot, &logs)?);
-        let mut postgres = postgres::server(&self.base, &self.settings)?;
+        let account = Account {
+            port: self.settings.get("POSTGRES_PORT"),
+            user: self.settings.get("POSTGRES_USER"),
+            password: self.settings.get("POSTGRES_PASSWORD"),
+        };
+        let mut postgres = postgres::server(&self.base.join("postgres"), &account)?;
         self.processes.push(Process::start("postgres", &mut postgres, &logs)?);
         let conf = self.base.join("postfix/conf");
         let folder =

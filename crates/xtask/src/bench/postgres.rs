@@ -1,0 +1,90 @@
+//! A private PostgreSQL for the node, on the same disk as all else. All its settings are the default ones.
+
+use std::fs::{self, Permissions};
+use std::os::unix::fs::{PermissionsExt, chown};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use crate::command::{read, works};
+use crate::environment::User;
+use crate::failure::{Context, Failure, Result};
+use crate::install::postgres_folder;
+use crate::output::Stopwatch;
+use crate::servers::ports;
+use crate::servers::postgres::{Account, server};
+use crate::servers::process::{Process, Signal};
+
+const USER: &str = "nuncio";
+/// Nothing but measured mails is behind it, and nobody but this machine reaches it.
+const PASSWORD: &str = "measured";
+const START_DEADLINE: Duration = Duration::from_secs(20);
+const STOP_DEADLINE: Duration = Duration::from_secs(10);
+const LOOK: Duration = Duration::from_millis(50);
+
+/// A PostgreSQL that runs until this value is dropped.
+pub(super) struct Postgres {
+    process: Process,
+    port: String,
+    programs: PathBuf,
+    databases: u32,
+}
+
+impl Postgres {
+    pub(super) fn start(folder: &Path) -> Result<Self> {
+        let programs = postgres_folder().ok_or_else(|| {
+            Failure::new("PostgreSQL is installed, but its programs are not found")
+        })?;
+        let port = ports::free(1, std::process::id().wrapping_mul(11))?[0].to_string();
+        let User { uid, gid } = User::named("postgres")?;
+        fs::create_dir(folder)
+            .and_then(|()| fs::set_permissions(folder, Permissions::from_mode(0o755)))
+            .and_then(|()| chown(folder, Some(uid), Some(gid)))
+            .context(format_args!("cannot create {}", folder.display()))?;
+        let account = Account { port: &port, user: USER, password: PASSWORD };
+        let process = Process::start("postgres", &mut server(folder, &account)?, folder)?;
+        let mut postgres = Self { process, port, programs, databases: 0 };
+        let watch = Stopwatch::start();
+        while !works(&mut postgres.statement("SELECT 1")) {
+            if let Some(status) = postgres.process.ended()? {
+                return Err(Failure::new(format!("PostgreSQL ended with {status}")));
+            }
+            if START_DEADLINE < watch.elapsed() {
+                return Err(Failure::new("PostgreSQL does not answer"));
+            }
+            std::thread::park_timeout(LOOK);
+        }
+        Ok(postgres)
+    }
+
+    /// Lets `work` have the URL of an empty database, and removes it afterwards.
+    pub(super) fn with_database<T>(&mut self, work: impl FnOnce(&str) -> Result<T>) -> Result<T> {
+        self.databases += 1;
+        let name = format!("bench{}", self.databases);
+        read(&mut self.statement(&format!("CREATE DATABASE {name}")))?;
+        let port = &self.port;
+        let done = work(&format!("postgres://{USER}:{PASSWORD}@127.0.0.1:{port}/{name}"));
+        read(&mut self.statement(&format!("DROP DATABASE {name} WITH (FORCE)")))?;
+        // What it leaves behind is not to be written while something else is measured.
+        read(&mut self.statement("CHECKPOINT"))?;
+        done
+    }
+
+    fn statement(&self, sql: &str) -> Command {
+        let mut command = Command::new(self.programs.join("psql"));
+        command.env("PGPASSWORD", PASSWORD).args(["-h", "127.0.0.1", "-p", &self.port]);
+        command.args(["-U", USER, "-d", "postgres", "-X", "-q", "-c", sql]);
+        command
+    }
+}
+
+impl Drop for Postgres {
+    fn drop(&mut self) {
+        self.process.signal(Signal::Terminate);
+        let watch = Stopwatch::start();
+        while matches!(self.process.ended(), Ok(None)) && watch.elapsed() < STOP_DEADLINE {
+            std::thread::park_timeout(LOOK);
+        }
+        self.process.signal(Signal::Kill);
+    }
+}
