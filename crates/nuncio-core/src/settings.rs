@@ -7,9 +7,11 @@ use jiff::civil::Date;
 
 use crate::address::EmailAddress;
 use crate::secret::{ClientSecret, Password, PrivateKeyPem};
+use proxy::Proxy;
 
 pub mod draft;
 pub mod preset;
+pub mod proxy;
 
 /// How long a connection may take until it is ready to send, where the operator says nothing (as in ISE).
 pub const CONNECT_TIMEOUT: Duration = Duration::from_mins(1);
@@ -42,6 +44,8 @@ pub struct SmtpSettings {
     pub ca_certificates_pem: String,
     /// Of each mailbox.
     pub limits: MailboxLimits,
+    /// Between nuncio and both servers.
+    pub proxy: Option<Proxy>,
 }
 
 /// A provider whose values are known.
@@ -108,6 +112,11 @@ impl SmtpSettings {
     /// Every mailbox that sends, the first one first.
     pub fn mailboxes(&self) -> impl Iterator<Item = &EmailAddress> {
         std::iter::once(&self.email_address).chain(&self.additional_mailboxes)
+    }
+
+    /// The proxy through which the SMTP server is reached.
+    pub fn smtp_proxy(&self) -> Option<&Proxy> {
+        self.proxy.as_ref().filter(|proxy| proxy.is_for(&self.host))
     }
 }
 

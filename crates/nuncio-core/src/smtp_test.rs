@@ -7,6 +7,8 @@ use crate::address::EmailAddress;
 /// The stages of a test, in their order. Those from `Auth` on come for each mailbox.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum StageKind {
+    /// Only where the settings have a proxy.
+    Proxy,
     Dns,
     Tcp,
     Tls,
@@ -17,8 +19,16 @@ pub enum StageKind {
 }
 
 impl StageKind {
-    pub const ALL: [Self; 7] =
-        [Self::Dns, Self::Tcp, Self::Tls, Self::Token, Self::Ehlo, Self::Auth, Self::Mail];
+    pub const ALL: [Self; 8] = [
+        Self::Proxy,
+        Self::Dns,
+        Self::Tcp,
+        Self::Tls,
+        Self::Token,
+        Self::Ehlo,
+        Self::Auth,
+        Self::Mail,
+    ];
 }
 
 /// One stage of a test and how it ended.

@@ -30,7 +30,7 @@ pub const CLIENTS_MAX: usize = 64;
 /// - All who want the same token wait for one request; it goes on if they stop waiting.
 /// - A token is renewed in the background at 75 to 80 % of its life, and serves on while that fails.
 /// - After a refusal or a fault there is a pause; callers get the same answer until it is over.
-/// - Another credential, scope or set of authorities is another client: what was known does not hold
+/// - Another credential, scope, set of authorities or proxy is another client: what was known does not hold
 ///   for it.
 pub struct TokenCache {
     shared: Arc<Shared>,
@@ -221,8 +221,13 @@ impl ClientDigest {
             }
         };
         let authorities = request.ca_certificates_pem;
+        // Another proxy gives the same tokens, but has no part in the trouble that this one makes.
+        let proxy = request.proxy.map(|proxy| proxy.address.to_string()).unwrap_or_default();
+        let known = request.proxy.and_then(|proxy| proxy.credentials.as_ref());
+        let known = known.map_or(["", ""], |one| [&one.username, one.password.expose()]);
+        let parts = [client_id, token_endpoint, scope, method, first, second, authorities, &proxy];
         let mut digest = Context::new(&SHA256);
-        for part in [client_id, token_endpoint, scope, method, first, second, authorities] {
+        for part in parts.into_iter().chain(known) {
             digest.update(&part.len().to_le_bytes()); // So that no two sequences of parts are one.
             digest.update(part.as_bytes());
         }

@@ -6,6 +6,7 @@ use async_trait::async_trait;
 use nuncio_core::ports::token::{TokenError, TokenRequest};
 use nuncio_core::secret::AccessToken;
 use nuncio_core::settings::OauthClient;
+use nuncio_core::settings::proxy::Proxy;
 
 /// Asks a token endpoint.
 #[async_trait]
@@ -19,6 +20,8 @@ pub trait TokenEndpoint: Send + Sync {
 pub struct WantedToken {
     pub client: OauthClient,
     pub ca_certificates_pem: String,
+    /// Between this node and the token endpoint, unless that is reached past it.
+    pub proxy: Option<Proxy>,
     pub timeout: Duration,
 }
 
@@ -27,6 +30,7 @@ impl From<TokenRequest<'_>> for WantedToken {
         Self {
             client: request.client.clone(),
             ca_certificates_pem: request.ca_certificates_pem.to_owned(),
+            proxy: request.proxy.cloned(),
             timeout: request.timeout,
         }
     }

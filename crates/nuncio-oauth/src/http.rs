@@ -1,53 +1,68 @@
-//! HTTP to a token endpoint: no redirects, no cookies, no proxies, small answers, one dead line.
+//! HTTP to a token endpoint: no redirects, no cookies, small answers, one dead line.
 
 use std::error::Error;
 use std::io::ErrorKind;
-use std::net::SocketAddr;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use aws_lc_rs::digest::{SHA256, digest};
+use futures::future::{Either, select};
+use http_body_util::{BodyExt as _, Full, LengthLimitError, Limited};
+use hyper::body::{Bytes, Incoming};
+use hyper::client::conn::http1::{self, SendRequest};
+use hyper_util::rt::TokioIo;
 use jiff::Timestamp;
+use nuncio_core::settings::proxy::Proxy;
 use nuncio_core::smtp_test::StageError;
+use nuncio_net::network::{self, Io, Network};
+use nuncio_net::proxy::{self, ProxyError};
 use nuncio_tls::diagnosis::{Server, diagnose, tls_error};
 use nuncio_tls::trust::{Trust, TrustError};
-use oauth2::http::header::{AUTHORIZATION, HeaderMap, LOCATION, RETRY_AFTER};
+use oauth2::http::header::{
+    AUTHORIZATION, HOST, HeaderMap, HeaderValue, LOCATION, RETRY_AFTER, USER_AGENT,
+};
+use oauth2::http::uri::{Authority, PathAndQuery};
+use oauth2::http::{Request, Response, Uri};
+use oauth2::url::Url;
 use oauth2::{AsyncHttpClient, HttpRequest, HttpResponse};
-use reqwest::dns::{Name, Resolve, Resolving};
-use reqwest::redirect;
-use reqwest::{Client, Request, Response, Url};
+use rustls::pki_types::ServerName;
+use tokio::time::Instant;
+use tokio_rustls::TlsConnector;
 
 /// The largest answer that is read, in bytes. Tokens of Entra ID have up to some 4,000 characters.
 pub(crate) const BODY_BYTES_MAX: usize = 64 * 1024;
 /// The longest `Retry-After` that is honoured, as in MSAL Python.
 pub(crate) const RETRY_AFTER_MAX: Duration = Duration::from_hours(1);
-/// How many clients are kept, one for each set of authorities.
-const CLIENTS_MAX: usize = 8;
-/// How long a connection is kept: a token lives for an hour, so only retries find it.
-const IDLE_MAX: Duration = Duration::from_mins(1);
+/// The longest head of an answer, in bytes.
+const HEAD_BYTES_MAX: usize = 64 * 1024;
+/// How many trusts are kept, one for each set of authorities.
+const TRUSTS_MAX: usize = 8;
 /// The longest title of a web page that is shown, in characters.
 const TITLE_CHARS_MAX: usize = 80;
 /// How many sources of an error are searched.
 const SOURCES_MAX: usize = 16;
 
-const USER_AGENT: &str = concat!("nuncio/", env!("CARGO_PKG_VERSION"));
+const PRODUCT: &str = concat!("nuncio/", env!("CARGO_PKG_VERSION"));
 
-/// Clients by the authorities that they trust beside the system's, the last used at the end.
+/// Whom to trust, by the authorities beside the system's, the last used at the end.
 ///
-/// The system's store is read when a client is made, that is, once for each set of authorities.
+/// The system's store is read when a trust is made, that is, once for each set of authorities.
 #[derive(Default)]
-pub(crate) struct HttpClients {
-    kept: Mutex<Vec<([u8; 32], Client)>>,
+pub(crate) struct Trusts {
+    kept: Mutex<Vec<([u8; 32], Trust)>>,
 }
 
 /// One request, and what `oauth2` does not keep of its answer.
 pub(crate) struct Exchange<'a> {
-    pub(crate) client: &'a Client,
+    pub(crate) network: &'a dyn Network,
+    pub(crate) trust: &'a Trust,
     pub(crate) server: Server<'a>,
+    /// The one through which the server is reached, if any.
+    pub(crate) proxy: Option<&'a Proxy>,
     pub(crate) timeout: Duration,
     pub(crate) now: Timestamp,
-    seen: Mutex<Option<Seen>>,
+    pub(crate) seen: Mutex<Option<Seen>>,
 }
 
 /// An answer without its body.
@@ -68,6 +83,8 @@ pub(crate) enum HttpError {
     TimedOut,
     #[error("the name does not resolve")]
     NotResolved,
+    #[error("there is no way through the proxy")]
+    Proxy(#[source] ProxyError),
     #[error("the connection was refused")]
     Refused,
     #[error("the connection was cut")]
@@ -82,94 +99,104 @@ pub(crate) enum HttpError {
     Other(#[source] Box<dyn Error + Send + Sync>),
 }
 
-impl HttpClients {
-    pub(crate) async fn client(&self, ca_certificates_pem: &str) -> Result<Client, HttpError> {
+impl Trusts {
+    pub(crate) async fn trust(&self, ca_certificates_pem: &str) -> Result<Trust, HttpError> {
         let key = digest(&SHA256, ca_certificates_pem.as_bytes());
         let key: [u8; 32] = key.as_ref().try_into().expect("SHA-256 has 32 bytes");
-        if let Some(client) = self.kept(key) {
-            return Ok(client);
+        if let Some(trust) = self.kept(key) {
+            return Ok(trust);
         }
         let pem = ca_certificates_pem.to_owned();
-        let client = tokio::task::spawn_blocking(move || build(&pem))
+        let trust = tokio::task::spawn_blocking(move || Trust::from_pem(&pem))
             .await
-            .map_err(|gone| HttpError::Other(gone.into()))??;
-        self.keep(key, client.clone());
-        Ok(client)
+            .map_err(|gone| HttpError::Other(gone.into()))?
+            .map_err(HttpError::Trust)?;
+        self.keep(key, trust.clone());
+        Ok(trust)
     }
 
-    fn kept(&self, key: [u8; 32]) -> Option<Client> {
+    fn kept(&self, key: [u8; 32]) -> Option<Trust> {
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         let place = kept.iter().position(|(known, _)| *known == key)?;
         let found = kept.remove(place);
-        let client = found.1.clone();
+        let trust = found.1.clone();
         kept.push(found);
-        Some(client)
+        Some(trust)
     }
 
-    fn keep(&self, key: [u8; 32], client: Client) {
+    fn keep(&self, key: [u8; 32], trust: Trust) {
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         kept.retain(|(known, _)| *known != key);
-        if CLIENTS_MAX <= kept.len() {
+        if TRUSTS_MAX <= kept.len() {
             kept.remove(0);
         }
-        kept.push((key, client));
+        kept.push((key, trust));
     }
 }
 
-fn build(ca_certificates_pem: &str) -> Result<Client, HttpError> {
-    let trust = Trust::from_pem(ca_certificates_pem).map_err(HttpError::Trust)?;
-    let tls: rustls::ClientConfig = (*trust.client()).clone();
-    Client::builder()
-        .tls_backend_preconfigured(tls)
-        .https_only(true)
-        .http1_only()
-        .redirect(redirect::Policy::none()) // A redirect would carry the secret elsewhere.
-        .no_proxy()
-        .referer(false)
-        .dns_resolver(SystemResolver)
-        .pool_max_idle_per_host(1)
-        .pool_idle_timeout(IDLE_MAX)
-        .user_agent(USER_AGENT)
-        .build()
-        .map_err(|error| HttpError::Other(error.into()))
-}
-
-impl<'a> Exchange<'a> {
-    pub(crate) fn new(
-        client: &'a Client,
-        server: Server<'a>,
-        timeout: Duration,
-        now: Timestamp,
-    ) -> Self {
-        Self { client, server, timeout, now, seen: Mutex::default() }
-    }
-
+impl Exchange<'_> {
     /// What was seen of the answer, if one came.
     pub(crate) fn seen(self) -> Option<Seen> {
         self.seen.into_inner().unwrap_or_else(PoisonError::into_inner)
     }
 
     async fn send(&self, request: HttpRequest) -> Result<HttpResponse, HttpError> {
-        let mut request =
-            Request::try_from(request).map_err(|error| HttpError::Other(error.into()))?;
-        if let Some(authorization) = request.headers_mut().get_mut(AUTHORIZATION) {
-            authorization.set_sensitive(true);
-        }
-        tokio::time::timeout(self.timeout, self.exchange(request))
+        let until = Instant::now() + self.timeout;
+        tokio::time::timeout_at(until, self.exchange(request, until))
             .await
             .map_err(|_elapsed| HttpError::TimedOut)?
     }
 
-    async fn exchange(&self, request: Request) -> Result<HttpResponse, HttpError> {
-        let response = self.client.execute(request).await.map_err(|error| self.fault(error))?;
+    async fn exchange(
+        &self,
+        request: HttpRequest,
+        until: Instant,
+    ) -> Result<HttpResponse, HttpError> {
+        let stream = self.reach(until).await?;
+        let name = ServerName::try_from(self.server.host.to_owned())
+            .map_err(|error| HttpError::Other(error.into()))?;
+        let connecting = TlsConnector::from(self.trust.client()).connect(name, stream);
+        let stream = connecting.await.map_err(|error| self.fault(error))?;
+        let handshake = http1::Builder::new()
+            .max_buf_size(HEAD_BYTES_MAX)
+            .handshake::<_, Full<Bytes>>(TokioIo::new(stream));
+        let (sender, connection) = handshake.await.map_err(|error| self.fault(error))?;
+        let answer = pin!(self.ask(sender, request));
+        match select(answer, pin!(connection)).await {
+            Either::Left((answer, _connection)) => answer,
+            // The answer may be there although the connection has ended.
+            Either::Right((_ended, answer)) => answer.await,
+        }
+    }
+
+    async fn reach(&self, until: Instant) -> Result<Box<dyn Io>, HttpError> {
+        let Server { host, port, .. } = self.server;
+        if let Some(proxy) = self.proxy {
+            let tunnel = proxy::reach(self.network, proxy, host, port, until).await;
+            return Ok(tunnel.map_err(HttpError::Proxy)?.stream);
+        }
+        let addresses = network::resolve(self.network, host, port).await;
+        let addresses = addresses.map_err(|_error| HttpError::NotResolved)?;
+        let connected = network::connect(self.network, &addresses).await;
+        Ok(connected.map_err(|error| self.fault(error))?.0)
+    }
+
+    async fn ask(
+        &self,
+        mut sender: SendRequest<Full<Bytes>>,
+        request: HttpRequest,
+    ) -> Result<HttpResponse, HttpError> {
+        let request = self.request(request)?;
+        let url = request.uri().clone();
+        let response = sender.send_request(request).await.map_err(|error| self.fault(error))?;
         let mut seen = Seen {
             status: response.status().as_u16(),
             retry_after: retry_after(response.headers(), self.now),
-            redirect_host: redirect_host(&response),
+            redirect_host: self.redirect_host(&url, &response),
             title: None,
         };
         let status = response.status();
-        let body = self.body(response).await;
+        let body = self.body(response.into_body()).await;
         seen.title = body.as_deref().ok().and_then(title);
         *self.seen.lock().unwrap_or_else(PoisonError::into_inner) = Some(seen);
         // Without its headers: whether it is JSON shows in the body, whatever the content type says.
@@ -178,24 +205,40 @@ impl<'a> Exchange<'a> {
         Ok(bare)
     }
 
-    async fn body(&self, mut response: Response) -> Result<Vec<u8>, HttpError> {
-        let mut body = Vec::new();
-        while let Some(chunk) = response.chunk().await.map_err(|error| self.fault(error))? {
-            if BODY_BYTES_MAX < body.len() + chunk.len() {
-                return Err(HttpError::TooLarge);
-            }
-            body.extend_from_slice(&chunk);
+    /// The request as HTTP/1.1 sends it to the server itself.
+    fn request(&self, request: HttpRequest) -> Result<Request<Full<Bytes>>, HttpError> {
+        let (mut parts, body) = request.into_parts();
+        let other = |error: oauth2::http::Error| HttpError::Other(error.into());
+        let path = parts.uri.path_and_query().map_or("/", PathAndQuery::as_str);
+        let authority = parts.uri.authority().map_or(self.server.host, Authority::as_str);
+        let host = HeaderValue::from_str(authority).map_err(|error| other(error.into()))?;
+        parts.uri = Uri::try_from(path).map_err(|error| other(error.into()))?;
+        parts.headers.insert(HOST, host);
+        parts.headers.insert(USER_AGENT, HeaderValue::from_static(PRODUCT));
+        if let Some(authorization) = parts.headers.get_mut(AUTHORIZATION) {
+            authorization.set_sensitive(true);
         }
-        Ok(body)
+        Ok(Request::from_parts(parts, Full::from(body)))
     }
 
-    fn fault(&self, error: reqwest::Error) -> HttpError {
-        let error = error.without_url(); // The operator knows it, and a URL may hold anything.
+    async fn body(&self, body: Incoming) -> Result<Vec<u8>, HttpError> {
+        match Limited::new(body, BODY_BYTES_MAX).collect().await {
+            Ok(body) => Ok(body.to_bytes().into()),
+            Err(error) if error.is::<LengthLimitError>() => Err(HttpError::TooLarge),
+            Err(error) => match error.downcast::<hyper::Error>() {
+                Ok(error) => Err(self.fault(*error)),
+                Err(error) => Err(HttpError::Other(error)),
+            },
+        }
+    }
+
+    fn fault(&self, error: impl Error + Send + Sync + 'static) -> HttpError {
         if tls_error(&error).is_some() {
             return HttpError::Tls(diagnose(self.server, &error));
         }
-        if find::<NotResolved>(&error).is_some() {
-            return HttpError::NotResolved;
+        let hyper = find::<hyper::Error>(&error);
+        if hyper.is_some_and(|error| error.is_incomplete_message() || error.is_canceled()) {
+            return HttpError::Cut;
         }
         let io = find::<std::io::Error>(&error).map(std::io::Error::kind);
         match io {
@@ -210,6 +253,15 @@ impl<'a> Exchange<'a> {
             _ => HttpError::Other(error.into()),
         }
     }
+
+    fn redirect_host(&self, path: &Uri, response: &Response<Incoming>) -> Option<String> {
+        if !response.status().is_redirection() {
+            return None;
+        }
+        let location = response.headers().get(LOCATION)?.to_str().ok()?;
+        let base = Url::parse(&format!("https://{}{path}", self.server.host)).ok()?;
+        base.join(location).ok()?.host_str().map(str::to_owned)
+    }
 }
 
 impl<'c> AsyncHttpClient<'c> for Exchange<'_> {
@@ -218,23 +270,6 @@ impl<'c> AsyncHttpClient<'c> for Exchange<'_> {
 
     fn call(&'c self, request: HttpRequest) -> Self::Future {
         Box::pin(self.send(request))
-    }
-}
-
-/// The system's resolver, with an error that can be told from others.
-struct SystemResolver;
-
-#[derive(Debug, thiserror::Error)]
-#[error("the name does not resolve")]
-struct NotResolved(#[source] std::io::Error);
-
-impl Resolve for SystemResolver {
-    fn resolve(&self, name: Name) -> Resolving {
-        Box::pin(async move {
-            let found = tokio::net::lookup_host((name.as_str(), 0)).await.map_err(NotResolved)?;
-            let found: Vec<SocketAddr> = found.collect();
-            Ok(Box::new(found.into_iter()) as Box<dyn Iterator<Item = SocketAddr> + Send>)
-        })
     }
 }
 
@@ -261,15 +296,6 @@ fn retry_after(headers: &HeaderMap, now: Timestamp) -> Option<Duration> {
         }
     };
     Some(wait.min(RETRY_AFTER_MAX))
-}
-
-fn redirect_host(response: &Response) -> Option<String> {
-    if !response.status().is_redirection() {
-        return None;
-    }
-    let location = response.headers().get(LOCATION)?.to_str().ok()?;
-    let location = Url::options().base_url(Some(response.url())).parse(location).ok()?;
-    location.host_str().map(str::to_owned)
 }
 
 /// The title of a web page, if it can be shown: short words, no markup.

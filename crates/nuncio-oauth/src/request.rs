@@ -1,13 +1,15 @@
 //! The client credentials request (RFC 6749, section 4.4).
 
 use std::borrow::Cow;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use nuncio_core::ports::clock::{Clock, Entropy};
 use nuncio_core::ports::token::{TokenError, TokenErrorKind};
 use nuncio_core::secret::{AccessToken, PrivateKeyPem};
 use nuncio_core::settings::ClientCredential;
+use nuncio_core::settings::proxy::Proxy;
+use nuncio_net::network::{Network, Tcp};
 use nuncio_runtime::chain::Chain;
 use nuncio_tls::diagnosis::{Server, TLS_FAILED};
 use oauth2::basic::{BasicRevocationErrorResponse, BasicTokenIntrospectionResponse};
@@ -20,7 +22,7 @@ use crate::aadsts::{INVALID_CERTIFICATE, INVALID_TENANT_OR_ENDPOINT, TOKEN_ENDPO
 use crate::answer::{Asked, Grant, NOT_A_TOKEN_RESPONSE, Refusal, error, not_a_token, refused};
 use crate::assertion::{self, Claims};
 use crate::endpoint::{Granted, TokenEndpoint, WantedToken};
-use crate::http::{Exchange, HttpClients, HttpError, Seen};
+use crate::http::{Exchange, HttpError, Seen, Trusts};
 
 pub const TOKEN_ENDPOINT_TIMED_OUT: &str = "TOKEN_ENDPOINT_TIMED_OUT";
 pub const TOKEN_ENDPOINT_NOT_FOUND: &str = "TOKEN_ENDPOINT_NOT_FOUND";
@@ -47,16 +49,18 @@ type OauthRequester<TokenUri = EndpointSet> = oauth2::Client<
 >;
 type Refused = RequestTokenError<HttpError, Refusal>;
 
-/// A token endpoint over HTTPS. Every request is a new one: nothing is remembered but connections.
+/// A token endpoint over HTTPS. Every request is a new one, over a connection of its own: a token lives for an
+/// hour, and no server keeps a connection for so long.
 pub struct HttpTokenEndpoint {
-    clients: HttpClients,
+    network: Arc<dyn Network>,
+    trusts: Trusts,
     clock: Arc<dyn Clock>,
     entropy: Arc<dyn Entropy>,
 }
 
 impl HttpTokenEndpoint {
     pub fn new(clock: Arc<dyn Clock>, entropy: Arc<dyn Entropy>) -> Self {
-        Self { clients: HttpClients::default(), clock, entropy }
+        Self { network: Arc::new(Tcp), trusts: Trusts::default(), clock, entropy }
     }
 
     /// Makes the request's parts from the credential, with a fresh assertion.
@@ -118,14 +122,25 @@ impl TokenEndpoint for HttpTokenEndpoint {
         let (Some(host), "https") = (parsed.host_str(), parsed.scheme()) else {
             return Err(not_a_url(endpoint));
         };
+        // Of an IPv6 address, without its brackets.
+        let host = host.trim_matches(['[', ']']);
         let port = parsed.port_or_known_default().unwrap_or(443);
         let server = Server { role: "the token endpoint", host, port };
         let asked = Asked { server, client: &wanted.client };
 
         let (requester, assertion) = self.requester(wanted, url)?;
-        let http = self.clients.client(&wanted.ca_certificates_pem).await;
-        let http = http.map_err(|fault| no_answer(server, wanted, fault))?;
-        let exchange = Exchange::new(&http, server, wanted.timeout, self.clock.now());
+        let proxy = wanted.proxy.as_ref().filter(|proxy| proxy.is_for(host));
+        let trust = self.trusts.trust(&wanted.ca_certificates_pem).await;
+        let trust = trust.map_err(|fault| no_answer(server, wanted, proxy, fault))?;
+        let exchange = Exchange {
+            network: &*self.network,
+            trust: &trust,
+            server,
+            proxy,
+            timeout: wanted.timeout,
+            now: self.clock.now(),
+            seen: Mutex::default(),
+        };
         let mut request = requester.exchange_client_credentials().add_scopes(
             wanted.client.scope.split_whitespace().map(|scope| Scope::new(scope.into())),
         );
@@ -137,7 +152,7 @@ impl TokenEndpoint for HttpTokenEndpoint {
         }
         let answer = request.request_async(&exchange).await;
         let seen = exchange.seen();
-        judge(asked, wanted, answer, seen)
+        judge(asked, wanted, proxy, answer, seen)
     }
 }
 
@@ -145,6 +160,7 @@ impl TokenEndpoint for HttpTokenEndpoint {
 fn judge(
     asked: Asked<'_>,
     wanted: &WantedToken,
+    proxy: Option<&Proxy>,
     answer: Result<Grant, Refused>,
     seen: Option<Seen>,
 ) -> Result<Granted, TokenError> {
@@ -158,7 +174,9 @@ fn judge(
             None => Err(not_a_token(asked, &seen)),
         },
         Err(RequestTokenError::ServerResponse(refusal)) => Err(refused(asked, &seen, &refusal)),
-        Err(RequestTokenError::Request(fault)) => Err(no_answer(asked.server, wanted, fault)),
+        Err(RequestTokenError::Request(fault)) => {
+            Err(no_answer(asked.server, wanted, proxy, fault))
+        }
         // Their texts and bodies may hold a token; what was seen is enough.
         Err(RequestTokenError::Parse(..) | RequestTokenError::Other(_)) => {
             Err(not_a_token(asked, &seen))
@@ -166,16 +184,23 @@ fn judge(
     }
 }
 
-fn no_answer(server: Server<'_>, wanted: &WantedToken, fault: HttpError) -> TokenError {
+fn no_answer(
+    server: Server<'_>,
+    wanted: &WantedToken,
+    proxy: Option<&Proxy>,
+    fault: HttpError,
+) -> TokenError {
     let Server { host, port, .. } = server;
+    let way = match (proxy, &wanted.proxy) {
+        (Some(proxy), _) => format!("through the proxy `{}`", proxy.address),
+        (None, Some(proxy)) => format!("direct, past the proxy `{}`", proxy.address),
+        (None, None) => "direct, no proxy configured".to_owned(),
+    };
     match fault {
         HttpError::TimedOut => error(
             TEMPORARY,
             TOKEN_ENDPOINT_TIMED_OUT,
-            format!(
-                "{server} gave no answer within {} s (direct, no proxy configured)",
-                wanted.timeout.as_secs_f32()
-            ),
+            format!("{server} gave no answer within {} s ({way})", wanted.timeout.as_secs_f32()),
             &format!(
                 "allow this node outgoing HTTPS to `{host}`, port {port}; it is another server than \
                  the SMTP server"
@@ -190,15 +215,25 @@ fn no_answer(server: Server<'_>, wanted: &WantedToken, fault: HttpError) -> Toke
         HttpError::Refused => error(
             TEMPORARY,
             TOKEN_ENDPOINT_REFUSED,
-            format!("{server} refused the connection (direct, no proxy configured)"),
+            format!("{server} refused the connection ({way})"),
             "check host and port of the token endpoint, and the firewall between",
         ),
         HttpError::Cut => error(
             TEMPORARY,
             TOKEN_ENDPOINT_UNAVAILABLE,
-            format!("{server} cut the connection before its answer (direct, no proxy configured)"),
+            format!("{server} cut the connection before its answer ({way})"),
             "check that no firewall between cuts HTTPS connections; see the provider's service health",
         ),
+        HttpError::Proxy(problem) => {
+            let kind = if problem.needs_a_person() { FATAL } else { TEMPORARY };
+            match proxy {
+                Some(proxy) => {
+                    let told = problem.explain(proxy, &server);
+                    error(kind, &told.code, told.cause, &told.remedy)
+                }
+                None => unreachable!("only a proxy makes such a problem"),
+            }
+        }
         HttpError::Tls(problem) => {
             // A handshake that was cut may work next time; a wrong certificate will not.
             let kind = if problem.code == TLS_FAILED { TEMPORARY } else { FATAL };

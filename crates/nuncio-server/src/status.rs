@@ -60,12 +60,7 @@ impl NodeStatus {
         match &settings.authentication {
             Authentication::None | Authentication::Password { .. } => None,
             Authentication::Oauth(client) => {
-                let request = TokenRequest {
-                    client,
-                    ca_certificates_pem: &settings.ca_certificates_pem,
-                    timeout: settings.connect_timeout,
-                };
-                self.tokens.cached_until(request).await
+                self.tokens.cached_until(TokenRequest::of(settings, client)).await
             }
         }
     }

@@ -6,7 +6,9 @@ use std::time::Duration;
 use nuncio_core::job::Reason;
 use nuncio_core::outcome::SendOutcome;
 use nuncio_core::reply::SmtpReply;
+use nuncio_core::settings::SmtpSettings;
 use nuncio_core::smtp_test::StageError;
+use nuncio_net::proxy::ProxyError;
 use nuncio_runtime::chain::Chain;
 use nuncio_tls::diagnosis::{Server, diagnose};
 use nuncio_tls::trust::TrustError;
@@ -39,6 +41,8 @@ pub enum Problem {
     Closed,
     #[error("the connection broke")]
     Io(#[source] io::Error),
+    #[error("there is no way through the proxy")]
+    Proxy(#[source] ProxyError),
     #[error("the authorities to trust could not be read")]
     Trust(#[source] TrustError),
     #[error("the server did not keep to the protocol, or refused")]
@@ -59,15 +63,16 @@ impl Failure {
         Self { phase, problem }
     }
 
-    /// What it means to an operator. `host` and `port` are those of the settings.
-    pub fn explain(&self, host: &str, port: u16) -> StageError {
-        let server = Server { role: "the SMTP server", host, port };
+    /// What it means to an operator.
+    pub fn explain(&self, settings: &SmtpSettings) -> StageError {
+        let server = Server { role: "the SMTP server", host: &settings.host, port: settings.port };
+        let way = way(settings);
         let doing = self.phase.doing();
         match &self.problem {
             Problem::TimedOut(waited) => stage_error(
                 "CONNECTION_TIMED_OUT",
                 format!(
-                    "{server} did not answer within {:.0} s while {doing} (direct, no proxy configured)",
+                    "{server} did not answer within {:.0} s while {doing} ({way})",
                     waited.as_secs_f64()
                 ),
                 if self.phase == Phase::Greeting { SILENT } else { UNREACHABLE },
@@ -77,7 +82,11 @@ impl Failure {
                 format!("{server} closed the connection while {doing}"),
                 "check port and encryption; if both are right, ask the server's operator",
             ),
-            Problem::Io(error) => explain_io(self.phase, error, server),
+            Problem::Io(error) => explain_io(self.phase, error, server, &way),
+            Problem::Proxy(error) => match settings.smtp_proxy() {
+                Some(proxy) => error.explain(proxy, &server),
+                None => unreachable!("only settings with a proxy lead there"),
+            },
             Problem::Trust(error) => stage_error(
                 "INVALID_CA_CERTIFICATES",
                 format!("`ca_certificates_pem`: {}", Chain(error)),
@@ -88,12 +97,12 @@ impl Failure {
     }
 
     /// What it means to a mail that has certainly not been taken.
-    pub fn outcome(&self, host: &str, port: u16) -> SendOutcome {
+    pub fn outcome(&self, settings: &SmtpSettings) -> SendOutcome {
         if let Problem::Session(SessionError::Refused { phase, reply }) = &self.problem {
             let finding = classify(*phase, reply);
             return of_the_way(&finding, finding.reason(reply));
         }
-        let StageError { code, cause, remedy, .. } = self.explain(host, port);
+        let StageError { code, cause, remedy, .. } = self.explain(settings);
         let mut reason = Reason::new(&code, cause).remedy(remedy);
         if let Problem::Session(SessionError::LoginRefused { mechanism, reply, challenge }) =
             &self.problem
@@ -123,6 +132,7 @@ impl Failure {
             | Problem::TimedOut(_)
             | Problem::Closed
             | Problem::Io(_)
+            | Problem::Proxy(_)
             | Problem::Trust(_) => false,
         }
     }
@@ -132,6 +142,7 @@ impl Failure {
             Problem::TimedOut(_) | Problem::Closed => false,
             // A handshake may break by chance; a certificate that is not trusted stays so.
             Problem::Io(_) => self.phase == Phase::Tls && code != nuncio_tls::diagnosis::TLS_FAILED,
+            Problem::Proxy(error) => error.needs_a_person(),
             Problem::Trust(_) => true,
             Problem::Session(error) => match error {
                 SessionError::StartTlsNotOffered
@@ -193,7 +204,16 @@ pub fn login_finding(
     finding
 }
 
-fn explain_io(phase: Phase, error: &io::Error, server: Server<'_>) -> StageError {
+/// How the server is reached, for messages.
+pub(crate) fn way(settings: &SmtpSettings) -> String {
+    match (&settings.proxy, settings.smtp_proxy()) {
+        (None, _) => "direct, no proxy configured".to_owned(),
+        (Some(proxy), None) => format!("direct, past the proxy `{}`", proxy.address),
+        (Some(_), Some(proxy)) => format!("through the proxy `{}`", proxy.address),
+    }
+}
+
+fn explain_io(phase: Phase, error: &io::Error, server: Server<'_>, way: &str) -> StageError {
     match phase {
         Phase::Tls => diagnose(server, error),
         Phase::Dns => stage_error(
@@ -203,12 +223,11 @@ fn explain_io(phase: Phase, error: &io::Error, server: Server<'_>) -> StageError
         ),
         Phase::Connect if error.kind() == io::ErrorKind::ConnectionRefused => stage_error(
             "CONNECTION_REFUSED",
-            format!(
-                "{server} refused the connection: nothing listens there (direct, no proxy configured)"
-            ),
+            format!("{server} refused the connection: nothing listens there ({way})"),
             "check host and port (587 for STARTTLS, 465 for TLS), and that the server runs",
         ),
         Phase::Connect
+        | Phase::Proxy
         | Phase::Greeting
         | Phase::Ehlo
         | Phase::StartTls

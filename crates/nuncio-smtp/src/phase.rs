@@ -8,6 +8,8 @@ use std::time::Duration;
 pub enum Phase {
     Dns,
     Connect,
+    /// Everything between nuncio and the proxy, in place of the two before.
+    Proxy,
     Tls,
     Greeting,
     Ehlo,
@@ -26,8 +28,6 @@ pub enum Phase {
 
 /// To wait for the name service.
 const DNS: Duration = Duration::from_secs(20);
-/// To wait for a connection to one address, if there are more to try.
-pub const ONE_OF_MANY_ADDRESSES: Duration = Duration::from_secs(10);
 /// To wait for the greeting. RFC 5321, section 4.5.3.2.1 says 5 minutes; the connection time-out of the
 /// settings is below that in practice and ends the wait earlier.
 const GREETING: Duration = Duration::from_mins(5);
@@ -50,7 +50,7 @@ impl Phase {
     pub fn limit(self) -> Duration {
         match self {
             Self::Dns => DNS,
-            Self::Connect | Self::Greeting => GREETING,
+            Self::Connect | Self::Proxy | Self::Greeting => GREETING,
             Self::Tls | Self::Ehlo | Self::StartTls | Self::Auth => LOGIN,
             Self::Reset | Self::Mail | Self::Rcpt => COMMAND,
             Self::Data => DATA,
@@ -65,6 +65,7 @@ impl Phase {
         match self {
             Self::Dns => "looking up the host name",
             Self::Connect => "connecting",
+            Self::Proxy => "connecting through the proxy",
             Self::Tls => "making the TLS connection",
             Self::Greeting => "waiting for the greeting",
             Self::Ehlo => "waiting for the answer to EHLO",
@@ -91,6 +92,7 @@ impl fmt::Display for Phase {
         f.write_str(match self {
             Self::Dns => "dns",
             Self::Connect => "connect",
+            Self::Proxy => "proxy",
             Self::Tls => "tls",
             Self::Greeting => "greeting",
             Self::Ehlo => "ehlo",

@@ -4,10 +4,13 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use nuncio_core::ports::mail::SmtpTester;
-use nuncio_core::ports::token::{Token, TokenSource};
+use nuncio_core::ports::token::{Token, TokenRequest, TokenSource};
 use nuncio_core::reply::SmtpReply;
+use nuncio_core::settings::proxy::Proxy;
 use nuncio_core::settings::{Authentication, Encryption, SmtpSettings};
 use nuncio_core::smtp_test::{NodeTest, StageError, StageKind, StageResult};
+use nuncio_net::network::{Io, Network, Tcp};
+use nuncio_net::proxy::Tunnel;
 use nuncio_tls::trust::Trust;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
@@ -17,13 +20,12 @@ use crate::claims::Claims;
 use crate::classify::{Class, classify};
 use crate::connection::{Connection, TlsDetail, secure};
 use crate::ehlo_name::ehlo_name;
-use crate::failure::{Failure, Problem};
-use crate::network::{Io, Network, Tcp, connect, resolve};
+use crate::failure::{Failure, Problem, way};
+use crate::network::{connect, reach, resolve, tunnel};
 use crate::phase::Phase;
 use crate::probe::report::Report;
 use crate::session::transaction::Replies;
 use crate::session::{Event, Session};
-use crate::transport::token_request;
 
 mod report;
 
@@ -50,24 +52,17 @@ impl SmtpProbe {
         Self { tokens, network, ehlo_name: ehlo_name(host_name), node: node.to_owned() }
     }
 
-    /// DNS, TCP and TLS: nothing if one of them failed.
+    /// PROXY, DNS, TCP and TLS: nothing if one of them failed.
     async fn reach(
         &self,
         settings: &SmtpSettings,
         until: Instant,
         report: &mut Report,
     ) -> Option<Connection> {
-        let (host, port) = (&settings.host, settings.port);
-        let addresses = resolve(&*self.network, host, port, until).await;
-        let addresses = report.failure(StageKind::Dns, settings, addresses).await?;
-        let list: Vec<String> = addresses.iter().map(|one| one.ip().to_string()).collect();
-        report.passed(StageKind::Dns, format!("{host} is {}", list.join(", "))).await;
-
-        let connected = connect(&*self.network, &addresses, until).await;
-        let (stream, address) = report.failure(StageKind::Tcp, settings, connected).await?;
-        let detail = format!("connected to {address} (direct, no proxy configured)");
-        report.passed(StageKind::Tcp, detail).await;
-
+        let stream = match settings.smtp_proxy() {
+            Some(proxy) => self.reach_through(proxy, settings, until, report).await?,
+            None => self.reach_directly(settings, until, report).await?,
+        };
         let secured = self.encrypt(stream, settings, until).await;
         let (connection, tls) = report.failure(StageKind::Tls, settings, secured).await?;
         match tls {
@@ -78,6 +73,47 @@ impl SmtpProbe {
             None => report.skipped(StageKind::Tls, "the settings use no encryption").await,
         }
         Some(connection)
+    }
+
+    async fn reach_directly(
+        &self,
+        settings: &SmtpSettings,
+        until: Instant,
+        report: &mut Report,
+    ) -> Option<Box<dyn Io>> {
+        if settings.proxy.is_some() {
+            let why = format!("`{}` is reached past the proxy", settings.host);
+            report.skipped(StageKind::Proxy, &why).await;
+        }
+        let addresses = resolve(&*self.network, settings, until).await;
+        let addresses = report.failure(StageKind::Dns, settings, addresses).await?;
+        let list: Vec<String> = addresses.iter().map(|one| one.ip().to_string()).collect();
+        let detail = format!("{} is {}", settings.host, list.join(", "));
+        report.passed(StageKind::Dns, detail).await;
+
+        let connected = connect(&*self.network, &addresses, until).await;
+        let (stream, address) = report.failure(StageKind::Tcp, settings, connected).await?;
+        let detail = format!("connected to {address} ({})", way(settings));
+        report.passed(StageKind::Tcp, detail).await;
+        Some(stream)
+    }
+
+    async fn reach_through(
+        &self,
+        proxy: &Proxy,
+        settings: &SmtpSettings,
+        until: Instant,
+        report: &mut Report,
+    ) -> Option<Box<dyn Io>> {
+        let reached = tunnel(&*self.network, proxy, settings, until).await;
+        let Tunnel { stream, proxy_address } =
+            report.failure(StageKind::Proxy, settings, reached).await?;
+        let SmtpSettings { host, port, .. } = settings;
+        let detail = format!("connected to {host}:{port} through the proxy at {proxy_address}");
+        report.passed(StageKind::Proxy, detail).await;
+        report.skipped(StageKind::Dns, "the proxy looks the name up").await;
+        report.skipped(StageKind::Tcp, "the proxy makes the connection").await;
+        Some(stream)
     }
 
     async fn encrypt(
@@ -117,7 +153,7 @@ impl SmtpProbe {
                 Some(Login::Password { username, password })
             }
             Authentication::Oauth(client) => {
-                let fetched = self.tokens.fetch(token_request(settings, client)).await;
+                let fetched = self.tokens.fetch(TokenRequest::of(settings, client)).await;
                 let Token { access_token, expires_at } = match fetched {
                     Ok(token) => token,
                     Err(error) => {
@@ -181,8 +217,7 @@ impl SmtpProbe {
 
     /// Makes another connection, up to the answer to EHLO.
     async fn greet(&self, settings: &SmtpSettings, until: Instant) -> Result<Connection, Failure> {
-        let addresses = resolve(&*self.network, &settings.host, settings.port, until).await?;
-        let (stream, _address) = connect(&*self.network, &addresses, until).await?;
+        let stream = reach(&*self.network, settings, until).await?;
         let (mut connection, _tls) = self.encrypt(stream, settings, until).await?;
         connection.advance(Some(until)).await?;
         Ok(connection)
@@ -220,7 +255,7 @@ impl SmtpProbe {
     ) -> Option<()> {
         let logged_in = connection.login(login, until).await;
         if let Err(failure) = logged_in {
-            let error = failure.explain(&settings.host, settings.port);
+            let error = failure.explain(settings);
             report.failed(StageKind::Auth, with_claims(error, login)).await;
             return None;
         }
@@ -239,7 +274,7 @@ impl SmtpProbe {
 #[async_trait]
 impl SmtpTester for SmtpProbe {
     async fn test(&self, settings: &SmtpSettings, stages: mpsc::Sender<StageResult>) -> NodeTest {
-        let mut report = Report::new(stages);
+        let mut report = Report::new(stages, settings.proxy.is_some());
         let timeout = settings.connect_timeout;
         let until = Instant::now() + timeout;
         let connection = self.reach(settings, until, &mut report).await;

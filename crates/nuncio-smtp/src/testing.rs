@@ -17,6 +17,7 @@ use nuncio_core::settings::{
     Authentication, ClientCredential, Encryption, MailboxLimits, OauthClient, Provider,
     SavedSmtpSettings, SmtpSettings,
 };
+use nuncio_net::network::{Io, Network};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use rustls::ServerConfig;
 use rustls::pki_types::PrivateKeyDer;
@@ -26,7 +27,6 @@ use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 
 use crate::auth::{Login, Mechanism};
-use crate::network::{Io, Network};
 
 pub(crate) const HOST: &str = "mx.test";
 pub(crate) const MAILBOX: &str = "sender@mx.test";
@@ -372,6 +372,7 @@ pub(crate) fn settings(servers: &Servers) -> SavedSmtpSettings {
         connect_timeout: Duration::from_mins(1),
         encryption: Encryption::StartTls,
         email_address: MAILBOX.parse().unwrap(),
+        proxy: None,
         additional_mailboxes: Vec::new(),
         authentication: oauth(),
         ca_certificates_pem: servers.ca_pem.clone(),

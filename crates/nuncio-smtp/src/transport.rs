@@ -14,9 +14,8 @@ use nuncio_core::ports::clock::Clock;
 use nuncio_core::ports::mail::{BodyGate, MailTransport, OutgoingMail};
 use nuncio_core::ports::token::{TokenError, TokenErrorKind, TokenRequest, TokenSource};
 use nuncio_core::reply::{EnhancedCode, SmtpReply};
-use nuncio_core::settings::{
-    Authentication, Encryption, OauthClient, SavedSmtpSettings, SmtpSettings,
-};
+use nuncio_core::settings::{Authentication, Encryption, SavedSmtpSettings, SmtpSettings};
+use nuncio_net::network::{Network, Tcp};
 use nuncio_runtime::chain::Chain;
 use nuncio_tls::trust::{Trust, TrustError};
 use tokio::time::{Instant, sleep, timeout};
@@ -30,7 +29,7 @@ use crate::ehlo_name::ehlo_name;
 use crate::failure::{Failure, Problem};
 use crate::judge::{SenderKind, judge, lost, refused_here};
 use crate::message::{Message, build};
-use crate::network::{Network, Tcp, connect, resolve};
+use crate::network::reach;
 use crate::phase::Phase;
 use crate::pool::{Link, Pool};
 use crate::session::transaction::{Handover, Replies};
@@ -145,7 +144,6 @@ impl SmtpTransport {
         gate: &dyn BodyGate,
         is_kept: bool,
     ) -> Attempt {
-        let (host, port) = (&saved.settings.host, saved.settings.port);
         let envelope = &message.envelope;
         let is_ours =
             envelope.from == saved.settings.email_address || envelope.from == link.mailbox;
@@ -177,11 +175,11 @@ impl SmtpTransport {
                 if replies.is_refused() {
                     judge(&replies, sender)
                 } else {
-                    failure.outcome(host, port)
+                    failure.outcome(&saved.settings)
                 }
             }
             Delivered::Lost { failure, replies } => {
-                let cause = failure.explain(host, port).cause;
+                let cause = failure.explain(&saved.settings).cause;
                 lost(&replies, Reason::new("OUTCOME_UNKNOWN", cause))
             }
         };
@@ -201,7 +199,7 @@ impl SmtpTransport {
         mailbox: &EmailAddress,
     ) -> Result<Link, SendOutcome> {
         let settings = &saved.settings;
-        let outcome = |failure: &Failure| failure.outcome(&settings.host, settings.port);
+        let outcome = |failure: &Failure| failure.outcome(settings);
         let trust = self.trust(&settings.ca_certificates_pem).map_err(|error| {
             outcome(&Failure { phase: Phase::Tls, problem: Problem::Trust(error) })
         })?;
@@ -218,7 +216,7 @@ impl SmtpTransport {
         else {
             return Err(outcome(&failure));
         };
-        self.tokens.invalidate(token_request(settings, client), refused).await;
+        self.tokens.invalidate(TokenRequest::of(settings, client), refused).await;
         let (fresh, token_until) = self.login(settings, mailbox).await?;
         if matches!(&fresh, Login::Oauth { token, .. } if token == refused) {
             return Err(outcome(&failure));
@@ -235,8 +233,7 @@ impl SmtpTransport {
     ) -> Result<Connection, Failure> {
         let until = Instant::now() + settings.connect_timeout;
         let host = &settings.host;
-        let addresses = resolve(&*self.network, host, settings.port, until).await?;
-        let (mut stream, _address) = connect(&*self.network, &addresses, until).await?;
+        let mut stream = reach(&*self.network, settings, until).await?;
         if settings.encryption == Encryption::Tls {
             (stream, _) = secure(stream, host, trust, until).await?;
         }
@@ -269,7 +266,7 @@ impl SmtpTransport {
                 Ok((Login::Password { username, password }, None))
             }
             Authentication::Oauth(client) => {
-                let token = self.tokens.token(token_request(settings, client)).await;
+                let token = self.tokens.token(TokenRequest::of(settings, client)).await;
                 let token = token.map_err(without_token)?;
                 let username = mailbox.to_string();
                 let (host, port) = (settings.host.clone(), settings.port);
@@ -322,17 +319,6 @@ impl MailTransport for SmtpTransport {
     }
 }
 
-pub(crate) fn token_request<'a>(
-    settings: &'a SmtpSettings,
-    client: &'a OauthClient,
-) -> TokenRequest<'a> {
-    TokenRequest {
-        client,
-        ca_certificates_pem: &settings.ca_certificates_pem,
-        timeout: settings.connect_timeout,
-    }
-}
-
 fn without_token(error: TokenError) -> SendOutcome {
     let reason = error.reason;
     match error.kind {
@@ -351,7 +337,7 @@ fn is_staleness(failure: &Failure) -> bool {
         Problem::Session(SessionError::Refused { phase, reply }) => {
             reply.code == 421 && *phase < Phase::Body
         }
-        Problem::Session(_) | Problem::Trust(_) => false,
+        Problem::Session(_) | Problem::Proxy(_) | Problem::Trust(_) => false,
     }
 }
 

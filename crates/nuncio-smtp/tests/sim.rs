@@ -174,6 +174,7 @@ impl Fixture {
             connect_timeout: Duration::from_secs(20),
             encryption,
             email_address: DEFAULT_MAILBOX.parse().unwrap(),
+            proxy: None,
             additional_mailboxes: Vec::new(),
             authentication,
             ca_certificates_pem: simulator.ca_pem(),

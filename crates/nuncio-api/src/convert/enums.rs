@@ -105,6 +105,7 @@ pairs!(SmtpEncryption, Encryption:
 );
 
 pairs!(SmtpTestStageKind, StageKind:
+    Proxy = Proxy,
     Dns = Dns,
     Tcp = Tcp,
     Tls = Tls,

@@ -1,7 +1,9 @@
 //! SMTP settings: drafts in, settings without their secrets out.
 
 use nuncio_core::secret::{ClientSecret, Password, PrivateKeyPem};
+use nuncio_core::settings::draft::proxy::ProxyDraft;
 use nuncio_core::settings::draft::{AuthenticationDraft, OauthDraft, SmtpSettingsDraft};
+use nuncio_core::settings::proxy::Proxy;
 use nuncio_core::settings::{
     Authentication, ClientCredential, Encryption, MailboxLimits, OauthClient, Provider,
     SavedSmtpSettings, SmtpSettings,
@@ -38,6 +40,7 @@ pub fn smtp_settings_draft(
         connections_max: limits.max_connections.into(),
         messages_per_minute_max: limits.max_messages_per_minute.into(),
         recipients_per_day_max: limits.max_recipients_per_day.into(),
+        proxy: settings.proxy.map(proxy_draft),
     }
 }
 
@@ -66,6 +69,11 @@ fn authentication_draft(authentication: Wire) -> AuthenticationDraft {
             private_key: given(oauth.private_key_pem).map(PrivateKeyPem::from),
         })),
     }
+}
+
+fn proxy_draft(proxy: v1::Proxy) -> ProxyDraft {
+    let v1::Proxy { url, username, password, password_set: _, bypass } = proxy;
+    ProxyDraft { url, username, password: given(password).map(Password::from), bypass }
 }
 
 fn given(text: String) -> Option<String> {
@@ -101,10 +109,22 @@ impl From<&SmtpSettings> for v1::SmtpSettings {
             authentication: authentication(&settings.authentication),
             ca_certificates_pem: settings.ca_certificates_pem.clone(),
             limits: Some(limits(settings.limits)),
+            proxy: settings.proxy.as_ref().map(proxy),
             etag: String::new(),
             generation: 0,
             update_time: None,
         }
+    }
+}
+
+fn proxy(proxy: &Proxy) -> v1::Proxy {
+    let credentials = proxy.credentials.as_ref();
+    v1::Proxy {
+        url: proxy.address.to_string(),
+        username: credentials.map(|one| one.username.clone()).unwrap_or_default(),
+        password: String::new(),
+        password_set: credentials.is_some(),
+        bypass: proxy.bypass.iter().map(ToString::to_string).collect(),
     }
 }
 

@@ -2,7 +2,9 @@
 
 use std::fmt;
 
-use super::{Attachment, OauthAuthentication, PasswordAuthentication, RawContent, TemplateContent};
+use super::{
+    Attachment, OauthAuthentication, PasswordAuthentication, Proxy, RawContent, TemplateContent,
+};
 
 /// Stands for a secret that is there.
 const HIDDEN: &str = "(hidden)";
@@ -31,6 +33,18 @@ impl fmt::Debug for OauthAuthentication {
             .field("private_key_pem", &shown(&self.private_key_pem))
             .field("private_key_set", &self.private_key_set)
             .field("client_secret_basic", &self.client_secret_basic)
+            .finish()
+    }
+}
+
+impl fmt::Debug for Proxy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Proxy")
+            .field("url", &shown_url(&self.url))
+            .field("username", &self.username)
+            .field("password", &shown(&self.password))
+            .field("password_set", &self.password_set)
+            .field("bypass", &self.bypass)
             .finish()
     }
 }
@@ -65,6 +79,11 @@ impl fmt::Debug for Attachment {
             .field("bytes", &self.content.len())
             .finish_non_exhaustive()
     }
+}
+
+/// A URL is no place for a password, but some put it there.
+fn shown_url(url: &str) -> &str {
+    if url.contains('@') { HIDDEN } else { url }
 }
 
 fn shown(secret: &str) -> &'static str {

@@ -1,7 +1,7 @@
 //! The SMTP settings for people.
 
 use nuncio_api::v1::smtp_settings::Authentication;
-use nuncio_api::v1::{OauthAuthentication, PasswordAuthentication, SmtpSettings};
+use nuncio_api::v1::{OauthAuthentication, PasswordAuthentication, Proxy, SmtpSettings};
 
 use crate::output::Table;
 use crate::time::{moment, span};
@@ -35,10 +35,24 @@ pub(crate) fn settings(settings: &SmtpSettings) -> Table {
     };
     table.value("max messages per minute", or_none(limits.max_messages_per_minute));
     table.value("max recipients per day", or_none(limits.max_recipients_per_day));
+    if let Some(proxy) = &settings.proxy {
+        proxy_rows(&mut table, proxy);
+    }
     table.value("generation", settings.generation.to_string());
     table.value("etag", &settings.etag);
     table.value("saved", moment(settings.update_time.as_ref()));
     table
+}
+
+fn proxy_rows(table: &mut Table, proxy: &Proxy) {
+    table.value("proxy", &proxy.url);
+    if !proxy.username.is_empty() {
+        table.value("proxy username", &proxy.username);
+        table.value("proxy password", set(proxy.password_set));
+    }
+    if !proxy.bypass.is_empty() {
+        table.value("past the proxy", proxy.bypass.join(", "));
+    }
 }
 
 fn password_rows(table: &mut Table, password: &PasswordAuthentication) {

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use jiff::civil::Date;
+use nuncio_core::settings::proxy::{Proxy, ProxyCredentials};
 use nuncio_core::settings::{
     Authentication, ClientCredential, Encryption, MailboxLimits, OauthClient, Provider,
     SavedSmtpSettings, SmtpSettings,
@@ -14,7 +15,8 @@ use zeroize::Zeroizing;
 
 use super::{DocumentError, check_version};
 
-/// The version of the format that is written. Version 1 knew one mailbox and no limit of recipients.
+/// The version of the format that is written. Version 1 knew one mailbox, no limit of
+/// recipients and no proxy.
 const VERSION: u32 = 2;
 
 /// The document as JSON. It holds the secrets in clear text: it belongs into an envelope at once.
@@ -52,6 +54,22 @@ struct SmtpDocument<'a> {
     connections_max: u32,
     messages_per_minute_max: Option<u32>,
     recipients_per_day_max: Option<u32>,
+    proxy: Option<ProxyV2<'a>>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ProxyV2<'a> {
+    url: Cow<'a, str>,
+    credentials: Option<ProxyCredentialsV2<'a>>,
+    bypass: Vec<Cow<'a, str>>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ProxyCredentialsV2<'a> {
+    username: Cow<'a, str>,
+    password: Cow<'a, str>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -125,6 +143,20 @@ impl<'a> From<&'a SavedSmtpSettings> for SmtpDocument<'a> {
             connections_max: settings.limits.connections_max,
             messages_per_minute_max: settings.limits.messages_per_minute_max,
             recipients_per_day_max: settings.limits.recipients_per_day_max,
+            proxy: settings.proxy.as_ref().map(ProxyV2::from),
+        }
+    }
+}
+
+impl<'a> From<&'a Proxy> for ProxyV2<'a> {
+    fn from(proxy: &'a Proxy) -> Self {
+        Self {
+            url: Cow::from(proxy.address.to_string()),
+            credentials: proxy.credentials.as_ref().map(|one| ProxyCredentialsV2 {
+                username: Cow::from(&one.username),
+                password: Cow::from(one.password.expose()),
+            }),
+            bypass: proxy.bypass.iter().map(|one| Cow::from(one.to_string())).collect(),
         }
     }
 }
@@ -199,8 +231,31 @@ impl SmtpDocument<'_> {
                     _ => self.recipients_per_day_max,
                 },
             },
+            proxy: self.proxy.map(Proxy::try_from).transpose()?,
         };
         Ok(SavedSmtpSettings { settings, generation, saved_at: self.saved_at })
+    }
+}
+
+impl TryFrom<ProxyV2<'_>> for Proxy {
+    type Error = DocumentError;
+
+    fn try_from(proxy: ProxyV2<'_>) -> Result<Self, DocumentError> {
+        let wrong =
+            |field: &str| DocumentError::Malformed(format!("`proxy.{field}` cannot be read"));
+        Ok(Self {
+            address: proxy.url.parse().map_err(|_| wrong("url"))?,
+            credentials: proxy.credentials.map(|one| ProxyCredentials {
+                username: one.username.into_owned(),
+                password: one.password.into_owned().into(),
+            }),
+            bypass: proxy
+                .bypass
+                .iter()
+                .map(|one| one.parse())
+                .collect::<Result<_, _>>()
+                .map_err(|_| wrong("bypass"))?,
+        })
     }
 }
 

@@ -11,6 +11,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use crate::ports::settings::{SaveError, SettingsShare};
+use crate::settings::proxy::{Proxy, ProxyCredentials};
 use crate::settings::{
     Authentication, ClientCredential, Encryption, MailboxLimits, OauthClient, Provider,
     SmtpSettings,
@@ -153,11 +154,19 @@ pub fn all_shapes() -> Vec<SmtpSettings> {
                 messages_per_minute_max: Some(30),
                 recipients_per_day_max: Some(10_000),
             },
+            proxy: Some(proxy(
+                "http://squid.example.com:3128",
+                &[".corp.example.com", "10.0.0.0/8"],
+            )),
             ..plain.clone()
         },
         oauth(ClientCredential::SecretBasic(secret().into())),
         oauth(certificate),
-        SmtpSettings { authentication: password, ..plain.clone() },
+        SmtpSettings {
+            authentication: password,
+            proxy: Some(Proxy { credentials: None, ..proxy("socks5://[2001:db8::1]:1080", &[]) }),
+            ..plain.clone()
+        },
         SmtpSettings { encryption: Encryption::None, ..plain },
     ]
 }
@@ -196,6 +205,18 @@ fn generic(host: &str) -> SmtpSettings {
             messages_per_minute_max: None,
             recipients_per_day_max: None,
         },
+        proxy: None,
+    }
+}
+
+fn proxy(url: &str, bypass: &[&str]) -> Proxy {
+    Proxy {
+        address: url.parse().expect("it is a proxy"),
+        credentials: Some(ProxyCredentials {
+            username: "proxy-user".to_owned(),
+            password: "shape-secret".to_owned().into(),
+        }),
+        bypass: bypass.iter().map(|one| one.parse().expect("it names servers")).collect(),
     }
 }
 

@@ -7,7 +7,8 @@ use jiff::Timestamp;
 
 use crate::job::Reason;
 use crate::secret::AccessToken;
-use crate::settings::OauthClient;
+use crate::settings::proxy::Proxy;
+use crate::settings::{OauthClient, SmtpSettings};
 use crate::smtp_test::PresentedCertificate;
 
 /// Gives access tokens.
@@ -33,8 +34,22 @@ pub struct TokenRequest<'a> {
     pub client: &'a OauthClient,
     /// Trusted beside the system's certificate authorities.
     pub ca_certificates_pem: &'a str,
+    /// Between this node and the token endpoint, unless that is reached past it.
+    pub proxy: Option<&'a Proxy>,
     /// For the whole request.
     pub timeout: Duration,
+}
+
+impl<'a> TokenRequest<'a> {
+    /// For the client of the settings.
+    pub fn of(settings: &'a SmtpSettings, client: &'a OauthClient) -> Self {
+        Self {
+            client,
+            ca_certificates_pem: &settings.ca_certificates_pem,
+            proxy: settings.proxy.as_ref(),
+            timeout: settings.connect_timeout,
+        }
+    }
 }
 
 #[derive(Clone, Debug)]

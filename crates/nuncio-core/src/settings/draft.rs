@@ -3,15 +3,19 @@
 use std::time::Duration;
 
 use jiff::civil::Date;
+use proxy::ProxyDraft;
 
 use crate::address::EmailAddress;
 use crate::secret::{ClientSecret, Password, PrivateKeyPem};
+use crate::settings::proxy::Proxy;
 use crate::settings::{
     ADDITIONAL_MAILBOXES_MAX, Authentication, CONNECT_TIMEOUT, CONNECTIONS, CONNECTIONS_MAX,
     ClientCredential, Encryption, MESSAGES_PER_MINUTE_MAX, MailboxLimits, OauthClient, Provider,
     RECIPIENTS_PER_DAY_MAX, SmtpSettings,
 };
 use crate::violation::Violations;
+
+pub mod proxy;
 
 /// The shortest and the longest connection time-out that an operator may set.
 const CONNECT_TIMEOUT_MIN: Duration = Duration::from_secs(1);
@@ -36,6 +40,7 @@ pub struct SmtpSettingsDraft {
     pub connections_max: i64,
     pub messages_per_minute_max: i64,
     pub recipients_per_day_max: i64,
+    pub proxy: Option<ProxyDraft>,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -85,19 +90,17 @@ impl SmtpSettingsDraft {
         let additional_mailboxes = self.check_additional_mailboxes(&mut violations);
         let limits = self.check_limits(&mut violations, preset.map(|preset| preset.limits));
         check_pem(&mut violations, "ca_certificates_pem", &self.ca_certificates_pem, "CERTIFICATE");
+        let saved_proxy = saved.and_then(|saved| saved.proxy.as_ref());
+        let proxy = self.proxy.and_then(|draft| draft.check(&mut violations, saved_proxy));
         let saved = saved.map(|saved| Saved {
             authentication: &saved.authentication,
             same_server: saved.host == host && Some(saved.port) == port,
+            same_way: is_same_proxy(saved_proxy, proxy.as_ref())
+                || saved.ca_certificates_pem == self.ca_certificates_pem,
         });
         let authentication =
             check_authentication(&mut violations, self.authentication, provider, saved);
-        if encryption == Encryption::None
-            && authentication.as_ref().is_some_and(|one| *one != Authentication::None)
-        {
-            let problem =
-                "credentials must not cross the network in clear text; use STARTTLS or TLS";
-            violations.add("encryption", problem);
-        }
+        check_encryption(&mut violations, encryption, authentication.as_ref());
         let (Some(port), Some(email_address), Some(mut authentication), true) =
             (port, email_address, authentication, violations.is_empty())
         else {
@@ -119,6 +122,7 @@ impl SmtpSettingsDraft {
             authentication,
             ca_certificates_pem: self.ca_certificates_pem,
             limits,
+            proxy,
         })
     }
 
@@ -206,11 +210,27 @@ impl SmtpSettingsDraft {
     }
 }
 
-/// The saved credentials, and whether they would go to the server that they were saved for.
+/// The saved credentials, and whether they would go to the server that they were saved for. Otherwise whoever
+/// may test settings could have them sent to a server of theirs.
 #[derive(Clone, Copy)]
 struct Saved<'a> {
     authentication: &'a Authentication,
     same_server: bool,
+    /// A proxy of somebody's own and an authority of somebody's own make any server.
+    same_way: bool,
+}
+
+#[derive(Clone, Copy)]
+struct SavedClient<'a> {
+    client: &'a OauthClient,
+    same_way: bool,
+}
+
+/// Why saved credentials are of no use.
+const ANOTHER_WAY: &str = "is missing; both proxy and authorities differ from those that it was saved with: give it again";
+
+fn is_same_proxy(one: Option<&Proxy>, other: Option<&Proxy>) -> bool {
+    one.map(|proxy| &proxy.address) == other.map(|proxy| &proxy.address)
 }
 
 fn filled(given: &str, preset: Option<&str>) -> String {
@@ -225,6 +245,19 @@ fn check_host(violations: &mut Violations, host: &str) {
     } else if 253 < host.len() || !host.bytes().all(allowed) {
         violations
             .add("host", format!("`{host}` is no host name; give it without scheme and port"));
+    }
+}
+
+fn check_encryption(
+    violations: &mut Violations,
+    encryption: Encryption,
+    authentication: Option<&Authentication>,
+) {
+    if encryption == Encryption::None
+        && authentication.is_some_and(|one| *one != Authentication::None)
+    {
+        let problem = "credentials must not cross the network in clear text; use STARTTLS or TLS";
+        violations.add("encryption", problem);
     }
 }
 
@@ -248,11 +281,17 @@ fn check_authentication(
         AuthenticationDraft::None => Some(Authentication::None),
         AuthenticationDraft::Password { username, password } => {
             check_text(violations, "password.username", &username);
+            let saved_with = saved;
             let same_server = saved.is_some_and(|saved| saved.same_server);
             let saved = match saved.map(|saved| saved.authentication) {
                 Some(Authentication::Password { password, .. }) => Some(password.clone()),
                 Some(Authentication::None | Authentication::Oauth(_)) | None => None,
             };
+            let same_way = saved_with.is_some_and(|saved| saved.same_way);
+            if password.is_none() && saved.is_some() && same_server && !same_way {
+                violations.add("password.password", ANOTHER_WAY);
+                return None;
+            }
             if password.is_none() && saved.is_some() && !same_server {
                 let problem = "is missing; the saved one is for another server: give it again";
                 violations.add("password.password", problem);
@@ -265,10 +304,12 @@ fn check_authentication(
             Some(Authentication::Password { username, password })
         }
         AuthenticationDraft::Oauth(draft) => {
+            let same_way = saved.is_none_or(|saved| saved.same_way);
             let saved = match saved.map(|saved| saved.authentication) {
                 Some(Authentication::Oauth(client)) => Some(client),
                 Some(Authentication::None | Authentication::Password { .. }) | None => None,
             };
+            let saved = saved.map(|client| SavedClient { client, same_way });
             check_oauth(violations, *draft, provider, saved).map(Authentication::Oauth)
         }
     }
@@ -278,7 +319,7 @@ fn check_oauth(
     violations: &mut Violations,
     draft: OauthDraft,
     provider: Provider,
-    saved: Option<&OauthClient>,
+    saved: Option<SavedClient<'_>>,
 ) -> Option<OauthClient> {
     if draft.client_id.is_empty() {
         violations.add("oauth.client_id", "is missing; give the application (client) id");
@@ -361,11 +402,12 @@ fn check_date(violations: &mut Violations, text: &str) -> Option<Date> {
 fn check_credential(
     violations: &mut Violations,
     draft: &OauthDraft,
-    saved: Option<&OauthClient>,
+    saved: Option<SavedClient<'_>>,
     token_endpoint: &str,
 ) -> Option<ClientCredential> {
-    let same_endpoint = saved.is_some_and(|saved| saved.token_endpoint == token_endpoint);
-    let saved = saved.map(|saved| &saved.credential);
+    let same_way = saved.is_none_or(|saved| saved.same_way);
+    let same_endpoint = saved.is_some_and(|saved| saved.client.token_endpoint == token_endpoint);
+    let saved = saved.map(|saved| &saved.client.credential);
     check_pem(violations, "oauth.certificate_pem", &draft.certificate_pem, "CERTIFICATE");
     if !draft.certificate_pem.is_empty() {
         if draft.client_secret.is_some() {
@@ -376,6 +418,11 @@ fn check_credential(
             Some(ClientCredential::Certificate { private_key, .. }) => Some(private_key.clone()),
             Some(ClientCredential::SecretPost(_) | ClientCredential::SecretBasic(_)) | None => None,
         };
+        if draft.private_key.is_none() && saved.is_some() && !same_way {
+            // An assertion that is made with it can be used once by whoever gets it.
+            violations.add("oauth.private_key_pem", ANOTHER_WAY);
+            return None;
+        }
         let Some(private_key) = draft.private_key.clone().or(saved) else {
             let problem = "is missing, and none is saved; give the certificate's key in PEM";
             violations.add("oauth.private_key_pem", problem);
@@ -391,7 +438,10 @@ fn check_credential(
         }
         Some(ClientCredential::Certificate { .. }) | None => None,
     };
-    // Otherwise whoever may test settings could have the saved secret sent to a server of theirs.
+    if draft.client_secret.is_none() && saved.is_some() && same_endpoint && !same_way {
+        violations.add("oauth.client_secret", ANOTHER_WAY);
+        return None;
+    }
     if draft.client_secret.is_none() && saved.is_some() && !same_endpoint {
         let problem = "is missing; the saved one is for another token endpoint: give it again";
         violations.add("oauth.client_secret", problem);

@@ -296,6 +296,7 @@ fn saved(generation: i64, limits: MailboxLimits) -> Arc<SavedSmtpSettings> {
         connect_timeout: CONNECT_TIMEOUT,
         encryption: Encryption::StartTls,
         email_address: "no-reply@example.com".parse().unwrap(),
+        proxy: None,
         additional_mailboxes: Vec::new(),
         authentication: Authentication::None,
         ca_certificates_pem: String::new(),

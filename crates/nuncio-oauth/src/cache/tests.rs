@@ -73,7 +73,7 @@ impl World {
 
     fn request(&self) -> TokenRequest<'_> {
         let (client, ca_certificates_pem) = (&self.client, self.authorities.as_str());
-        TokenRequest { client, ca_certificates_pem, timeout: MINUTE }
+        TokenRequest { client, ca_certificates_pem, proxy: None, timeout: MINUTE }
     }
 
     async fn token(&self) -> Result<String, TokenError> {
@@ -474,7 +474,8 @@ async fn a_request_that_panics_stops_nobody_for_good() {
     let endpoint = Arc::new(Panics(AtomicUsize::new(0)));
     let cache = TokenCache::over(endpoint, clock, Arc::new(Jitter(0.0)));
     let client = client("secret");
-    let request = TokenRequest { client: &client, ca_certificates_pem: "", timeout: MINUTE };
+    let request =
+        TokenRequest { client: &client, ca_certificates_pem: "", proxy: None, timeout: MINUTE };
 
     assert_eq!(cache.token(request).await.unwrap_err().reason.code, "INTERNAL");
     assert_eq!(cache.token(request).await.unwrap().access_token.expose(), "good");

@@ -145,6 +145,7 @@ fn a_client_secret_lasts_to_the_end_of_its_last_day() {
         connect_timeout: Duration::from_mins(1),
         encryption: Encryption::StartTls,
         email_address: "nuncio@example.com".parse().unwrap(),
+        proxy: None,
         additional_mailboxes: Vec::new(),
         authentication: Authentication::Oauth(client),
         ca_certificates_pem: String::new(),

@@ -11,6 +11,8 @@ use crate::failure::Failure;
 /// Collects the results, each with the time since the one before, and sends them on.
 pub(super) struct Report {
     stages: Vec<StageResult>,
+    /// Whether there is a stage for it.
+    has_proxy: bool,
     /// The mailbox that the next stages are about.
     mailbox: Option<EmailAddress>,
     listener: mpsc::Sender<StageResult>,
@@ -18,8 +20,8 @@ pub(super) struct Report {
 }
 
 impl Report {
-    pub(super) fn new(listener: mpsc::Sender<StageResult>) -> Self {
-        Self { stages: Vec::new(), mailbox: None, listener, last: Instant::now() }
+    pub(super) fn new(listener: mpsc::Sender<StageResult>, has_proxy: bool) -> Self {
+        Self { stages: Vec::new(), has_proxy, mailbox: None, listener, last: Instant::now() }
     }
 
     /// The next stages are about one mailbox.
@@ -49,7 +51,7 @@ impl Report {
         match result {
             Ok(value) => Some(value),
             Err(failure) => {
-                self.failed(kind, failure.explain(&settings.host, settings.port)).await;
+                self.failed(kind, failure.explain(settings)).await;
                 None
             }
         }
@@ -58,7 +60,8 @@ impl Report {
     /// Skips the stages that are missing before `end`.
     pub(super) async fn skip_until(&mut self, end: StageKind) {
         for kind in StageKind::ALL {
-            if kind < end && !self.has(kind) {
+            let is_wanted = kind != StageKind::Proxy || self.has_proxy;
+            if kind < end && is_wanted && !self.has(kind) {
                 let why = self.why();
                 self.add(kind, StageOutcome::Skipped { why }).await;
             }
@@ -107,6 +110,7 @@ impl Report {
 
 fn name(kind: StageKind) -> &'static str {
     match kind {
+        StageKind::Proxy => "the PROXY",
         StageKind::Dns => "the DNS",
         StageKind::Tcp => "the TCP",
         StageKind::Tls => "the TLS",

@@ -34,10 +34,13 @@ async fn stages(
         sent.push(stage);
     }
     assert_eq!(sent, test.stages);
+    let is_wanted = |kind: &StageKind| *kind != StageKind::Proxy || saved.settings.proxy.is_some();
     let kinds: Vec<StageKind> = sent.iter().map(|stage| stage.kind).collect();
     let more = saved.settings.additional_mailboxes.iter();
-    let expect =
-        StageKind::ALL.into_iter().chain(more.flat_map(|_| [StageKind::Auth, StageKind::Mail]));
+    let expect = StageKind::ALL
+        .into_iter()
+        .filter(is_wanted)
+        .chain(more.flat_map(|_| [StageKind::Auth, StageKind::Mail]));
     assert_eq!(kinds, expect.collect::<Vec<_>>(), "every stage is told once, in order");
     servers.finish().await;
     sent
@@ -94,6 +97,80 @@ async fn good_settings_pass_every_stage() {
     assert!(detail(&stages, StageKind::Ehlo).contains("AUTH LOGIN XOAUTH2"));
     assert!(detail(&stages, StageKind::Mail).contains("250 2.1.0 Sender OK"));
     assert_eq!(servers.heard().last().unwrap(), "QUIT");
+}
+
+const CONNECTED: &str = "RAW: HTTP/1.1 200 Connection established\\n\\n\n";
+
+/// Settings whose server is reached through an HTTP proxy.
+fn through_proxy(servers: &Servers) -> SavedSmtpSettings {
+    let mut saved = settings(servers);
+    saved.settings.host = "inner.test".to_owned();
+    saved.settings.proxy = Some(Proxy {
+        address: format!("http://{HOST}:3128").parse().unwrap(),
+        credentials: None,
+        bypass: vec![".past.test".parse().unwrap()],
+    });
+    saved
+}
+
+/// What a proxy hears, up to its answer.
+const ASKED: &str = "C: CONNECT inner.test:587 HTTP/1.1\nC: Host: inner.test:587\n\
+     C: User-Agent: nuncio/0.1.0\nC: \n";
+
+#[tokio::test(start_paused = true)]
+async fn a_server_behind_a_proxy_is_tested_through_it() {
+    let talk = plain("SIZE 1000") + &trial("250 ok");
+    let servers = Arc::new(Servers::new(&[ASKED.to_owned() + CONNECTED + &talk]));
+    let mut saved = through_proxy(&servers);
+    saved.settings.encryption = Encryption::None;
+    saved.settings.authentication = Authentication::None;
+
+    let stages = stages(&servers, &Tokens::new(&[]), &saved).await;
+
+    assert_eq!(show(&stages), "+ - - - - + - +");
+    let told = detail(&stages, StageKind::Proxy);
+    assert_eq!(told, "connected to inner.test:587 through the proxy at 192.0.2.1:587");
+    assert_eq!(detail(&stages, StageKind::Dns), "the proxy looks the name up");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_certificate_behind_a_proxy_must_be_that_of_the_server() {
+    let upgrade = "S: 220 mx.test ready\nC: EHLO node.test\nS: 250-mx.test\nS: 250 STARTTLS\n\
+                   C: STARTTLS\nS: 220 2.0.0 go\nTLS\n";
+    let servers = Arc::new(Servers::new(&[ASKED.to_owned() + CONNECTED + upgrade]));
+
+    let stages = stages(&servers, &Tokens::new(&["t1"]), &through_proxy(&servers)).await;
+
+    assert_eq!(show(&stages), "+ - - CERTIFICATE_NAME_MISMATCH + - - -");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_proxy_that_refuses_is_a_stage_of_its_own() {
+    let refused = "RAW: HTTP/1.1 403 Filtered\\n\\n\n";
+    let servers = Arc::new(Servers::new(&[ASKED.to_owned() + refused]));
+
+    let stages = stages(&servers, &Tokens::new(&["t1"]), &through_proxy(&servers)).await;
+
+    assert_eq!(show(&stages), "PROXY_REFUSED - - - + - - -", "the token is tested all the same");
+    let told = detail(&stages, StageKind::Proxy);
+    assert!(told.contains("the proxy `http://mx.test:3128` refused to connect to the SMTP server `inner.test:587` (403 Filtered)"), "{told}");
+    assert_eq!(detail(&stages, StageKind::Dns), "the PROXY stage failed");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_past_the_proxy_is_reached_directly() {
+    let servers = Arc::new(Servers::closed_port());
+    let mut saved = through_proxy(&servers);
+    saved.settings.host = HOST.to_owned();
+    saved.settings.proxy.as_mut().unwrap().bypass = vec![HOST.parse().unwrap()];
+
+    let stages = stages(&servers, &Tokens::new(&["t1"]), &saved).await;
+
+    assert_eq!(show(&stages), "- + CONNECTION_REFUSED - + - - -");
+    assert_eq!(detail(&stages, StageKind::Proxy), "`mx.test` is reached past the proxy");
+    assert!(
+        detail(&stages, StageKind::Tcp).contains("direct, past the proxy `http://mx.test:3128`")
+    );
 }
 
 /// The login of another mailbox with the token `t1`, up to the server's answer.

@@ -6,6 +6,7 @@ use crate::testing::*;
 
 mod at_once;
 mod mailboxes;
+mod proxy;
 
 const OFFER: &str = "PIPELINING, AUTH LOGIN XOAUTH2, 8BITMIME, SMTPUTF8";
 const LOGGED_IN: &str = "S: 235 2.7.0 ok\n";

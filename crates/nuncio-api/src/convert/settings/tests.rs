@@ -1,6 +1,7 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
+use nuncio_core::settings::proxy::ProxyCredentials;
 use prost::Message;
 
 use super::*;
@@ -15,6 +16,7 @@ fn settings(authentication: Authentication) -> SmtpSettings {
         connect_timeout: Duration::from_mins(1),
         encryption: Encryption::StartTls,
         email_address: "nuncio@example.com".parse().unwrap(),
+        proxy: None,
         additional_mailboxes: Vec::new(),
         authentication,
         ca_certificates_pem: String::new(),
@@ -51,6 +53,17 @@ fn every_kind() -> Vec<SmtpSettings> {
         },
         ..with_credential(ClientCredential::SecretPost(secret()))
     };
+    let with_proxy = SmtpSettings {
+        proxy: Some(Proxy {
+            address: "http://squid.example.com:3128".parse().unwrap(),
+            credentials: Some(ProxyCredentials {
+                username: "proxy-user".to_owned(),
+                password: Password::from(SECRET.to_owned()),
+            }),
+            bypass: [".example.com", "10.0.0.0/8", "::1"].map(|one| one.parse().unwrap()).into(),
+        }),
+        ..settings(Authentication::None)
+    };
     vec![
         settings(Authentication::None),
         settings(Authentication::Password { username: "user".to_owned(), password }),
@@ -58,6 +71,7 @@ fn every_kind() -> Vec<SmtpSettings> {
         with_credential(ClientCredential::SecretBasic(secret())),
         with_credential(ClientCredential::Certificate { certificate_pem, private_key }),
         pool,
+        with_proxy,
     ]
 }
 
@@ -128,7 +142,15 @@ fn a_given_secret_reaches_the_draft_and_no_debug_output() {
         ..v1::SmtpSettings::default()
     };
     let with_oauth = given(Wire::Oauth(oauth));
-    for settings in [&with_oauth, &given(Wire::Password(password))] {
+    let with_proxy = v1::SmtpSettings {
+        proxy: Some(v1::Proxy {
+            url: format!("http://user:{SECRET}@proxy:3128"),
+            password: SECRET.to_owned(),
+            ..Default::default()
+        }),
+        ..Default::default()
+    };
+    for settings in [&with_oauth, &with_proxy, &given(Wire::Password(password))] {
         assert!(!format!("{settings:?}").contains(SECRET), "{settings:?}");
     }
 

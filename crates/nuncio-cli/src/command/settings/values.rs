@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use clap::{Args, ValueEnum};
 use nuncio_api::v1::smtp_settings::Authentication as Wire;
 use nuncio_api::v1::{
-    OauthAuthentication, PasswordAuthentication, SmtpEncryption, SmtpProvider, SmtpSettings,
+    OauthAuthentication, PasswordAuthentication, Proxy, SmtpEncryption, SmtpProvider, SmtpSettings,
 };
 use serde::Deserialize;
 
@@ -100,6 +100,26 @@ struct Given {
     #[arg(long, help_heading = "Authentication")]
     scope: Option<String>,
 
+    /// A proxy for both servers: `http://host:3128` (by CONNECT) or `socks5://host:1080`; an empty text means none
+    #[arg(long, value_name = "URL", help_heading = "Proxy")]
+    proxy: Option<String>,
+    /// The user name that the proxy wants
+    #[arg(long, value_name = "NAME", help_heading = "Proxy")]
+    proxy_username: Option<String>,
+    /// A file with the proxy's password; `-` is the standard input
+    #[arg(long, value_name = "FILE", help_heading = "Proxy")]
+    proxy_password_file: Option<PathBuf>,
+    /// Servers that are reached past the proxy, separated by commas: `mail.example.com`, `.example.com`,
+    /// `10.0.0.0/8`; an empty text means none
+    #[arg(
+        long,
+        value_name = "SERVERS",
+        value_delimiter = ',',
+        num_args = 1,
+        help_heading = "Proxy"
+    )]
+    proxy_bypass: Option<Vec<String>>,
+
     /// Connections of each mailbox at once; 0 means the provider's limit
     #[arg(long, value_name = "N", help_heading = "Limits")]
     max_connections: Option<u16>,
@@ -182,8 +202,7 @@ impl Values {
         replace(&mut settings.email_address, given.email_address.as_ref());
         replace(&mut settings.etag, given.etag.as_ref());
         if let Some(mailboxes) = &given.additional_mailboxes {
-            let given = mailboxes.iter().map(|one| one.trim()).filter(|one| !one.is_empty());
-            settings.additional_mailboxes = given.map(str::to_owned).collect();
+            settings.additional_mailboxes = list(mailboxes);
         }
         if let Some(port) = given.port {
             settings.port = port.into();
@@ -206,6 +225,7 @@ impl Values {
             limits.max_recipients_per_day = i32::try_from(limit).unwrap_or(i32::MAX);
         }
         settings.limits = Some(limits);
+        settings.proxy = self.proxy(settings.proxy.take()).await?;
         settings.authentication = self.authentication(settings.authentication.take()).await?;
         Ok(settings)
     }
@@ -232,6 +252,27 @@ impl Values {
                 Some(Wire::Password(_)) | None => Ok(base),
             },
         }
+    }
+
+    async fn proxy(&self, base: Option<Proxy>) -> Result<Option<Proxy>, Failure> {
+        let given = &self.given;
+        let is_given = given.proxy.is_some()
+            || given.proxy_username.is_some()
+            || given.proxy_password_file.is_some()
+            || given.proxy_bypass.is_some();
+        if !is_given || given.proxy.as_deref() == Some("") {
+            return Ok(base.filter(|_| !is_given));
+        }
+        let mut proxy = base.unwrap_or_default();
+        replace(&mut proxy.url, given.proxy.as_ref());
+        replace(&mut proxy.username, given.proxy_username.as_ref());
+        if let Some(path) = &given.proxy_password_file {
+            proxy.password = read_value(path).await?;
+        }
+        if let Some(bypass) = &given.proxy_bypass {
+            proxy.bypass = list(bypass);
+        }
+        Ok(Some(proxy))
     }
 
     async fn password(
@@ -311,6 +352,10 @@ impl Given {
             private_key_file,
             token_endpoint,
             scope,
+            proxy,
+            proxy_username,
+            proxy_password_file,
+            proxy_bypass,
             max_connections,
             max_messages_per_minute,
             max_recipients_per_day,
@@ -349,6 +394,7 @@ fn parse_file(path: &Path, text: &str) -> Result<Given, Failure> {
         &mut given.client_secret_file,
         &mut given.certificate_file,
         &mut given.private_key_file,
+        &mut given.proxy_password_file,
     ];
     for file in files.into_iter().flatten().chain(&mut given.ca_file) {
         if file.as_path() != Path::new("-") {
@@ -365,6 +411,12 @@ async fn read_all(paths: &[PathBuf]) -> Result<String, Failure> {
         all.push('\n');
     }
     Ok(all)
+}
+
+/// The parts of a list; an empty text is no part.
+fn list(parts: &[String]) -> Vec<String> {
+    let parts = parts.iter().map(|part| part.trim()).filter(|part| !part.is_empty());
+    parts.map(str::to_owned).collect()
 }
 
 fn replace(field: &mut String, value: Option<&String>) {

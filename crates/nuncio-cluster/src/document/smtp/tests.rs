@@ -42,7 +42,8 @@ fn version_1_stays_readable() {
         "ca_certificates_pem":"-----BEGIN CERTIFICATE-----\nCCCC\n-----END CERTIFICATE-----\n",
         "connections_max":3,"messages_per_minute_max":30}"#;
 
-    let expect = SmtpSettings { additional_mailboxes: Vec::new(), ..all_shapes().remove(0) };
+    let expect =
+        SmtpSettings { additional_mailboxes: Vec::new(), proxy: None, ..all_shapes().remove(0) };
     assert_eq!(decode(text.as_bytes(), 7).unwrap(), saved(expect));
 }
 
@@ -52,13 +53,19 @@ fn version_2_stays_readable() {
         "host":"relay.example.com","port":587,"connect_timeout_ms":60000,"encryption":"none",
         "email_address":"nuncio@example.com","additional_mailboxes":["nuncio-2@example.com"],
         "authentication":"none","ca_certificates_pem":"","connections_max":3,
-        "messages_per_minute_max":null,"recipients_per_day_max":400}"#;
+        "messages_per_minute_max":null,"recipients_per_day_max":400,
+        "proxy":{"url":"http://squid.example.com:3128","credentials":{"username":"u","password":"p"},
+        "bypass":[".corp.example.com","10.0.0.0/8"]}}"#;
 
     let settings = decode(text.as_bytes(), 7).unwrap().settings;
 
     let mailboxes: Vec<_> = settings.mailboxes().map(EmailAddress::as_str).collect();
     assert_eq!(mailboxes, ["nuncio@example.com", "nuncio-2@example.com"]);
     assert_eq!(settings.limits.recipients_per_day_max, Some(400));
+    let proxy = settings.proxy.unwrap();
+    assert_eq!(proxy.address.to_string(), "http://squid.example.com:3128");
+    assert_eq!(proxy.credentials.unwrap().username, "u");
+    assert!(!proxy.bypass.iter().any(|bypass| bypass.holds("mail.example.com")));
 }
 
 #[test]
@@ -82,6 +89,14 @@ fn what_is_malformed_is_told_without_its_content() {
     check_refused(
         &document("nuncio-2@example.com", "nuncio"),
         &format!("{malformed}`additional_mailboxes` is no address"),
+    );
+    check_refused(
+        &document("http://squid", "ftp://squid"),
+        &format!("{malformed}`proxy.url` cannot be read"),
+    );
+    check_refused(
+        &document(".corp.example.com", "a b"),
+        &format!("{malformed}`proxy.bypass` cannot be read"),
     );
     for (from, to) in [
         (r#""port":587"#, r#""port":"shape-secret""#),

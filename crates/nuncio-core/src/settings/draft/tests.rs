@@ -1,4 +1,5 @@
 use super::*;
+use crate::settings::proxy::{ProxyAddress, ProxyCredentials};
 
 const CERTIFICATE: &str = "-----BEGIN CERTIFICATE-----\nAA==\n-----END CERTIFICATE-----\n";
 const PRIVATE_KEY: &str = "-----BEGIN PRIVATE KEY-----\nAA==\n-----END PRIVATE KEY-----\n";
@@ -168,6 +169,103 @@ fn additional_mailboxes_need_oauth() {
     for authentication in [relay(Some("pw")).authentication, AuthenticationDraft::None] {
         let draft = SmtpSettingsDraft { authentication, ..relay(None) };
         check(pool(&mailboxes, draft), "additional_mailboxes[0] additional_mailboxes[1]");
+    }
+}
+
+fn proxy(url: &str, username: &str, password: Option<&str>) -> ProxyDraft {
+    ProxyDraft {
+        url: url.to_owned(),
+        username: username.to_owned(),
+        password: password.map(|password| password.to_owned().into()),
+        bypass: Vec::new(),
+    }
+}
+
+fn through(proxy: ProxyDraft, draft: SmtpSettingsDraft) -> SmtpSettingsDraft {
+    SmtpSettingsDraft { proxy: Some(proxy), ..draft }
+}
+
+const SQUID: &str = "http://squid.example.com:3128";
+
+#[test]
+fn a_proxy_is_used_but_for_the_servers_past_it() {
+    let draft = ProxyDraft {
+        bypass: vec![".corp.example.com".to_owned()],
+        ..proxy(SQUID, "nuncio", Some("pw"))
+    };
+
+    let settings = through(draft.clone(), exchange()).check(None).unwrap();
+    let used = settings.smtp_proxy().unwrap();
+    assert_eq!(used.address, SQUID.parse::<ProxyAddress>().unwrap());
+    let password = "pw".to_owned().into();
+    let username = "nuncio".to_owned();
+    assert_eq!(used.credentials, Some(ProxyCredentials { username, password }));
+
+    let inside = SmtpSettingsDraft { host: "mx.corp.example.com".to_owned(), ..exchange() };
+    assert_eq!(through(draft, inside).check(None).unwrap().smtp_proxy(), None);
+}
+
+#[test]
+fn everything_that_is_wrong_with_a_proxy_is_told() {
+    let wrong = ProxyDraft {
+        bypass: vec!["10.0.0.0/8".to_owned(), "a b".to_owned(), String::new()],
+        ..proxy("squid:3128", "us:er", None)
+    };
+    check(
+        through(wrong, exchange()),
+        "proxy.url proxy.bypass[1] proxy.bypass[2] proxy.username proxy.password",
+    );
+    check(through(proxy(SQUID, "", Some("pw")), exchange()), "proxy.username");
+    check(
+        through(proxy(SQUID, "a\r\nb", Some("p\nw")), exchange()),
+        "proxy.username proxy.password",
+    );
+    let long = "x".repeat(256);
+    check(through(proxy(SQUID, &long, Some(&long)), exchange()), "proxy.username proxy.password");
+    let many = ProxyDraft { bypass: vec!["a".to_owned(); 101], ..proxy(SQUID, "", None) };
+    check(through(many, exchange()), "proxy.bypass");
+    let socks = proxy("socks5://socks:1080", "us:er", Some("pw"));
+    check(through(socks, exchange()), "");
+}
+
+#[test]
+fn the_password_of_a_proxy_is_kept_for_the_same_proxy_and_user_only() {
+    let saved = through(proxy(SQUID, "nuncio", Some("pw")), exchange()).check(None).unwrap();
+    let again = |url: &str, username: &str| {
+        let settings = through(proxy(url, username, None), exchange()).check(Some(&saved));
+        settings.map(|settings| settings.proxy.unwrap().credentials).map_err(|violations| {
+            violations.iter().map(|one| one.field.clone()).collect::<Vec<_>>().join(" ")
+        })
+    };
+
+    assert_eq!(again(SQUID, "nuncio"), Ok(saved.proxy.as_ref().unwrap().credentials.clone()));
+    assert_eq!(again(SQUID, ""), Ok(None));
+    assert_eq!(again(SQUID, "other"), Err("proxy.password".to_owned()));
+    assert_eq!(again("http://mine.test:3128", "nuncio"), Err("proxy.password".to_owned()));
+}
+
+/// Who brings proxy and authority makes any server, and would get what is saved.
+#[test]
+fn saved_secrets_need_the_same_proxy_or_the_same_authorities() {
+    let saved_secret = exchange().check(None).unwrap();
+    let saved_key = with_client(certificate_client()).check(None).unwrap();
+    let saved_password = relay(Some("pw")).check(None).unwrap();
+    let no_key = OauthDraft { private_key: None, ..certificate_client() };
+    let no_secret = OauthDraft { client_secret: None, ..exchange_client() };
+    for (saved, draft, field) in [
+        (&saved_secret, with_client(no_secret), "oauth.client_secret"),
+        (&saved_key, with_client(no_key), "oauth.private_key_pem"),
+        (&saved_password, relay(None), "password.password"),
+    ] {
+        let mine = through(proxy("http://mine.test:3128", "", None), draft.clone());
+        assert!(mine.clone().check(Some(saved)).is_ok(), "{field}");
+        let authority = SmtpSettingsDraft { ca_certificates_pem: CERTIFICATE.to_owned(), ..draft };
+        assert!(authority.check(Some(saved)).is_ok(), "{field}");
+
+        let both = SmtpSettingsDraft { ca_certificates_pem: CERTIFICATE.to_owned(), ..mine };
+        let violations = both.check(Some(saved)).unwrap_err();
+        let fields: Vec<_> = violations.iter().map(|one| one.field.as_str()).collect();
+        assert_eq!(fields, [field]);
     }
 }
 

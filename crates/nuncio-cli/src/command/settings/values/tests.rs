@@ -73,6 +73,30 @@ async fn mailboxes_are_replaced_as_a_whole() {
 }
 
 #[tokio::test]
+async fn a_proxy_is_changed_and_taken_away() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("pw"), "s3cret\n").unwrap();
+    let text = format!(
+        "proxy = 'http://squid:3128'\nproxy-username = 'u'\nproxy-password-file = '{}'\n\
+         proxy-bypass = ['.example.com', '10.0.0.0/8']",
+        folder.path().join("pw").display()
+    );
+
+    let first = apply(&text, SmtpSettings::default()).await;
+    let proxy = first.proxy.clone().unwrap();
+    assert_eq!((proxy.url.as_str(), proxy.username.as_str()), ("http://squid:3128", "u"));
+    assert_eq!((proxy.password.as_str(), proxy.bypass.len()), ("s3cret", 2));
+
+    let saved = SmtpSettings { proxy: Some(Proxy { password: String::new(), ..proxy }), ..first };
+    let changed = apply("proxy = 'socks5://s:1080'\nproxy-bypass = []", saved.clone()).await;
+    let proxy = changed.proxy.unwrap();
+    assert_eq!((proxy.url.as_str(), proxy.username.as_str()), ("socks5://s:1080", "u"));
+    assert!(proxy.bypass.is_empty());
+    assert_eq!(apply("port = 465", saved.clone()).await.proxy, saved.proxy);
+    assert_eq!(apply("proxy = ''", saved).await.proxy, None);
+}
+
+#[tokio::test]
 async fn another_way_to_authenticate_takes_nothing_over() {
     let password = PasswordAuthentication { username: "a".to_owned(), ..Default::default() };
     let base =
