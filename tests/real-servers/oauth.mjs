@@ -88,6 +88,7 @@ function clients() {
     { ...post, client_id: 'svc-short', client_secret: settings.SECRET_SVC_SHORT },
     { ...post, client_id: 'svc-nomail', client_secret: settings.SECRET_SVC_NOMAIL },
     { ...post, client_id: 'svc-otheruser', client_secret: settings.SECRET_SVC_OTHERUSER },
+    { ...post, client_id: 'svc-pool', client_secret: settings.SECRET_SVC_POOL },
     { ...post, client_id: 'svc-opaque', client_secret: settings.SECRET_SVC_OPAQUE },
     { ...post, client_id: 'svc-verifier', client_secret: settings.SECRET_SVC_VERIFIER },
   ];
@@ -98,6 +99,7 @@ function asMailProvidersDo(ctx, token, jwt) {
   // Dovecot 2.3 refuses RFC 9068's `at+jwt`.
   jwt.header = { ...jwt.header, typ: 'JWT' };
   jwt.payload.email = mailboxOf(token.clientId, settings);
+  if (token.clientId === 'svc-pool') jwt.payload.second_email = settings.SECOND_MAILBOX;
   const isUseless = token.clientId === 'svc-nomail' || ctx.req.isUseless;
   jwt.payload.scope = isUseless ? 'directory.read' : MAIL_SCOPE;
 }

@@ -32,8 +32,8 @@ server.listen(Number(settings.NODE_SMTP_PORT), '127.0.0.1');
 
 async function onAuth({ method, username, accessToken }, _session, done) {
   try {
-    const { email, scope } = await claims(accessToken);
-    if (email === username && scope === MAIL_SCOPE) return done(null, { user: username });
+    const { email, second_email: second, scope } = await claims(accessToken);
+    if ([email, second].includes(username) && scope === MAIL_SCOPE) return done(null, { user: username });
     console.log(`${method} refused: mailbox or scope`);
   } catch (error) {
     if (error.temporary) return done(refusal(454, 'Temporary authentication failure'));

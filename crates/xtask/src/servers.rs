@@ -1,4 +1,4 @@
-//! Real servers for the tests: oidc-provider, Postfix with Dovecot, smtp-server, and PostgreSQL.
+//! Real servers for the tests: oidc-provider, Postfix with Dovecot, smtp-server, PostgreSQL, and proxies.
 //!
 //! They run privately, on free ports of the loopback address and in a temporary folder, so any number of runs can work
 //! side by side and nothing of the machine is used or changed. What they are is in `tests/real-servers`.
@@ -41,7 +41,14 @@ pub(crate) struct Servers {
 impl Servers {
     /// Installs what is missing, starts the servers and waits until each of them answers.
     pub(crate) fn start() -> Result<Self> {
-        install_system(&[Need::OpenSsl, Need::Postfix, Need::Dovecot, Need::Postgres])?;
+        install_system(&[
+            Need::OpenSsl,
+            Need::Postfix,
+            Need::Dovecot,
+            Need::Postgres,
+            Need::Tinyproxy,
+            Need::Microsocks,
+        ])?;
         let npm = install_npm()?;
         let python = install_python()?;
         let keep_folder = if is_set("KEEP") { "keep" } else { "remove" };

@@ -23,7 +23,7 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
         "This runs all tests of the workspace against real servers: an OAuth server (oidc-provider), Postfix with",
     );
     output::say(
-        "Dovecot, npm's smtp-server and PostgreSQL. What is missing is installed first: packages of the system by apt, others",
+        "Dovecot, npm's smtp-server, PostgreSQL and two proxies. What is missing is installed first: packages of the system by apt, others",
     );
     output::say(
         "into target/tools. The servers listen on free ports of 127.0.0.1 and live in a temporary folder.",

@@ -37,9 +37,11 @@ impl ProxyError {
             Self::TimedOut { doing, waited } => (
                 PROXY_TIMED_OUT,
                 format!("{at} gave no answer within {:.0} s while {doing}", waited.as_secs_f64()),
-                "check the proxy's host and port, that a firewall lets this node out to it and the proxy to \
-                 the server, and the connection time-out"
-                    .to_owned(),
+                format!(
+                    "check the proxy's host and port, that it is {}, that a firewall lets this node out to it \
+                     and the proxy to the server, and the connection time-out",
+                    kind(proxy)
+                ),
             ),
             Self::Broken(error) => (
                 PROXY_BROKEN,

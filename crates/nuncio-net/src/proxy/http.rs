@@ -15,6 +15,9 @@ const FIELDS_MAX: usize = 64;
 /// How much of a proxy's own words is shown, in characters.
 const REASON_CHARS_MAX: usize = 100;
 
+/// How each answer begins (RFC 9112, section 2.3).
+const VERSION: &[u8] = b"HTTP/";
+
 const USER_AGENT: &str = concat!("nuncio/", env!("CARGO_PKG_VERSION"));
 
 /// Asks the proxy for a way to the server.
@@ -31,8 +34,9 @@ pub(super) async fn ask(
     let answer = show(status, &reason, credentials);
     match status {
         200..300 => Ok(stream),
-        407 if credentials.is_none() => Err(ProxyError::CredentialsWanted { answer }),
-        407 => Err(ProxyError::CredentialsRefused { answer }),
+        // To a wrong password tinyproxy says 401.
+        401 | 407 if credentials.is_none() => Err(ProxyError::CredentialsWanted { answer }),
+        401 | 407 => Err(ProxyError::CredentialsRefused { answer }),
         // 408 and 429 pass by themselves, and so do faults of the proxy. Which status tells of a server that
         // cannot be reached differs: Squid has 503, tinyproxy 500, others 502 and 504.
         408 | 429 | 500 | 502.. => Err(ProxyError::InVain { answer }),
@@ -60,6 +64,9 @@ async fn answer(stream: &mut Box<dyn Io>) -> Result<(u16, String), ProxyError> {
     let mut head = Vec::new();
     loop {
         head.push(read_byte(stream).await?);
+        if !head.starts_with(&VERSION[..VERSION.len().min(head.len())]) {
+            return Err(not_http("it does not begin with `HTTP/`"));
+        }
         if head.ends_with(b"\n") {
             let mut fields = [EMPTY_HEADER; FIELDS_MAX];
             let mut response = Response::new(&mut fields);

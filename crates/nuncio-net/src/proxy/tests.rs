@@ -115,6 +115,7 @@ async fn refusals_of_an_http_proxy_are_told_apart() {
     for (proxy, status, code, needs_a_person) in [
         (&bare, "407 Proxy Authentication Required", "PROXY_CREDENTIALS_MISSING", true),
         (&known, "407 Proxy Authentication Required", "PROXY_CREDENTIALS_REFUSED", true),
+        (&known, "401 Unauthorized", "PROXY_CREDENTIALS_REFUSED", true),
         (&bare, "403 Filtered", "PROXY_REFUSED", true),
         (&bare, "405 Method Not Allowed", "PROXY_REFUSED", true),
         (&bare, "501 Not Implemented", "PROXY_REFUSED", true),
@@ -136,6 +137,8 @@ async fn what_is_no_http_proxy_is_told() {
     check(&http, b"220 mx.test ESMTP\r\n", "NOT_A_PROXY", false, "not answer like an HTTP proxy")
         .await;
     let endless = [b"HTTP/1.1 200 OK\r\nA: ".as_slice(), &vec![b'x'; 20_000]].concat();
+    // Without the end of a line.
+    check(&http, b"\x05\xff", "NOT_A_PROXY", false, "not answer like an HTTP proxy").await;
     check(&http, &endless, "NOT_A_PROXY", false, "more than 16384 bytes").await;
     let many = format!("HTTP/1.1 200 OK\r\n{}\r\n", "A: b\r\n".repeat(65));
     check(&http, many.as_bytes(), "NOT_A_PROXY", false, "too many headers").await;

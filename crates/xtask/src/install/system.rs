@@ -15,6 +15,7 @@ use crate::output;
 pub(crate) enum Need {
     Compiler,
     Dovecot,
+    Microsocks,
     Node,
     Npm,
     OpenSsl,
@@ -22,6 +23,7 @@ pub(crate) enum Need {
     Postgres,
     Python,
     PythonVenv,
+    Tinyproxy,
 }
 
 /// Where a program may be: `sbin` is not in everybody's `PATH`.
@@ -40,6 +42,7 @@ impl Need {
         match self {
             Self::Compiler => &["gcc", "libc6-dev", "make"],
             Self::Dovecot => &["dovecot-core", "dovecot-lmtpd"],
+            Self::Microsocks => &["microsocks"],
             Self::Node => &["nodejs"],
             Self::Npm => &["npm"],
             Self::OpenSsl => &["openssl"],
@@ -47,6 +50,7 @@ impl Need {
             Self::Postgres => &["postgresql"],
             Self::Python => &["python3"],
             Self::PythonVenv => &["python3-venv"],
+            Self::Tinyproxy => &["tinyproxy"],
         }
     }
 
@@ -55,7 +59,9 @@ impl Need {
             Self::Dovecot => Some("dovecot"),
             Self::Postfix => Some("postfix"),
             Self::Postgres => Some("postgresql"),
+            Self::Tinyproxy => Some("tinyproxy"),
             Self::Compiler
+            | Self::Microsocks
             | Self::Node
             | Self::Npm
             | Self::OpenSsl
@@ -68,6 +74,7 @@ impl Need {
         match self {
             Self::Compiler => has_program("cc"),
             Self::Dovecot => has_program("dovecot") && Path::new("/usr/lib/dovecot/lmtp").exists(),
+            Self::Microsocks => has_program("microsocks"),
             Self::Node => has_program("node"),
             Self::Npm => has_program("npm"),
             Self::OpenSsl => has_program("openssl"),
@@ -76,6 +83,7 @@ impl Need {
             Self::Python => has_program("python3"),
             // Only asked for after Python could not make an environment.
             Self::PythonVenv => false,
+            Self::Tinyproxy => has_program("tinyproxy"),
         }
     }
 }

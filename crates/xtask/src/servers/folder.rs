@@ -26,6 +26,7 @@ const FOLDERS: &[&str] = &[
     "postfix/data",
     "postfix/queue",
     "postgres",
+    "proxy",
     "sockets",
     "tls",
 ];
@@ -36,6 +37,8 @@ const TEMPLATES: &[(&str, &str)] = &[
     ("master.cf", "postfix/conf/master.cf"),
     ("dovecot.conf", "dovecot/dovecot.conf"),
     ("oauth2.conf.ext", "dovecot/oauth2.conf.ext"),
+    ("oauth2-second.conf.ext", "dovecot/oauth2-second.conf.ext"),
+    ("tinyproxy.conf", "proxy/tinyproxy.conf"),
 ];
 
 const SCRIPTS: &[&str] = &["oauth.mjs", "settings.mjs", "smtp.mjs"];

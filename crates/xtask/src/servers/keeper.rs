@@ -137,6 +137,16 @@ impl Run {
         };
         let mut postgres = postgres::server(&self.base.join("postgres"), &account)?;
         self.processes.push(Process::start("postgres", &mut postgres, &logs)?);
+        let mut tinyproxy = Command::new("tinyproxy");
+        // -d: stay in the foreground.
+        tinyproxy.arg("-d").arg("-c").arg(self.base.join("proxy/tinyproxy.conf"));
+        self.processes.push(Process::start("tinyproxy", &mut tinyproxy, &logs)?);
+        let mut microsocks = Command::new("microsocks");
+        microsocks.current_dir(&self.base).args(["-i", "127.0.0.1"]);
+        microsocks.args(["-p", self.settings.get("SOCKS_PROXY_PORT")]);
+        microsocks.args(["-u", self.settings.get("PROXY_USER")]);
+        microsocks.args(["-P", self.settings.get("PROXY_PASSWORD")]);
+        self.processes.push(Process::start("microsocks", &mut microsocks, &logs)?);
         let conf = self.base.join("postfix/conf");
         let folder =
             read(Command::new("postconf").arg("-c").arg(&conf).args(["-h", "daemon_directory"]))?;

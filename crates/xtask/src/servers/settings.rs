@@ -29,6 +29,8 @@ const PORTS: &[&str] = &[
     "SMTP_CLEAR_PORT",
     "NODE_SMTP_PORT",
     "POSTGRES_PORT",
+    "HTTP_PROXY_PORT",
+    "SOCKS_PROXY_PORT",
 ];
 
 /// Every one is random and of one run, so that a test can look for it in all that was logged.
@@ -40,9 +42,11 @@ const SECRETS: &[&str] = &[
     "SECRET_SVC_NOMAIL",
     "SECRET_SVC_OTHERUSER",
     "SECRET_SVC_OPAQUE",
+    "SECRET_SVC_POOL",
     "SECRET_SVC_VERIFIER",
     "PLAIN_PASSWORD",
     "POSTGRES_PASSWORD",
+    "PROXY_PASSWORD",
 ];
 const SECRET_BYTES: usize = 24;
 
@@ -80,8 +84,10 @@ impl Settings {
             ("CLIENT_KEY_FILE", format!("{base}/client/key.pem")),
             ("CLIENT_KEY_ID", "client1".to_owned()),
             ("MAILBOX", "notifications@example.test".to_owned()),
+            ("SECOND_MAILBOX", "notifications-2@example.test".to_owned()),
             ("SHARED_MAILBOX", "shared@example.test".to_owned()),
             ("OTHER_MAILBOX", "other@example.test".to_owned()),
+            ("PROXY_USER", "nuncio".to_owned()),
             ("PLAIN_USER", "relay@example.test".to_owned()),
             ("SMTP_SIZE_LIMIT", "10240000".to_owned()),
             ("MAIL_DIR", format!("{base}/mail")),
