@@ -411,6 +411,18 @@ async fn settings_that_cannot_be_right_are_refused_before_any_test() {
         authentication: Some(v1::smtp_settings::Authentication::Oauth(
             v1::OauthAuthentication::default(),
         )),
+        additional_mailboxes: ["a@b.example", "nobody", "A@b.example"].map(str::to_owned).into(),
+        limits: Some(v1::MailboxLimits {
+            max_connections: -1,
+            max_messages_per_minute: 100_001,
+            max_recipients_per_day: 10_000_001,
+        }),
+        proxy: Some(v1::Proxy {
+            url: "https://user:pw@proxy:3128".to_owned(),
+            username: "us:er".to_owned(),
+            bypass: ["10.0.0.0/8", "a b"].map(str::to_owned).into(),
+            ..v1::Proxy::default()
+        }),
         ..v1::SmtpSettings::default()
     };
     let request = v1::TestSmtpSettingsRequest { smtp_settings: Some(settings) };
@@ -421,12 +433,61 @@ async fn settings_that_cannot_be_right_are_refused_before_any_test() {
     assert_eq!(reason(&refused), (Code::InvalidArgument, "INVALID_SMTP_SETTINGS".to_owned()));
     let details = refused.get_error_details();
     let told = &details.bad_request().expect("all violations").field_violations;
-    for field in ["host", "port", "email_address", "ca_certificates_pem", "oauth.client_id"] {
-        assert!(told.iter().any(|one| one.field == field), "no `{field}` in {told:#?}");
-    }
+    let fields: Vec<&str> = told.iter().map(|one| one.field.as_str()).collect();
+    let expected = [
+        "host",
+        "port",
+        "email_address",
+        "additional_mailboxes[1]",
+        "additional_mailboxes[2]",
+        "limits.max_connections",
+        "limits.max_messages_per_minute",
+        "limits.max_recipients_per_day",
+        "ca_certificates_pem",
+        "proxy.url",
+        "proxy.bypass[1]",
+        "proxy.username",
+        "proxy.password",
+        "oauth.client_id",
+        "oauth.token_endpoint",
+        "oauth.client_secret",
+    ];
+    assert_eq!(fields, expected, "{told:#?}");
+    assert!(!format!("{refused:?}").contains("pw@"), "a password in a URL is not repeated");
     let mut client = node.clients.smtp_settings.clone();
     let nothing = client.get_smtp_settings(v1::GetSmtpSettingsRequest {}).await;
     let nothing = nothing.expect_err("there are no settings");
     assert_eq!(reason(&nothing), (Code::NotFound, "SMTP_SETTINGS_NOT_SET".to_owned()));
+    node.stop().await;
+}
+
+/// Exchange Online has a switch for each mailbox, and tokens that are good for all of them.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_one_mailbox_of_a_pool_that_may_not_log_in_is_named() {
+    let mut config = SimConfig::exchange();
+    let more = ["second@contoso.example", "third@contoso.example"];
+    let mailboxes = more.map(|address| Mailbox {
+        send_as: vec![DEFAULT_MAILBOX.to_owned()],
+        smtp_auth_disabled: address.starts_with("second"),
+        ..Mailbox::new(address)
+    });
+    config.mailboxes.extend(mailboxes);
+    let (simulator, node) = start(config).await;
+    let additional_mailboxes = more.map(str::to_owned).into();
+    let settings = v1::SmtpSettings { additional_mailboxes, ..settings_for(&simulator) };
+
+    let report = node.test(settings).await;
+
+    let stages: Vec<_> = report.nodes.iter().flat_map(|node| &node.stages).collect();
+    let failed: Vec<_> =
+        stages.iter().filter(|stage| stage.outcome() == v1::SmtpTestOutcome::Failed).collect();
+    assert_eq!(failed.len(), 1, "{report:#?}");
+    assert_eq!(failed[0].mailbox, "second@contoso.example");
+    assert_eq!(failed[0].error_code, "SMTP_AUTH_DISABLED");
+    assert!(failed[0].remedy.contains("Set-CASMailbox"), "{report:#?}");
+    let third = stages.iter().filter(|stage| stage.mailbox == "third@contoso.example");
+    assert!(third.clone().all(|stage| stage.outcome() == v1::SmtpTestOutcome::Passed));
+    assert_eq!(third.count(), 2, "AUTH and MAIL");
+    assert_eq!(simulator.stats().token_requests, 1, "one token serves all");
     node.stop().await;
 }

@@ -33,6 +33,9 @@ const DESCRIPTION_CHARS_MAX: usize = 300;
 
 const TOO_MANY_REQUESTS: u16 = 429;
 
+/// Of what stands between this node and the token endpoint: it comes and goes.
+const PASSING: TokenErrorKind = TokenErrorKind::Temporary { retry_after: None };
+
 /// Who was asked, and by whom.
 #[derive(Clone, Copy)]
 pub(crate) struct Asked<'a> {
@@ -174,11 +177,12 @@ pub(crate) fn not_a_token(asked: Asked<'_>, seen: &Seen) -> TokenError {
             format!("{server} is in trouble ({titled})"),
             "wait; see the provider's service health",
         ),
+        // A portal redirects for as long as nobody has logged in there.
         300..400 => {
             let to = seen.redirect_host.as_ref().map(|host| format!(" to `{host}`"));
             let to = to.unwrap_or_default();
             error(
-                kind,
+                PASSING,
                 NOT_A_TOKEN_RESPONSE,
                 format!(
                     "not a token response from {server}: it redirects{to} ({titled}), which is not \
@@ -192,6 +196,15 @@ pub(crate) fn not_a_token(asked: Asked<'_>, seen: &Seen) -> TokenError {
             INVALID_TENANT_OR_ENDPOINT,
             format!("{server} has no token endpoint at this path ({titled})"),
             "correct path and tenant of the token endpoint",
+        ),
+        _ if seen.is_web_page => error(
+            PASSING,
+            NOT_A_TOKEN_RESPONSE,
+            format!(
+                "not a token response from {server} but a web page ({titled}): something between it and this \
+                 node answers in its place, such as a proxy or captive portal"
+            ),
+            "allow this node direct HTTPS to the token endpoint; check its URL",
         ),
         _ => error(
             kind,

@@ -173,7 +173,8 @@ impl Shared {
                 let pause = lock(slot).fail(error.clone(), Instant::now(), jitter);
                 let (code, pause_s) = (&error.reason.code, pause.as_secs());
                 warn!(client_id, code, pause_s, "no access token: {}", error.reason.message);
-                Err(error)
+                // Whoever comes back earlier is sent away again.
+                Err(error.after(pause))
             }
         }
     }

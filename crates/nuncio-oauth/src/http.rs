@@ -20,7 +20,7 @@ use nuncio_net::proxy::{self, ProxyError};
 use nuncio_tls::diagnosis::{Server, diagnose, tls_error};
 use nuncio_tls::trust::{Trust, TrustError};
 use oauth2::http::header::{
-    AUTHORIZATION, HOST, HeaderMap, HeaderValue, LOCATION, RETRY_AFTER, USER_AGENT,
+    AUTHORIZATION, CONTENT_TYPE, HOST, HeaderMap, HeaderValue, LOCATION, RETRY_AFTER, USER_AGENT,
 };
 use oauth2::http::uri::{Authority, PathAndQuery};
 use oauth2::http::{Request, Response, Uri};
@@ -72,6 +72,8 @@ pub(crate) struct Seen {
     pub(crate) retry_after: Option<Duration>,
     /// The host to which a redirect points.
     pub(crate) redirect_host: Option<String>,
+    /// Whether it is for people: then it is hardly the token endpoint that answers.
+    pub(crate) is_web_page: bool,
     /// The title, if it is a web page.
     pub(crate) title: Option<String>,
 }
@@ -193,11 +195,13 @@ impl Exchange<'_> {
             status: response.status().as_u16(),
             retry_after: retry_after(response.headers(), self.now),
             redirect_host: self.redirect_host(&url, &response),
+            is_web_page: is_web_page(response.headers()),
             title: None,
         };
         let status = response.status();
         let body = self.body(response.into_body()).await;
         seen.title = body.as_deref().ok().and_then(title);
+        seen.is_web_page |= seen.title.is_some();
         *self.seen.lock().unwrap_or_else(PoisonError::into_inner) = Some(seen);
         // Without its headers: whether it is JSON shows in the body, whatever the content type says.
         let mut bare = HttpResponse::new(body?);
@@ -296,6 +300,12 @@ fn retry_after(headers: &HeaderMap, now: Timestamp) -> Option<Duration> {
         }
     };
     Some(wait.min(RETRY_AFTER_MAX))
+}
+
+fn is_web_page(headers: &HeaderMap) -> bool {
+    let kind = headers.get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+    let kind = kind.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    ["text/html", "application/xhtml+xml"].contains(&kind.as_str())
 }
 
 /// The title of a web page, if it can be shown: short words, no markup.

@@ -240,8 +240,9 @@ fn no_answer(
             let failed = error(kind, &problem.code, problem.cause, &problem.remedy);
             TokenError { presented_chain: problem.presented_chain, ..failed }
         }
+        // No token endpoint says so much, but many a portal.
         HttpError::TooLarge => error(
-            FATAL,
+            TEMPORARY,
             NOT_A_TOKEN_RESPONSE,
             format!(
                 "not a token response from {server}: too long; is there a proxy or captive portal?"

@@ -66,6 +66,8 @@ fn secrets(servers: &RealServers) -> Vec<String> {
     secrets.push(STANDARD.encode(basic));
     secrets.push(STANDARD.encode(format!("\0{user}\0{pass}")));
     secrets.push(STANDARD.encode(pass));
+    let (user, pass) = (servers.get("PROXY_USER"), servers.get("PROXY_PASSWORD"));
+    secrets.push(STANDARD.encode(format!("{user}:{pass}")));
     for token in servers.access_tokens() {
         let response = format!("user={mailbox}\x01auth=Bearer {token}\x01\x01");
         secrets.push(STANDARD.encode(response));
@@ -91,6 +93,17 @@ fn variants(servers: &RealServers) -> Vec<(v1::SmtpSettings, &'static str)> {
         password: servers.client_secret("svc-basic").to_owned(),
         ..password(servers)
     };
+    let with_proxy = |scheme: &str, port: &str, password: &str| v1::SmtpSettings {
+        proxy: Some(v1::Proxy {
+            url: format!("{scheme}://localhost:{}", servers.port(port)),
+            username: servers.get("PROXY_USER").to_owned(),
+            password: password.to_owned(),
+            bypass: Vec::new(),
+            password_set: false,
+        }),
+        ..good(servers)
+    };
+    let proxy_password = servers.get("PROXY_PASSWORD");
     let broken = servers.faulty_token_url("status-503");
     let portal = servers.faulty_token_url("html");
     let wrong_secret = servers.client_secret("svc-basic").to_owned();
@@ -100,6 +113,12 @@ fn variants(servers: &RealServers) -> Vec<(v1::SmtpSettings, &'static str)> {
         (by(plain, Authentication::Password(password(servers))), "+ + + - + + +"),
         (by(plain, Authentication::Password(swapped)), "+ + + - + INVALID_PASSWORD -"),
         (settings(servers, node, client(servers, "svc-opaque")), "+ + + + + + +"),
+        (with_proxy("http", "HTTP_PROXY_PORT", proxy_password), "+ - - + + + + +"),
+        (with_proxy("socks5", "SOCKS_PROXY_PORT", proxy_password), "+ - - + + + + +"),
+        (
+            with_proxy("http", "HTTP_PROXY_PORT", servers.client_secret("svc-basic")),
+            "PROXY_CREDENTIALS_REFUSED - - - PROXY_CREDENTIALS_REFUSED - - -",
+        ),
         (
             settings(servers, node, client(servers, "svc-nomail")),
             "+ + + + + INVALID_EMAIL_ADDRESS -",

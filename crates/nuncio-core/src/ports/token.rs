@@ -69,6 +69,20 @@ pub struct TokenError {
     pub presented_chain: Vec<PresentedCertificate>,
 }
 
+impl TokenError {
+    /// The same, if it passes, with when to ask again.
+    #[must_use]
+    pub fn after(self, wait: Duration) -> Self {
+        let kind = match self.kind {
+            TokenErrorKind::Fatal => TokenErrorKind::Fatal,
+            TokenErrorKind::Temporary { retry_after: _ } => {
+                TokenErrorKind::Temporary { retry_after: Some(wait) }
+            }
+        };
+        Self { kind, ..self }
+    }
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TokenErrorKind {
     /// The settings or the provider's side are wrong; a person must act.

@@ -233,10 +233,13 @@ fn answers_that_are_no_tokens_are_told_by_their_status() {
     let proxy = "is there a proxy or captive portal?";
     check_not_a_token(&seen(200), NOT_A_TOKEN_RESPONSE, true, proxy);
     let page = "(status 200, web page \"Guest Login\")";
-    check_not_a_token(&title(200, "Guest Login"), NOT_A_TOKEN_RESPONSE, true, page);
-    check_not_a_token(&title(200, SECRET), NOT_A_TOKEN_RESPONSE, true, "(status 200);");
+    let web_page = |seen| Seen { is_web_page: true, ..seen };
+    check_not_a_token(&web_page(title(200, "Guest Login")), NOT_A_TOKEN_RESPONSE, false, page);
+    check_not_a_token(&web_page(title(200, SECRET)), NOT_A_TOKEN_RESPONSE, false, "(status 200):");
+    check_not_a_token(&web_page(seen(403)), NOT_A_TOKEN_RESPONSE, false, "answers in its place");
+    check_not_a_token(&web_page(seen(404)), INVALID_TENANT_OR_ENDPOINT, true, "at this path");
     let redirect = "it redirects to `portal.test` (status 302), which is not followed";
-    check_not_a_token(&to, NOT_A_TOKEN_RESPONSE, true, redirect);
+    check_not_a_token(&to, NOT_A_TOKEN_RESPONSE, false, redirect);
     check_not_a_token(
         &seen(404),
         INVALID_TENANT_OR_ENDPOINT,

@@ -77,7 +77,7 @@ impl Slot {
             (Some(held), _) if now < held.refresh_at => Step::Serve(held.token.clone()),
             (Some(held), Some(_)) => Step::Serve(held.token.clone()),
             (Some(held), None) if now < held.urgent_at => Step::ServeAndRefresh(held.token.clone()),
-            (None, Some(trouble)) => Step::Refuse(trouble.error_at(now)),
+            (None, Some(trouble)) => Step::Refuse(trouble.error.clone().after(trouble.until - now)),
             (None, None) if self.may_not_force(now) => Step::Refuse(refused_again()),
             (_, None) => Step::Fetch,
         }
@@ -153,18 +153,6 @@ impl Slot {
     fn may_not_force(&self, now: Instant) -> bool {
         let too_soon = self.forced_at.is_some_and(|at| now < at + FORCED_REFRESH_EVERY);
         self.token_refused && too_soon && self.flight().is_none()
-    }
-}
-
-impl Trouble {
-    fn error_at(&self, now: Instant) -> TokenError {
-        let kind = match self.error.kind {
-            TokenErrorKind::Fatal => TokenErrorKind::Fatal,
-            TokenErrorKind::Temporary { .. } => {
-                TokenErrorKind::Temporary { retry_after: Some(self.until - now) }
-            }
-        };
-        TokenError { kind, ..self.error.clone() }
     }
 }
 

@@ -318,7 +318,7 @@ async fn an_outage_after_a_refused_token_is_an_outage() {
     world.check("token-1", 1).await;
     world.refuse("token-1").await;
     let kind = world.check_error("DOWN", 2).await;
-    assert_eq!(kind, TokenErrorKind::Temporary { retry_after: None });
+    assert_eq!(kind, temporary(Duration::from_secs(1)), "the cache's own pause");
 
     advance(Duration::from_secs(1)).await;
 
@@ -330,7 +330,8 @@ async fn retry_after_is_honoured() {
     let world = World::new();
     world.then(fault(Some(Duration::from_secs(90))));
 
-    world.check_error("DOWN", 1).await;
+    let kind = world.check_error("DOWN", 1).await;
+    assert_eq!(kind, temporary(Duration::from_secs(90)));
     advance(Duration::from_secs(30)).await;
     let kind = world.check_error("DOWN", 1).await;
     assert_eq!(kind, temporary(MINUTE), "what is left of it");

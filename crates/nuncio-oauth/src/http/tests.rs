@@ -25,6 +25,21 @@ fn retry_after_has_a_limit() {
     check_retry_after("Fri, 01 Jan 2027 12:00:00 GMT", Some(3600));
 }
 
+#[test]
+fn a_web_page_shows_in_its_content_type() {
+    for (value, expected) in [
+        ("text/html", true),
+        ("Text/HTML; charset=utf-8", true),
+        ("application/xhtml+xml", true),
+        ("application/json", false),
+        ("text/plain", false),
+    ] {
+        let headers = HeaderMap::from_iter([(CONTENT_TYPE, value.parse().unwrap())]);
+        assert_eq!(is_web_page(&headers), expected, "{value}");
+    }
+    assert!(!is_web_page(&HeaderMap::new()));
+}
+
 fn check_title(body: &str, expected: Option<&str>) {
     assert_eq!(title(body.as_bytes()).as_deref(), expected, "{body}");
 }
