@@ -131,8 +131,13 @@ fn settings_finding(settings: Option<&SmtpSettings>) -> Finding {
                 1 => " and 1 more mailbox".to_owned(),
                 count => format!(" and {count} more mailboxes"),
             };
-            let detail =
-                format!("generation {generation}: {email_address}{more} over {host}:{port}");
+            let through = match &settings.proxy {
+                Some(proxy) => format!(", proxy {}", proxy.url),
+                None => String::new(),
+            };
+            let detail = format!(
+                "generation {generation}: {email_address}{more} over {host}:{port}{through}"
+            );
             Finding::new("settings", Verdict::Well, detail)
         }
         None => Finding::new("settings", Verdict::Problem, "there are no SMTP settings yet")

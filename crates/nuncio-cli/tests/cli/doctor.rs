@@ -57,9 +57,14 @@ fn node_test(outcome: SmtpTestOutcome, mailbox: &str) -> Vec<TestSmtpFromNodeRes
 
 #[tokio::test]
 async fn a_healthy_node_passes() {
+    let settings = SmtpSettings {
+        additional_mailboxes: vec!["nuncio-2@example.com".to_owned()],
+        proxy: Some(Proxy { url: "http://squid:3128".to_owned(), ..Proxy::default() }),
+        ..settings("2999-01-01")
+    };
     let fake = Fake::start(Script {
         nodes: vec![node(ChannelState::Open)],
-        settings: Some(settings("2999-01-01")),
+        settings: Some(settings),
         node_test: node_test(SmtpTestOutcome::Passed, ""),
         ..Script::default()
     })
@@ -68,6 +73,9 @@ async fn a_healthy_node_passes() {
     let ran = nuncio(&fake.address, &["doctor"]).await;
 
     assert_eq!(ran.exit, Exit::Ok, "{ran:?}");
+    let expect = "✓ settings: generation 3: nuncio@example.com and 1 more mailbox over \
+                  mail.example.com:587, proxy http://squid:3128\n";
+    assert!(ran.out.contains(expect), "{}", ran.out);
     assert!(ran.out.contains("✓ client secret: it is good until 2999-01-01"), "{}", ran.out);
     assert!(ran.out.ends_with("all is well\n"), "{}", ran.out);
 }

@@ -2,6 +2,7 @@ use std::sync::Mutex;
 
 use async_trait::async_trait;
 use nuncio_core::settings::proxy::ProxyCredentials;
+use proptest::prelude::*;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream, duplex};
 
 use super::*;
@@ -161,6 +162,48 @@ async fn a_proxy_that_hangs_up_in_the_middle_is_told() {
         let error = reach(&network, &proxy(url), "mx.test", 587, until).await.err().unwrap();
 
         assert!(matches!(error, ProxyError::Broken(_)), "{error:?}");
+    }
+}
+
+/// The beginnings of answers that proxies give, so that random ones get far.
+fn beginning() -> impl Strategy<Value = Vec<u8>> {
+    prop_oneof![
+        Just(b"HTTP/1.1 ".to_vec()),
+        Just(b"HTTP/1.1 200 OK\r\n".to_vec()),
+        Just(vec![5]),
+        Just(vec![5, 0, 5]),
+        Just(vec![5, 2, 1, 0, 5, 0, 0]),
+        Just(Vec::new()),
+    ]
+}
+
+proptest! {
+    /// Whatever a proxy says, there is an end, and an explanation that fits on a screen.
+    #[test]
+    fn no_answer_breaks_the_talk_with_a_proxy(
+        begin in beginning(),
+        rest in proptest::collection::vec(any::<u8>(), 0..300),
+        socks in any::<bool>(),
+        known in any::<bool>(),
+    ) {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        runtime.block_on(async {
+            let (near, mut far) = duplex(STREAM_BYTES);
+            far.write_all(&[begin, rest].concat()).await.unwrap();
+            far.shutdown().await.unwrap();
+            let proxy = proxy(if socks { SOCKS } else { HTTP });
+            let proxy = if known { with_password(proxy) } else { proxy };
+            let credentials = proxy.credentials.as_ref();
+            let asked = match proxy.address.kind {
+                ProxyKind::Http => http::ask(Box::new(near), credentials, "mx.test", 587).await,
+                ProxyKind::Socks5 => socks::ask(Box::new(near), credentials, "mx.test", 587).await,
+            };
+            if let Err(error) = asked {
+                let told = error.explain(&proxy, &SERVER);
+                assert!(told.cause.len() < 1000 && !told.cause.contains("s3cret"), "{told:?}");
+                assert!(!told.cause.chars().any(char::is_control), "{told:?}");
+            }
+        });
     }
 }
 
