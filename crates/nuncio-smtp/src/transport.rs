@@ -303,7 +303,11 @@ impl MailTransport for SmtpTransport {
             smtp.recipients = mail.recipients.len(),
             smtp.reply.code = tracing::field::Empty,
         );
-        self.hand_over(settings, mailbox, mail, gate).instrument(span).await
+        let outcome = self.hand_over(settings, mailbox, mail, gate).instrument(span).await;
+        if settings.settings.additional_mailboxes.is_empty() {
+            return outcome;
+        }
+        naming(outcome, mailbox)
     }
 
     fn ready(&self, mailbox: &EmailAddress) -> usize {
@@ -316,6 +320,24 @@ impl MailTransport for SmtpTransport {
 
     async fn close_idle(&self) {
         quit_all(self.pool.take_outworn(self.clock.now(), true)).await;
+    }
+}
+
+/// The same, with the mailbox named where it may be to blame.
+fn naming(outcome: SendOutcome, mailbox: &EmailAddress) -> SendOutcome {
+    let named = |reason: Reason| {
+        let message = format!("{} (mailbox `{mailbox}`)", reason.message);
+        Reason { message, ..reason }
+    };
+    match outcome {
+        SendOutcome::Closed { reason } => SendOutcome::Closed { reason: named(reason) },
+        SendOutcome::Throttled { reason, retry_after } => {
+            SendOutcome::Throttled { reason: named(reason), retry_after }
+        }
+        SendOutcome::Judged(_)
+        | SendOutcome::Unknown { .. }
+        | SendOutcome::Unavailable { .. }
+        | SendOutcome::Abandoned => outcome,
     }
 }
 

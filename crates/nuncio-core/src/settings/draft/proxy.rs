@@ -54,6 +54,8 @@ impl ProxyDraft {
                 password
             }
             (None, Some(saved)) if is_same => saved.password.clone(),
+            // It may well be the saved one when the URL is right.
+            (None, Some(_)) if address.is_none() => return None,
             // Otherwise whoever may test settings could have the saved password sent to a proxy of theirs.
             (None, Some(_)) => {
                 let problem =

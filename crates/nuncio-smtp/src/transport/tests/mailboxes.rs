@@ -104,3 +104,24 @@ async fn new_settings_close_the_kept_connections_of_all_mailboxes() {
     assert_eq!(fixture.transport.connections(), 1);
     fixture.finish().await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_refused_login_names_the_mailbox_if_there_are_several() {
+    let refused = "S: 535 5.7.139 SmtpClientAuthentication is disabled for the Mailbox.\n";
+    let mut fixture = two_mailboxes(&[
+        starttls(OFFER) + &auth_second() + refused,
+        starttls(OFFER) + &auth("t1") + refused,
+    ]);
+    let told = |outcome: SendOutcome| {
+        let SendOutcome::Closed { reason } = outcome else { panic!("{outcome:?}") };
+        reason.message
+    };
+
+    let of_second = told(send_as(&fixture, &second()).await);
+    assert!(of_second.ends_with("(mailbox `second@mx.test`)"), "{of_second}");
+
+    fixture.saved.settings.additional_mailboxes.clear();
+    let of_the_only = told(send_as(&fixture, &fixture.mailbox().clone()).await);
+    assert!(!of_the_only.contains("(mailbox"), "{of_the_only}");
+    fixture.finish().await;
+}
