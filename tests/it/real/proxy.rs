@@ -1,13 +1,17 @@
 //! Both servers are reached through real proxies: tinyproxy by CONNECT, microsocks by SOCKS5.
 
 use std::fs;
+use std::net::{Ipv4Addr, SocketAddr};
 
 use nuncio_api::v1;
-use nuncio_api::v1::{MailJobState, SmtpTestStageKind};
+use nuncio_api::v1::{ChannelState, MailJobState, SmtpTestStageKind};
 use nuncio_tests::caller::PATIENCE;
 use nuncio_tests::mails;
 use nuncio_tests::node::TestNode;
 use nuncio_tests::real_servers::RealServers;
+use tokio::io::copy_bidirectional;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinSet;
 
 use super::{check_told, failed, fresh, good, shown, stage};
 
@@ -263,6 +267,70 @@ async fn the_certificate_of_the_server_is_checked_through_the_proxy() {
 
         assert_eq!(shown(&report), "+ - - CERTIFICATE_NAME_MISMATCH + - - -", "{report:#?}");
         assert!(!failed(&report).presented_chain.is_empty(), "{report:#?}");
+        node.stop().await;
+    }
+}
+
+/// Passes on to a proxy what comes to a port, as long as it lives.
+struct Middle {
+    address: SocketAddr,
+    to: u16,
+    tasks: JoinSet<()>,
+}
+
+impl Middle {
+    async fn to(to: u16) -> Self {
+        let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+        let mut middle = Self { address: any, to, tasks: JoinSet::new() };
+        middle.open().await;
+        middle
+    }
+
+    async fn open(&mut self) {
+        let listener = TcpListener::bind(self.address).await.unwrap();
+        self.address = listener.local_addr().unwrap();
+        let to = self.to;
+        self.tasks.spawn(async move {
+            let mut connections = JoinSet::new();
+            while let Ok((mut near, _)) = listener.accept().await {
+                connections.spawn(async move {
+                    let mut far = TcpStream::connect((Ipv4Addr::LOCALHOST, to)).await.unwrap();
+                    // How it ends is for both sides to see.
+                    drop(copy_bidirectional(&mut near, &mut far).await);
+                });
+            }
+        });
+    }
+
+    /// Cuts all connections; new ones are refused.
+    async fn close(&mut self) {
+        self.tasks.shutdown().await;
+    }
+}
+
+#[tokio::test]
+async fn a_proxy_that_goes_away_holds_mails_and_costs_no_attempt() {
+    let servers = RealServers::from_env();
+    for kind in BOTH {
+        let node = TestNode::start().await;
+        let recipient = fresh(&format!("proxy-away-{}", kind.scheme()));
+        let mut middle = Middle::to(kind.port(&servers)).await;
+        let url = format!("{}://{}", kind.scheme(), middle.address);
+        let by_middle = v1::Proxy { url, ..proxy(&servers, kind) };
+        node.save_tested(through(by_middle, good(&servers))).await;
+
+        middle.close().await;
+        let job = node.submit(mails::raw(v1::MailClass::Bulk, "away", &[&recipient])).await;
+        let held = node.wait_for_state(&job.name, MailJobState::Deferred, PATIENCE).await;
+        let why = held.reason.unwrap_or_default();
+        assert_eq!((why.code.as_str(), held.attempt_count), ("PROXY_UNREACHABLE", 0), "{why:?}");
+        let channel = node.wait_for_channel(ChannelState::Paused, PATIENCE).await;
+        assert!(channel.reason.contains("could not be connected to"), "{channel:?}");
+        middle.open().await;
+
+        let job = node.wait_for_end(&job.name, PATIENCE).await;
+        assert_eq!((job.state(), job.attempt_count), (MailJobState::Sent, 1), "{job:#?}");
+        servers.wait_for_mail(&recipient, 1, PATIENCE).await;
         node.stop().await;
     }
 }
