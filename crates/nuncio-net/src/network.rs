@@ -5,14 +5,16 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use futures::StreamExt as _;
+use futures::stream::FuturesUnordered;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, lookup_host};
 use tokio::time::timeout;
 
 /// The most addresses of one host that are tried.
 const ADDRESSES_MAX: usize = 8;
-/// To wait for a connection to one address, if there are more to try.
-const ONE_OF_MANY_ADDRESSES: Duration = Duration::from_secs(10);
+/// So long an address may take until the next one is tried beside it (RFC 8305, section 8).
+const NEXT_ADDRESS_AFTER: Duration = Duration::from_millis(250);
 
 /// A stream of bytes to a server and back.
 pub trait Io: AsyncRead + AsyncWrite + Send + Sync + Unpin {}
@@ -45,9 +47,9 @@ impl Network for Tcp {
     }
 }
 
-/// The addresses of the host, at least one, in the order in which they are tried.
+/// The addresses of the host, at least one, in the order in which they are tried: both families by turns.
 pub async fn resolve(network: &dyn Network, host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
-    let mut addresses = network.resolve(host, port).await?;
+    let mut addresses = by_turns(network.resolve(host, port).await?);
     addresses.truncate(ADDRESSES_MAX);
     if addresses.is_empty() {
         return Err(io::Error::new(io::ErrorKind::NotFound, "the name has no address"));
@@ -55,16 +57,52 @@ pub async fn resolve(network: &dyn Network, host: &str, port: u16) -> io::Result
     Ok(addresses)
 }
 
-/// Connects to the first address that answers. The last one has no dead line but the caller's.
+/// Connects to the address that answers first. Each is tried when the one before it has failed, or has not
+/// answered for a moment (RFC 8305, section 5); it has no dead line but the caller's.
 pub async fn connect(
     network: &dyn Network,
     addresses: &[SocketAddr],
 ) -> io::Result<(Box<dyn Io>, SocketAddr)> {
-    let (last, others) = addresses.split_last().expect("`resolve` gives at least one");
-    for address in others {
-        if let Ok(Ok(stream)) = timeout(ONE_OF_MANY_ADDRESSES, network.connect(*address)).await {
-            return Ok((stream, *address));
+    let attempt = |address: SocketAddr| async move { (network.connect(address).await, address) };
+    let mut waiting = addresses.iter().copied();
+    let mut attempts = FuturesUnordered::new();
+    attempts.extend(waiting.next().map(attempt));
+    loop {
+        let ended = if waiting.len() == 0 {
+            attempts.next().await
+        } else {
+            match timeout(NEXT_ADDRESS_AFTER, attempts.next()).await {
+                Ok(ended) => ended,
+                Err(_elapsed) => {
+                    attempts.extend(waiting.next().map(attempt));
+                    continue;
+                }
+            }
+        };
+        match ended.expect("one is under way") {
+            (Ok(stream), address) => return Ok((stream, address)),
+            (Err(error), _) if waiting.len() == 0 && attempts.is_empty() => return Err(error),
+            (Err(_), _) => attempts.extend(waiting.next().map(attempt)),
         }
     }
-    Ok((network.connect(*last).await?, *last))
 }
+
+/// In the order of the name service, but IPv4 and IPv6 by turns (RFC 8305, section 4): where one of them leads
+/// nowhere, the other is near.
+fn by_turns(addresses: Vec<SocketAddr>) -> Vec<SocketAddr> {
+    let first_is_ipv4 = addresses.first().is_some_and(SocketAddr::is_ipv4);
+    let (first, second): (Vec<_>, Vec<_>) =
+        addresses.into_iter().partition(|address| address.is_ipv4() == first_is_ipv4);
+    let (mut first, mut second) = (first.into_iter(), second.into_iter());
+    let mut sorted = Vec::new();
+    loop {
+        let pair = [first.next(), second.next()];
+        if pair == [None, None] {
+            return sorted;
+        }
+        sorted.extend(pair.into_iter().flatten());
+    }
+}
+
+#[cfg(test)]
+mod tests;

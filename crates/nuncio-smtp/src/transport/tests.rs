@@ -302,7 +302,7 @@ async fn silence_while_connecting_ends_with_the_connection_time_out() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_dead_address_costs_ten_seconds_and_no_mail() {
+async fn a_dead_address_costs_a_moment_and_no_mail() {
     let mut servers = Servers::new(&[plain(OFFER) + &mail() + TAKEN]);
     let dead = ([192, 0, 2, 9], DEAD_PORT).into();
     servers.addresses.insert(0, dead);
@@ -312,7 +312,7 @@ async fn a_dead_address_costs_ten_seconds_and_no_mail() {
 
     assert_eq!(show(&fixture.send(&["a@x.test"]).await), "accepted 250");
 
-    assert_eq!(started.elapsed(), Duration::from_secs(10));
+    assert_eq!(started.elapsed(), Duration::from_millis(250));
     fixture.finish().await;
 }
 
