@@ -57,6 +57,29 @@ async fn each_mailbox_has_its_own_connections() {
     );
 }
 
+/// A pool of mailboxes that send under one name has the limits of each.
+#[tokio::test]
+async fn each_mailbox_has_its_own_minute_and_day_whatever_the_sender() {
+    for (set, refusal) in [
+        ((|limits: &mut Limits| limits.messages_per_minute = 1) as fn(&mut Limits), "451 4.4.2"),
+        (|limits| limits.recipients_per_day = 1, "554 5.2.0"),
+    ] {
+        let second = "second@contoso.example";
+        let sim = simulator(|config| {
+            set(&mut config.limits);
+            let send_as = vec![DEFAULT_MAILBOX.to_owned()];
+            config.mailboxes.push(Mailbox { send_as, ..Mailbox::new(second) });
+        })
+        .await;
+        for mailbox in [DEFAULT_MAILBOX, second] {
+            let mut smtp = Smtp::ready_as(&sim, mailbox).await;
+            assert_code(&smtp.mail("1", &["a@b.example"]).await, "250");
+            assert_code(&smtp.mail("2", &["a@b.example"]).await, refusal);
+        }
+        assert_eq!(sim.accepted_count(), 2);
+    }
+}
+
 #[tokio::test]
 async fn messages_beyond_the_rate_are_rejected() {
     let sim = simulator(|config| config.limits.messages_per_minute = 2).await;
