@@ -37,6 +37,15 @@ impl MailClass {
         }
     }
 
+    /// Whether nobody waits in front of a screen: such mails are spread evenly over the minute, so that one
+    /// that is urgent finds room in a mailbox's budget.
+    pub fn is_patient(self) -> bool {
+        match self {
+            Self::AlarmCritical | Self::Credentials | Self::Approval => false,
+            Self::Alarm | Self::Reminder | Self::Bulk => true,
+        }
+    }
+
     /// How long a mail of this class may wait until it is worth nothing.
     pub fn time_to_live(self) -> Duration {
         match self {

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
+use crate::address::EmailAddress;
 use crate::job::{Job, JobState, Reason, RecipientResult, RecipientState};
 use crate::outcome::{SendOutcome, Verdict};
 use crate::policy::UnknownPolicy;
@@ -16,6 +17,8 @@ const CHANNEL_WAIT: Duration = Duration::from_secs(1);
 const CHANNEL_WAIT_MAX: Duration = Duration::from_mins(1);
 /// How long a held job waits for its channel. It is released earlier when the channel opens.
 const HELD_WAIT: Duration = Duration::from_secs(30);
+/// How long a job waits at most that is too large for what is left of its mailbox's day.
+const OVER_BUDGET_WAIT_MAX: Duration = Duration::from_mins(10);
 /// How long before its end a held job is due at the latest: the smallest step of time of a store.
 const DUE_BEFORE_EXPIRY: Duration = Duration::from_micros(1);
 /// How often a job may be found in the hands of a dead node before it is given up.
@@ -91,6 +94,27 @@ pub fn decide_rescue(job: &Job, body_entered: bool, rescues: u32, now: Timestamp
     }
     let reason = Reason::new("NODE_DIED", "the node died before it handed the mail over");
     expire_early(job, uncounted(job, JobState::Deferred, reason, now))
+}
+
+/// Decides what becomes of a job to more recipients than its mailbox may still reach within a day; it fits
+/// after `fits_in`, if it fits at all. It was not tried.
+pub fn decide_over_budget(
+    job: &Job,
+    mailbox: &EmailAddress,
+    fits_in: Option<Duration>,
+    now: Timestamp,
+) -> Decision {
+    let message = format!(
+        "`{mailbox}` may not send to {} more recipients within 24 hours",
+        job.pending().len()
+    );
+    let reason = Reason::new("RECIPIENT_LIMIT_REACHED", message).remedy(
+        "it is sent when the day's earlier mails count no more; or name another mailbox in the \
+         settings, or split the mail",
+    );
+    // Another mailbox may have room before.
+    let due_at = now + fits_in.unwrap_or(OVER_BUDGET_WAIT_MAX).min(OVER_BUDGET_WAIT_MAX);
+    expire_early(job, uncounted(job, JobState::Deferred, reason, due_at))
 }
 
 /// The decision for a job whose time to live is over.

@@ -6,12 +6,13 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
-use nuncio_core::job::{Attempt, BudgetUse, Job, Reason};
+use nuncio_core::address::EmailAddress;
+use nuncio_core::job::{Attempt, BudgetUse, Job, JobState, Reason};
 use nuncio_core::outcome::{SendOutcome, Verdict};
 use nuncio_core::ports::clock::{Clock, Entropy};
 use nuncio_core::ports::job_store::{Claimed, JobStore, Lease, LeaseError, Settlement, StoreError};
 use nuncio_core::ports::mail::{BodyGate, MailTransport, OutgoingMail};
-use nuncio_core::retry::decide;
+use nuncio_core::retry::{Decision, decide};
 use nuncio_core::settings::SavedSmtpSettings;
 use nuncio_runtime::chain::Chain;
 use tokio::time::{Instant, interval_at, sleep};
@@ -27,8 +28,9 @@ const SETTLE_PAUSE: Duration = Duration::from_secs(1);
 /// How often settling is tried: then the lease has ended, and the rescue decides.
 const SETTLE_TRIES_MAX: u32 = 60;
 
-/// What all attempts share.
+/// What all attempts of one mailbox share.
 pub(crate) struct Context {
+    pub(crate) mailbox: EmailAddress,
     pub(crate) store: Arc<dyn JobStore>,
     pub(crate) transport: Arc<dyn MailTransport>,
     pub(crate) clock: Arc<dyn Clock>,
@@ -37,22 +39,38 @@ pub(crate) struct Context {
     pub(crate) lease: Duration,
 }
 
-/// What an attempt taught about the channel.
-pub(crate) struct Finished {
+/// An attempt whose mail is no longer on its way.
+pub(crate) struct Sent {
     pub(crate) effect: Effect,
+    /// How many recipients it had.
+    pub(crate) recipients: u32,
     /// Whether the provider may have counted the message.
     pub(crate) reached_provider: bool,
     /// The generation of the settings that were used.
     pub(crate) generation: i64,
+    pub(crate) unsettled: Unsettled,
+}
+
+/// What is left to do of an attempt: to record what came of it.
+pub(crate) struct Unsettled {
+    lease: Lease,
+    job: Job,
+    outcome: SendOutcome,
+    used: Option<BudgetUse>,
+    generation: i64,
+    started_at: Timestamp,
+    ended_at: Timestamp,
+    took: Duration,
 }
 
 impl Context {
-    /// Sends a leased job and settles it.
-    pub(crate) async fn attempt(
+    /// Sends a leased job. Until `entered` its claim stands for the note that the body goes out.
+    pub(crate) async fn send(
         &self,
         settings: Arc<SavedSmtpSettings>,
         claimed: Claimed,
-    ) -> Finished {
+        entered: Option<Instant>,
+    ) -> Sent {
         let Claimed { lease, job, mail } = claimed;
         let (started, started_at) = (Instant::now(), self.clock.now());
         let addresses = job.pending().into_iter().map(|at| job.recipients[at].address.clone());
@@ -62,33 +80,46 @@ impl Context {
             date: job.created_at,
             mail,
         };
-        let gate = LeaseGate { store: &*self.store, lease: &lease, failed: AtomicBool::new(false) };
-        let outcome = self.send(&settings, &outgoing, &gate).await;
-        let is_kept_back = gate.failed.into_inner();
-        drop(outgoing);
-
-        let finished = Finished {
-            effect: Effect::of(&outcome),
-            reached_provider: may_have_reached_provider(&outcome),
-            generation: settings.generation,
-        };
+        let recipients = u32::try_from(outgoing.recipients.len()).unwrap_or(u32::MAX);
+        let (store, failed) = (&*self.store, AtomicBool::new(false));
+        let gate = LeaseGate { store, lease: &lease, entered, failed };
+        let outcome = self.hand_over(&settings, &outgoing, &gate).await;
+        let (ended_at, took) = (self.clock.now(), started.elapsed());
+        let generation = settings.generation;
+        let reached_provider = may_have_reached_provider(&outcome);
+        let mailbox = Some(self.mailbox.clone());
+        let used = reached_provider.then_some(BudgetUse { mailbox, recipients });
+        let effect = Effect::of(&outcome);
         // Without this the lease would end with the mark of a body that never went out.
-        let stays = is_kept_back && outcome == SendOutcome::Abandoned;
+        let stays = gate.failed.into_inner() && outcome == SendOutcome::Abandoned;
         let outcome = if stays { kept_back() } else { outcome };
-        self.settle(lease, &job, outcome, started_at, &settings, started).await;
-        finished
+        Sent {
+            effect,
+            recipients,
+            reached_provider,
+            generation,
+            unsettled: Unsettled {
+                lease,
+                job,
+                outcome,
+                used,
+                generation,
+                started_at,
+                ended_at,
+                took,
+            },
+        }
     }
 
-    /// Sends, and keeps the lease alive meanwhile.
-    async fn send(
+    /// Hands a mail over, and keeps its lease alive meanwhile.
+    async fn hand_over(
         &self,
         settings: &SavedSmtpSettings,
         outgoing: &OutgoingMail,
         gate: &LeaseGate<'_>,
     ) -> SendOutcome {
         let lease = gate.lease;
-        let mailbox = &settings.settings.email_address;
-        let sending = self.transport.send(settings, mailbox, outgoing, gate);
+        let sending = self.transport.send(settings, &self.mailbox, outgoing, gate);
         tokio::pin!(sending);
         let beat = self.lease / HEART_BEATS;
         let mut beats = interval_at(Instant::now() + beat, beat);
@@ -108,32 +139,24 @@ impl Context {
         }
     }
 
-    async fn settle(
-        &self,
-        lease: Lease,
-        job: &Job,
-        outcome: SendOutcome,
-        started_at: Timestamp,
-        settings: &SavedSmtpSettings,
-        started: Instant,
-    ) {
-        let used = may_have_reached_provider(&outcome).then(|| BudgetUse {
-            mailbox: Some(settings.settings.email_address.clone()),
-            recipients: u32::try_from(job.pending().len()).unwrap_or(u32::MAX),
-        });
+    /// Records what came of an attempt, and gives the state of its job then.
+    pub(crate) async fn settle(&self, unsettled: Unsettled) -> Option<JobState> {
+        let Unsettled { lease, job, outcome, used, generation, started_at, ended_at, took } =
+            unsettled;
         let (code, detail) = describe(&outcome);
-        self.observer.attempt_ended(job.class, &code, started.elapsed());
-        let now = self.clock.now();
-        let Some(decision) = decide(job, lease.fence, outcome, now, self.entropy.jitter()) else {
+        self.observer.attempt_ended(job.class, &code, took);
+        let jitter = self.entropy.jitter();
+        let Some(decision) = decide(&job, lease.fence, outcome, ended_at, jitter) else {
             warn!(job.name = %job.id, "lease was lost before the mail went out; left to its new holder");
-            return;
+            return None;
         };
         let counted = decision.counted;
+        let attempt = Attempt { started_at, ended_at, outcome: code, detail, counted, used };
         let settlement = Settlement {
             decision,
-            attempt: Attempt { started_at, ended_at: now, outcome: code, detail, counted, used },
-            settings_generation: Some(settings.generation),
-            now,
+            attempt: Some(attempt),
+            settings_generation: Some(generation),
+            now: ended_at,
         };
         match self.settle_until_stored(lease, settlement).await {
             Ok(job) => {
@@ -145,13 +168,35 @@ impl Context {
                     job.state = state.name(),
                     job.reason = reason,
                     job.attempts = job.attempts,
-                    elapsed_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
+                    elapsed_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
                     "mail job is {}",
                     state.name(),
                 );
                 tell_ended(&*self.observer, [&job]);
+                Some(state)
             }
-            Err(error) => warn!(job.name = %job.id, "mail job not settled: {}", Chain(&error)),
+            Err(error) => {
+                warn!(job.name = %job.id, "mail job not settled: {}", Chain(&error));
+                None
+            }
+        }
+    }
+
+    /// Gives a leased job back that was not tried.
+    pub(crate) async fn give_back(
+        &self,
+        lease: Lease,
+        decision: Decision,
+        now: Timestamp,
+    ) -> Option<JobState> {
+        let (id, state) = (lease.job, decision.state);
+        let settlement = Settlement { decision, attempt: None, settings_generation: None, now };
+        match self.settle_until_stored(lease, settlement).await {
+            Ok(_) => Some(state),
+            Err(error) => {
+                warn!(job.name = %id, "mail job not given back: {}", Chain(&error));
+                None
+            }
         }
     }
 
@@ -188,6 +233,8 @@ impl Context {
 struct LeaseGate<'a> {
     store: &'a dyn JobStore,
     lease: &'a Lease,
+    /// Until then it is noted already.
+    entered: Option<Instant>,
     /// The store did not say whether the job is ours, nor whether it has noted anything.
     failed: AtomicBool,
 }
@@ -195,6 +242,9 @@ struct LeaseGate<'a> {
 #[async_trait]
 impl BodyGate for LeaseGate<'_> {
     async fn open(&self) -> bool {
+        if self.entered.is_some_and(|until| Instant::now() < until) {
+            return true;
+        }
         match self.store.enter_body(self.lease).await {
             Ok(()) => true,
             Err(error) => {

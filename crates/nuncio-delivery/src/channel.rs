@@ -1,8 +1,10 @@
-//! The way to the provider as seen from one node: open, paused or closed.
+//! The way of one mailbox to the provider as seen from one node: open, paused or closed.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use nuncio_core::address::EmailAddress;
 use nuncio_core::job::Reason;
 use nuncio_core::outcome::SendOutcome;
 
@@ -180,6 +182,23 @@ pub enum ChannelStatus {
         reason: Reason,
         retry_at: Timestamp,
     },
+}
+
+/// The ways of all mailboxes of this node.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Channels(pub BTreeMap<EmailAddress, ChannelStatus>);
+
+impl Channels {
+    /// The best of them: while one mailbox sends, mails go out.
+    pub fn overall(&self) -> ChannelStatus {
+        let rank = |status: &ChannelStatus| match status {
+            ChannelStatus::Open => (0, None),
+            ChannelStatus::Paused { retry_at, .. } => (1, Some(*retry_at)),
+            ChannelStatus::Closed { retry_at, .. } => (2, Some(*retry_at)),
+            ChannelStatus::NotConfigured => (3, None),
+        };
+        self.0.values().min_by_key(|one| rank(one)).cloned().unwrap_or(ChannelStatus::NotConfigured)
+    }
 }
 
 #[cfg(test)]

@@ -11,9 +11,9 @@ use nuncio_runtime::tasks::{TaskError, Tasks};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use crate::channel::ChannelStatus;
-use crate::dispatcher::Dispatcher;
+use crate::channel::Channels;
 use crate::housekeeping::Housekeeping;
+use crate::mailboxes::Mailboxes;
 use crate::observer::DeliveryObserver;
 
 /// Everything that delivery needs. It builds none of it, so a test can bring its own.
@@ -25,8 +25,8 @@ pub struct Delivery {
     pub entropy: Arc<dyn Entropy>,
     pub observer: Arc<dyn DeliveryObserver>,
     pub settings: watch::Receiver<Option<Arc<SavedSmtpSettings>>>,
-    /// Told at each change of the channel.
-    pub channel: watch::Sender<ChannelStatus>,
+    /// Told at each change of a mailbox's channel.
+    pub channels: watch::Sender<Channels>,
     /// The life of this node.
     pub incarnation: Incarnation,
     /// How long a node that has died keeps its jobs from others. Leases are extended while mails are under way.
@@ -49,7 +49,7 @@ impl Delivery {
         };
         tasks.spawn("housekeeping", |stop| housekeeping.run(stop));
         let drain_timeout = self.drain_timeout;
-        tasks.spawn("dispatcher", |stop| Dispatcher::new(self).run(stop));
+        tasks.spawn("mailboxes", |stop| Mailboxes::new(self).run(stop));
         tasks.join(drain_timeout).await
     }
 }

@@ -1,54 +1,107 @@
-//! Decides when which jobs are sent: within the channel's state and the mailbox's budget.
+//! Decides when which jobs one mailbox sends: within its channel's state and its budget.
+//!
+//! A mail goes through three hands: a claim leases it, a sending hands it over, a settling records what came
+//! of it. All three go on side by side, so that the claim of the next mail and the record of the last one
+//! wait for the same commit, and no connection waits for the disk longer than that.
 
-use std::convert::Infallible;
-use std::iter::repeat_n;
 use std::sync::Arc;
 use std::time::Duration;
 
-use nuncio_core::pacing::MessageWindow;
-use nuncio_core::ports::job_store::{Claim, Claimed, StoreError};
+use jiff::Timestamp;
+use nuncio_core::address::EmailAddress;
+use nuncio_core::job::JobState;
+use nuncio_core::ports::job_store::{Claim, Claimed, MailboxUsage, StoreError};
+use nuncio_core::retry::decide_over_budget;
 use nuncio_core::settings::SavedSmtpSettings;
 use nuncio_runtime::chain::Chain;
 use nuncio_runtime::trace;
 use tokio::sync::watch;
-use tokio::task::JoinSet;
+use tokio::task::{JoinError, JoinSet};
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
-use tracing::{Instrument as _, error, info, info_span, warn};
+use tracing::{Instrument as _, Span, error, info, info_span, warn};
 
-use crate::attempt::{Context, Finished};
+use crate::attempt::{Context, Sent};
+use crate::budget::{Budget, Room};
 use crate::channel::{Channel, ChannelStatus, Permit};
 use crate::delivery::Delivery;
+use crate::observer::Alarm;
 
-/// How many messages a mailbox without a limit may send in a minute: a limit that nobody meets.
-const MESSAGES_UNLIMITED: u32 = u32::MAX;
 /// How long it waits when there is nothing to wait for, or the store cannot be used.
 const IDLE: Duration = Duration::from_secs(1);
 /// How long it waits at most, so that a lost wake-up costs no more than this.
 const SLEEP_MAX: Duration = Duration::from_secs(30);
+/// How many claims wait for their commit at once while there is more to claim: those that come while one
+/// commit is being written share the next one.
+const CLAIMS_MAX: usize = 4;
+/// How many attempts may wait for their record before no more mails are sent: the store is in trouble.
+const SETTLING_MAX: usize = 512;
 
 pub(crate) struct Dispatcher {
     delivery: Delivery,
+    mailbox: EmailAddress,
     context: Arc<Context>,
-    attempts: JoinSet<Finished>,
+    claims: JoinSet<Answer>,
+    /// How many jobs the claims may bring.
+    asked: u32,
+    /// Whether the last claim brought all that it asked for: then there is more.
+    plenty: bool,
+    /// Whether jobs may have become due since the last claim was sent.
+    news: bool,
+    /// When there is something to claim again, as far as the last claim knows.
+    due_at: Option<Instant>,
+    sending: JoinSet<(Sent, Span)>,
+    settling: JoinSet<Option<JobState>>,
     channel: Channel,
-    window: MessageWindow,
-    /// Whether the window knows what the last life of the node has sent.
-    window_restored: bool,
+    budget: Budget,
+    alarm: Option<Alarm>,
     started: Instant,
+}
+
+/// What a claim came to.
+struct Answer {
+    asked: u32,
+    claimed: Result<Batch, StoreError>,
+}
+
+/// What is asked of the store.
+#[derive(Clone, Copy)]
+struct Ask {
+    limit: u32,
+    patient_max: u32,
+    into_body: bool,
+}
+
+/// Jobs that were claimed.
+struct Batch {
+    jobs: Vec<Claimed>,
+    settings: Arc<SavedSmtpSettings>,
+    /// Until when the claim stands for the note that the body goes out, if it was made so.
+    entered: Option<Instant>,
+    rest: Rest,
+}
+
+/// What a claim has left in the store.
+enum Rest {
+    /// Very likely more.
+    Plenty,
+    /// Patient jobs, maybe: it took as many as it might.
+    Patient,
+    /// Nothing that is due within this time.
+    Nothing(Duration),
 }
 
 /// What to do next.
 enum Step {
-    /// Claim at most so many jobs.
-    Claim(u32),
+    Claim(Arc<SavedSmtpSettings>, Ask),
     /// Wait until something happens, but not longer than to this moment.
     Wait(Instant),
 }
 
 impl Dispatcher {
-    pub(crate) fn new(delivery: Delivery) -> Self {
+    pub(crate) fn new(delivery: Delivery, mailbox: EmailAddress) -> Self {
         let context = Arc::new(Context {
+            mailbox: mailbox.clone(),
             store: Arc::clone(&delivery.store),
             transport: Arc::clone(&delivery.transport),
             clock: Arc::clone(&delivery.clock),
@@ -58,101 +111,179 @@ impl Dispatcher {
         });
         Self {
             delivery,
+            mailbox,
             context,
-            attempts: JoinSet::new(),
+            claims: JoinSet::new(),
+            asked: 0,
+            plenty: false,
+            news: true,
+            due_at: None,
+            sending: JoinSet::new(),
+            settling: JoinSet::new(),
             channel: Channel::default(),
-            window: MessageWindow::new(MESSAGES_UNLIMITED),
-            window_restored: false,
+            budget: Budget::default(),
+            alarm: None,
             started: Instant::now(),
         }
     }
 
-    pub(crate) async fn run(mut self, stop: CancellationToken) -> Result<(), Infallible> {
+    /// Sends what is due until `stop` is cancelled; then lets end what is under way.
+    pub(crate) async fn run(mut self, stop: CancellationToken) {
         let mut settings = self.delivery.settings.clone();
         let mut changed = self.delivery.store.changed();
+        self.restore_budget().await;
         self.take_settings(&mut settings).await;
         while !stop.is_cancelled() {
-            changed.borrow_and_update();
-            let now = settings.borrow().clone();
-            let wake = match self.step(now.as_deref()) {
+            let present = settings.borrow().clone();
+            let wake = match self.step(present) {
+                Step::Claim(settings, ask) => {
+                    self.claim(settings, ask);
+                    continue;
+                }
                 Step::Wait(until) => until,
-                Step::Claim(limit) => match self.claim(now, limit).await {
-                    Ok(None) => continue,
-                    Ok(Some(wake)) => wake,
-                    Err(error) => {
-                        warn!("mail jobs cannot be claimed: {}", Chain(&error));
-                        Instant::now() + IDLE
-                    }
-                },
             };
             tokio::select! {
                 biased;
                 () = stop.cancelled() => {}
                 Ok(()) = settings.changed() => self.take_settings(&mut settings).await,
-                Some(end) = self.attempts.join_next() => {
-                    self.finish(end).await;
+                Some(end) = self.sending.join_next() => {
+                    self.sent(end).await;
                     // All that have ended make room together, so that one claim fills it again.
-                    while let Some(end) = self.attempts.try_join_next() {
-                        self.finish(end).await;
+                    while let Some(end) = self.sending.try_join_next() {
+                        self.sent(end).await;
                     }
                 }
-                Ok(()) = changed.changed() => {}
+                Some(end) = self.claims.join_next() => self.claimed(end),
+                Some(end) = self.settling.join_next() => self.settled(end).await,
+                Ok(()) = changed.changed() => self.news = true,
                 () = sleep_until(wake) => {}
             }
         }
         self.drain().await;
-        Ok(())
     }
 
-    fn step(&mut self, settings: Option<&SavedSmtpSettings>) -> Step {
-        let now = self.started.elapsed();
-        let Some(saved) = settings else { return Step::Wait(Instant::now() + SLEEP_MAX) };
-        let under_way = u32::try_from(self.attempts.len()).unwrap_or(u32::MAX);
-        let connections = saved.settings.limits.connections_max.saturating_sub(under_way);
-        let allowed = match self.channel.permit(now) {
-            Permit::All => connections,
-            Permit::Probe => u32::from(under_way == 0),
+    fn step(&mut self, settings: Option<Arc<SavedSmtpSettings>>) -> Step {
+        let (now, at_last) = (self.started.elapsed(), Instant::now() + SLEEP_MAX);
+        let ours = |saved: &Arc<SavedSmtpSettings>| {
+            saved.settings.mailboxes().any(|mailbox| *mailbox == self.mailbox)
+        };
+        let Some(saved) = settings.filter(ours) else { return Step::Wait(at_last) };
+        let taken = self.asked + count(self.sending.len());
+        let permit = self.channel.permit(now);
+        let allowed = match permit {
+            Permit::All => saved.settings.limits.connections_max.saturating_sub(taken),
+            Permit::Probe => u32::from(taken == 0),
             Permit::NoneUntil(until) => return Step::Wait(self.started + until),
         };
-        let free = self.window.free(now);
-        match allowed.min(free) {
-            0 if free == 0 => {
-                let next = self.window.next_free_at().unwrap_or(now + SLEEP_MAX);
-                Step::Wait(self.started + next)
+        let claims_max = if self.plenty { CLAIMS_MAX } else { 1 };
+        let busy = claims_max <= self.claims.len() || SETTLING_MAX <= self.settling.len();
+        if allowed == 0 || busy {
+            return Step::Wait(at_last);
+        }
+        if let Some(due_at) = self.due_at.filter(|at| !self.news && Instant::now() < *at) {
+            return Step::Wait(due_at);
+        }
+        let (messages, patient) = match self.budget.room(now, self.asked) {
+            Room::Now { messages, patient } => (messages, patient),
+            Room::NoneUntil(until) => {
+                return Step::Wait(until.map_or(at_last, |until| self.started + until));
             }
-            0 => Step::Wait(Instant::now() + SLEEP_MAX),
-            limit => Step::Claim(limit),
-        }
+        };
+        let limit = allowed.min(messages);
+        let ready = match permit {
+            Permit::All => count(self.delivery.transport.ready(&self.mailbox)),
+            Permit::Probe | Permit::NoneUntil(_) => 0,
+        };
+        // What leaves at once needs no note of its own; for the rest there is another claim.
+        let (limit, into_body) = match ready.saturating_sub(self.asked) {
+            0 => (limit, false),
+            ready => (limit.min(ready), true),
+        };
+        Step::Claim(saved, Ask { limit, patient_max: patient.min(limit), into_body })
     }
 
-    /// Starts up to `limit` attempts. Returns when to look again if there were fewer.
-    async fn claim(
-        &mut self,
-        settings: Option<Arc<SavedSmtpSettings>>,
-        limit: u32,
-    ) -> Result<Option<Instant>, StoreError> {
-        let Some(settings) = settings else { return Ok(Some(Instant::now() + IDLE)) };
+    /// Asks the store for jobs.
+    fn claim(&mut self, settings: Arc<SavedSmtpSettings>, ask: Ask) {
+        self.asked += ask.limit;
+        self.news = false;
+        self.due_at = None;
         let now = self.delivery.clock.now();
+        let Ask { limit, patient_max, into_body } = ask;
         let (holder, until) = (self.delivery.incarnation.clone(), now + self.delivery.lease);
-        let claim = Claim { holder, now, until, limit, into_body: false };
-        let claimed = self.delivery.store.claim(claim).await?;
-        let count = u32::try_from(claimed.len()).unwrap_or(u32::MAX);
-        for one in claimed {
-            self.start(Arc::clone(&settings), one);
-        }
-        if limit <= count {
-            return Ok(None);
-        }
-        let next_due = self.delivery.store.next_due().await?;
-        let wait = next_due.map_or(SLEEP_MAX, |due| {
-            // What is due and was not claimed has expired: housekeeping will find it.
-            let ahead = Duration::try_from(due.duration_since(now)).unwrap_or_default();
-            if ahead.is_zero() { IDLE } else { ahead.min(SLEEP_MAX) }
+        let entered = into_body.then(|| Instant::now() + self.delivery.lease / 2);
+        let claim = Claim { holder, now, until, limit, patient_max, into_body };
+        let store = Arc::clone(&self.delivery.store);
+        self.claims.spawn(async move {
+            let claimed = async {
+                let jobs = store.claim(claim).await?;
+                let patient = jobs.iter().filter(|one| one.job.class.is_patient()).count();
+                let rest = if limit <= count(jobs.len()) {
+                    Rest::Plenty
+                } else if patient_max <= count(patient) {
+                    Rest::Patient
+                } else {
+                    Rest::Nothing(wait_for(store.next_due().await?, now))
+                };
+                Ok(Batch { jobs, settings, entered, rest })
+            };
+            Answer { asked: limit, claimed: claimed.await }
         });
-        Ok(Some(Instant::now() + wait))
     }
 
-    fn start(&mut self, settings: Arc<SavedSmtpSettings>, claimed: Claimed) {
+    fn claimed(&mut self, end: Result<Answer, JoinError>) {
+        match end {
+            Ok(Answer { asked, claimed }) => {
+                self.asked = self.asked.saturating_sub(asked);
+                match claimed {
+                    Ok(batch) => self.take(batch),
+                    Err(error) => {
+                        warn!("mail jobs cannot be claimed: {}", Chain(&error));
+                        self.try_later();
+                    }
+                }
+            }
+            Err(panic) => {
+                error!("a claim panicked: {panic}");
+                self.try_later();
+            }
+        }
+        if self.claims.is_empty() {
+            // A claim that panicked has not told what it asked for.
+            self.asked = 0;
+        }
+    }
+
+    fn take(&mut self, batch: Batch) {
+        for one in batch.jobs {
+            self.send(Arc::clone(&batch.settings), one, batch.entered);
+        }
+        self.plenty = matches!(batch.rest, Rest::Plenty);
+        self.due_at = match batch.rest {
+            Rest::Plenty => None,
+            Rest::Patient => Some(self.started + self.budget.patient_at()),
+            Rest::Nothing(wait) => Some(Instant::now() + wait),
+        };
+    }
+
+    /// The store could not be used.
+    fn try_later(&mut self) {
+        self.plenty = false;
+        self.news = false;
+        self.due_at = Some(Instant::now() + IDLE);
+    }
+
+    fn send(
+        &mut self,
+        settings: Arc<SavedSmtpSettings>,
+        claimed: Claimed,
+        entered: Option<Instant>,
+    ) {
+        let now = self.started.elapsed();
+        let recipients = count(claimed.job.pending().len());
+        if !self.budget.fits(recipients, now) {
+            self.give_back(claimed, recipients);
+            return;
+        }
         let span = info_span!(
             "mail_job.attempt",
             otel.kind = "producer",
@@ -163,33 +294,62 @@ impl Dispatcher {
         if let Some(origin) = &claimed.job.trace {
             trace::link(&span, origin);
         }
-        self.window.start();
-        let context = Arc::clone(&self.context);
-        let attempt = async move { context.attempt(settings, claimed).await };
-        self.attempts.spawn(attempt.instrument(span));
+        self.budget.start(recipients, now);
+        let (context, of_attempt) = (Arc::clone(&self.context), span.clone());
+        let sending = async move { (context.send(settings, claimed, entered).await, of_attempt) };
+        self.sending.spawn(sending.instrument(span));
     }
 
-    async fn finish(&mut self, end: Result<Finished, tokio::task::JoinError>) {
+    /// A mail to more recipients than the mailbox may still reach today waits, and lets others pass.
+    fn give_back(&mut self, claimed: Claimed, recipients: u32) {
+        let (elapsed, now) = (self.started.elapsed(), self.delivery.clock.now());
+        let fits_in = self.budget.fits_at(recipients, elapsed).map(|at| at.saturating_sub(elapsed));
+        let decision = decide_over_budget(&claimed.job, &self.mailbox, fits_in, now);
+        let context = Arc::clone(&self.context);
+        let lease = claimed.lease;
+        self.settling.spawn(async move { context.give_back(lease, decision, now).await });
+    }
+
+    /// Learns from an attempt, and has it recorded.
+    async fn sent(&mut self, end: Result<(Sent, Span), JoinError>) {
         let now = self.started.elapsed();
-        let finished = match end {
-            Ok(finished) => finished,
+        let (sent, span) = match end {
+            Ok(sent) => sent,
             Err(panic) => {
                 // Its lease ends by itself, and the rescue decides about the job.
                 error!("an attempt panicked: {panic}");
-                self.window.end(now, true);
+                self.budget.end(0, now, true);
                 return;
             }
         };
-        self.window.end(now, finished.reached_provider);
+        self.budget.end(sent.recipients, now, sent.reached_provider);
+        let context = Arc::clone(&self.context);
+        let settling = async move { context.settle(sent.unsettled).await };
+        self.settling.spawn(settling.instrument(span));
         let present = self.delivery.settings.borrow().as_ref().map(|saved| saved.generation);
-        if present != Some(finished.generation) {
+        if present != Some(sent.generation) {
             return; // It speaks of settings that are gone.
         }
         let jitter = self.delivery.entropy.jitter();
-        let opened = self.channel.observe(finished.effect, now, jitter);
+        let opened = self.channel.observe(sent.effect, now, jitter);
         self.tell_channel();
         if opened {
             self.release_held().await;
+        }
+    }
+
+    /// A job that is held for this mailbox need not wait where another can send it, or if the channel has
+    /// opened before it was recorded.
+    async fn settled(&mut self, end: Result<Option<JobState>, JoinError>) {
+        match end {
+            Ok(Some(JobState::Held)) => {
+                let overall = self.delivery.channels.borrow().overall();
+                if overall == ChannelStatus::Open {
+                    self.release_held().await;
+                }
+            }
+            Ok(_) => {}
+            Err(panic) => error!("the record of an attempt panicked: {panic}"),
         }
     }
 
@@ -200,32 +360,32 @@ impl Dispatcher {
         let saved = settings.borrow_and_update().clone();
         self.channel.reset();
         if let Some(saved) = saved {
-            let limit = saved.settings.limits.messages_per_minute_max;
-            self.window.set_messages_max(limit.unwrap_or(MESSAGES_UNLIMITED));
-            self.restore_window(limit).await;
-            info!(settings.generation = saved.generation, "sending with smtp settings");
+            self.budget.set_limits(&saved.settings.limits);
+            info!(
+                mailbox = %self.mailbox,
+                settings.generation = saved.generation,
+                "sending with smtp settings"
+            );
             self.release_held().await;
         }
         self.tell_channel();
     }
 
-    /// The provider's minute goes on over a restart of this node.
-    async fn restore_window(&mut self, limit: Option<u32>) {
-        if limit.is_none() || self.window_restored {
-            return;
-        }
-        self.window_restored = true;
+    /// The provider's minute and day go on over a restart of this node.
+    async fn restore_budget(&mut self) {
         let wall_now = self.delivery.clock.now();
         match self.delivery.store.usage(wall_now).await {
             Ok(usage) => {
-                let ended_ago = usage.into_iter().flat_map(|one| {
-                    let ago = Duration::try_from(wall_now.duration_since(one.ended_at));
-                    repeat_n(
-                        ago.unwrap_or_default(),
-                        usize::try_from(one.messages).expect("a usize has at least 32 bits"),
-                    )
-                });
-                self.window.restore(self.started.elapsed(), ended_ago);
+                let now = self.started.elapsed();
+                // A use of nobody knows whom may have been this mailbox's.
+                let ours = |one: &&MailboxUsage| {
+                    one.mailbox.as_ref().is_none_or(|mailbox| *mailbox == self.mailbox)
+                };
+                for one in usage.iter().filter(ours) {
+                    let ago = wall_now.duration_since(one.ended_at);
+                    let ago = Duration::try_from(ago).unwrap_or_default();
+                    self.budget.restore(now, ago, one.messages, one.recipients);
+                }
             }
             Err(error) => warn!("what was sent before is not known: {}", Chain(&error)),
         }
@@ -240,40 +400,92 @@ impl Dispatcher {
         }
     }
 
-    /// Tells the state of the channel to whoever looks, and to the log where it has changed.
-    fn tell_channel(&self) {
-        let status = if self.delivery.settings.borrow().is_none() {
-            ChannelStatus::NotConfigured
-        } else {
-            self.channel.status(self.started.elapsed(), self.delivery.clock.now())
-        };
-        self.delivery.channel.send_if_modified(|present| {
-            let same_kind = std::mem::discriminant(present) == std::mem::discriminant(&status);
+    /// Tells the state of the channel to whoever looks, and to log and observer where it has changed.
+    fn tell_channel(&mut self) {
+        let status = self.channel.status(self.started.elapsed(), self.delivery.clock.now());
+        let mailbox = &self.mailbox;
+        self.delivery.channels.send_if_modified(|channels| {
+            let present = channels.0.get(mailbox);
+            let same_kind = present.is_some_and(|present| {
+                std::mem::discriminant(present) == std::mem::discriminant(&status)
+            });
             if !same_kind {
-                match &status {
-                    ChannelStatus::NotConfigured => info!("waiting for smtp settings"),
-                    ChannelStatus::Open => info!("the way to the provider is open"),
-                    ChannelStatus::Paused { reason, .. } => {
-                        warn!(reason = reason.code, "sending is paused: {}", reason.message);
-                    }
-                    ChannelStatus::Closed { reason, .. } => error!(
-                        reason = reason.code,
-                        "sending is stopped: {}; {}", reason.message, reason.remedy
-                    ),
-                }
+                log_channel(mailbox, &status);
             }
-            *present = status;
+            channels.0.insert(mailbox.clone(), status.clone());
             !same_kind
         });
+        self.tell_alarm(&status);
     }
 
-    async fn drain(mut self) {
-        if !self.attempts.is_empty() {
-            info!(mails = self.attempts.len(), "finishing the mails under way");
+    /// One alarm from the moment when the channel closes until it is open again, however often it is probed.
+    fn tell_alarm(&mut self, status: &ChannelStatus) {
+        match (status, &self.alarm) {
+            (ChannelStatus::Closed { reason, .. }, None) => {
+                let (mailbox, reason) = (self.mailbox.clone(), reason.clone());
+                let alarm = Alarm::MailboxClosed { mailbox, reason };
+                self.delivery.observer.alarm_raised(&alarm);
+                self.alarm = Some(alarm);
+            }
+            (ChannelStatus::Open, Some(alarm)) => {
+                self.delivery.observer.alarm_cleared(alarm);
+                self.alarm = None;
+            }
+            (
+                ChannelStatus::Open
+                | ChannelStatus::NotConfigured
+                | ChannelStatus::Paused { .. }
+                | ChannelStatus::Closed { .. },
+                _,
+            ) => {}
         }
-        while let Some(end) = self.attempts.join_next().await {
-            self.finish(end).await;
-        }
-        self.delivery.transport.close_idle().await;
     }
+
+    /// Lets everything end that has begun: what a claim brings is sent, too.
+    async fn drain(mut self) {
+        if !self.sending.is_empty() {
+            info!(
+                mailbox = %self.mailbox,
+                mails = self.sending.len(),
+                "finishing the mails under way"
+            );
+        }
+        while let Some(end) = self.claims.join_next().await {
+            self.claimed(end);
+        }
+        while let Some(end) = self.sending.join_next().await {
+            self.sent(end).await;
+        }
+        while let Some(end) = self.settling.join_next().await {
+            self.settled(end).await;
+        }
+    }
+}
+
+fn log_channel(mailbox: &EmailAddress, status: &ChannelStatus) {
+    match status {
+        ChannelStatus::NotConfigured => {}
+        ChannelStatus::Open => info!(%mailbox, "the way to the provider is open"),
+        ChannelStatus::Paused { reason, .. } => {
+            warn!(%mailbox, reason = reason.code, "sending is paused: {}", reason.message);
+        }
+        ChannelStatus::Closed { reason, .. } => error!(
+            %mailbox,
+            reason = reason.code,
+            "sending is stopped: {}; {}", reason.message, reason.remedy
+        ),
+    }
+}
+
+fn count(length: usize) -> u32 {
+    u32::try_from(length).unwrap_or(u32::MAX)
+}
+
+/// How long a claim that brought too few jobs waits for more, as `next_due` says.
+fn wait_for(next_due: Option<Timestamp>, now: Timestamp) -> Duration {
+    next_due.map_or(SLEEP_MAX, |due| {
+        // What is due and was not claimed has expired: housekeeping will find it.
+        let ahead = Duration::try_from(due.duration_since(now)).unwrap_or_default();
+        if ahead.is_zero() { IDLE } else { ahead.min(SLEEP_MAX) }
+    })
 }

@@ -8,8 +8,10 @@ pub mod observer;
 pub mod delivery;
 
 mod attempt;
+mod budget;
 mod dispatcher;
 mod housekeeping;
+mod mailboxes;
 
 #[cfg(test)]
 mod tests;

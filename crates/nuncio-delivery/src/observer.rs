@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
+use nuncio_core::address::EmailAddress;
 use nuncio_core::class::MailClass;
-use nuncio_core::job::{Job, JobState};
+use nuncio_core::job::{Job, JobState, Reason};
 
 /// Is told what happens. Its methods must return at once.
 pub trait DeliveryObserver: Send + Sync {
@@ -15,6 +16,30 @@ pub trait DeliveryObserver: Send + Sync {
 
     /// A job has come to a final state.
     fn job_ended(&self, class: MailClass, state: JobState);
+
+    /// Something that a person must know of; told once, until it is over.
+    fn alarm_raised(&self, alarm: &Alarm);
+
+    /// It is over.
+    fn alarm_cleared(&self, alarm: &Alarm);
+}
+
+/// What a person must know of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Alarm {
+    /// The provider refuses to let this mailbox send, and nothing but a change will help.
+    MailboxClosed { mailbox: EmailAddress, reason: Reason },
+}
+
+impl Alarm {
+    pub const NAMES: [&'static str; 1] = ["mailbox-closed"];
+
+    /// The name of its type.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::MailboxClosed { .. } => "mailbox-closed",
+        }
+    }
 }
 
 /// Tells of those jobs that have come to a final state.

@@ -12,7 +12,7 @@ use nuncio_core::job::{JobState, MailJobId};
 use nuncio_core::ports::job_store::{Claim, Dead, Incarnation, JobStore};
 use nuncio_core::template::Templates;
 use nuncio_delivery::intake::Intake;
-use nuncio_delivery::observer::DeliveryObserver;
+use nuncio_delivery::observer::{Alarm, DeliveryObserver};
 use nuncio_runtime::clock::{TestClock, TestEntropy};
 use nuncio_store::memory::MemoryJobStore;
 use prost::Message as _;
@@ -74,7 +74,8 @@ impl Fixture {
     async fn claim_and_die_in_the_body(&self) {
         let now = Timestamp::UNIX_EPOCH + Duration::from_mins(1);
         let holder = Incarnation("test".to_owned());
-        let claim = Claim { holder, now, until: now, limit: 100, into_body: false };
+        let claim =
+            Claim { holder, now, until: now, limit: 100, patient_max: 100, into_body: false };
         for claimed in self.store.claim(claim).await.unwrap() {
             self.store.enter_body(&claimed.lease).await.unwrap();
         }
@@ -85,7 +86,10 @@ impl Fixture {
         let now = Timestamp::UNIX_EPOCH + Duration::from_mins(1);
         let until = now + Duration::from_mins(1);
         let holder = Incarnation("test".to_owned());
-        self.store.claim(Claim { holder, now, until, limit: 100, into_body: false }).await.unwrap();
+        self.store
+            .claim(Claim { holder, now, until, limit: 100, patient_max: 100, into_body: false })
+            .await
+            .unwrap();
     }
 }
 
@@ -446,5 +450,7 @@ struct Nobody;
 impl DeliveryObserver for Nobody {
     fn job_accepted(&self, _class: MailClass) {}
     fn attempt_ended(&self, _class: MailClass, _outcome: &str, _elapsed: Duration) {}
+    fn alarm_raised(&self, _alarm: &Alarm) {}
+    fn alarm_cleared(&self, _alarm: &Alarm) {}
     fn job_ended(&self, _class: MailClass, _state: JobState) {}
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use nuncio_core::class::MailClass;
 use nuncio_core::job::JobState;
-use nuncio_delivery::observer::DeliveryObserver;
+use nuncio_delivery::observer::{Alarm, DeliveryObserver};
 use prometheus_client::encoding::{EncodeLabelSet, text};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -41,6 +41,7 @@ pub struct Metrics {
     accepted: Family<ByClass, Counter>,
     ended: Family<ByClassAndState, Counter>,
     attempts: Family<ByOutcome, Counter>,
+    alarms: Family<ByAlarm, Counter>,
     /// How many outcomes were new.
     outcomes: AtomicUsize,
     send_duration: Histogram,
@@ -53,6 +54,7 @@ impl Metrics {
         let accepted = Family::<ByClass, Counter>::default();
         let ended = Family::<ByClassAndState, Counter>::default();
         let attempts = Family::<ByOutcome, Counter>::default();
+        let alarms = Family::<ByAlarm, Counter>::default();
         let send_duration = Histogram::new(SEND_DURATION_BUCKETS_S);
         let gauges = Arc::new(Mutex::new(Gauges::default()));
         let version = Info::new([("version", env!("CARGO_PKG_VERSION"))]);
@@ -60,6 +62,7 @@ impl Metrics {
         registry.register("mail_jobs_accepted", "Mail jobs that were stored", accepted.clone());
         registry.register("mail_jobs_ended", "Mail jobs that came to a final state", ended.clone());
         registry.register("mail_attempts", "Attempts to send a mail", attempts.clone());
+        registry.register("alarms_raised", "Alarms that a person must know of", alarms.clone());
         registry.register_with_unit(
             "mail_send_duration",
             "Time that an attempt to send a mail took",
@@ -68,7 +71,8 @@ impl Metrics {
         );
         registry.register_collector(Box::new(GaugeCollector(Arc::clone(&gauges))));
         let outcomes = AtomicUsize::new(0);
-        let metrics = Self { registry, accepted, ended, attempts, outcomes, send_duration, gauges };
+        let metrics =
+            Self { registry, accepted, ended, attempts, alarms, outcomes, send_duration, gauges };
         metrics.begin_at_zero();
         metrics
     }
@@ -83,6 +87,9 @@ impl Metrics {
 
     /// Makes all series, as a rate needs the zero from which a counter started.
     fn begin_at_zero(&self) {
+        for alarm in Alarm::NAMES {
+            drop(self.alarms.get_or_create(&ByAlarm { alarm }));
+        }
         for class in MailClass::ALL {
             drop(self.accepted.get_or_create(&ByClass::from(class)));
             for state in JobState::ALL.into_iter().filter(|state| state.is_final()) {
@@ -116,6 +123,12 @@ impl DeliveryObserver for Metrics {
     fn job_ended(&self, class: MailClass, state: JobState) {
         self.ended.get_or_create(&ByClassAndState::from((class, state))).inc();
     }
+
+    fn alarm_raised(&self, alarm: &Alarm) {
+        self.alarms.get_or_create(&ByAlarm { alarm: alarm.name() }).inc();
+    }
+
+    fn alarm_cleared(&self, _alarm: &Alarm) {}
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
@@ -139,6 +152,11 @@ impl From<(MailClass, JobState)> for ByClassAndState {
     fn from((class, state): (MailClass, JobState)) -> Self {
         Self { class: class.name(), state: state.name() }
     }
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct ByAlarm {
+    alarm: &'static str,
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]

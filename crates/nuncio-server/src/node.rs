@@ -17,7 +17,7 @@ use nuncio_core::ports::mail::SmtpTester;
 use nuncio_core::ports::settings::SettingsShare;
 use nuncio_core::ports::token::TokenSource;
 use nuncio_core::template::Templates;
-use nuncio_delivery::channel::ChannelStatus;
+use nuncio_delivery::channel::Channels;
 use nuncio_delivery::delivery::Delivery;
 use nuncio_delivery::intake::Intake;
 use nuncio_delivery::observer::{DeliveryObserver, tell_ended};
@@ -106,9 +106,9 @@ impl Node {
     /// Builds adapters, roles and listeners. Jobs that the last run left half done are taken back.
     pub async fn build(config: &Config, listeners: Listeners) -> Result<Self, StartError> {
         let adapters = Adapters::open(config).await?;
-        let (channel, channel_seen) = watch::channel(ChannelStatus::NotConfigured);
+        let (channels, channels_seen) = watch::channel(Channels::default());
         let address = listeners.grpc.local_addr().unwrap_or(config.grpc_listen);
-        let status = adapters.status(config, address, channel_seen);
+        let status = adapters.status(config, address, channels_seen);
         let metrics = Arc::new(Metrics::new());
         tell_ended(&*metrics, &adapters.rescued);
         let streams = CancellationToken::new();
@@ -122,7 +122,7 @@ impl Node {
             services.push(SMTP_SETTINGS_SERVICE);
         }
         let wanted = config.roles.contains(&Role::Psn);
-        let psn = wanted.then(|| adapters.psn(config, Arc::<Metrics>::clone(&metrics), channel));
+        let psn = wanted.then(|| adapters.psn(config, Arc::<Metrics>::clone(&metrics), channels));
         if let Some(psn) = &psn {
             psn.register(&mut routes, &streams);
             services.push(MAIL_JOB_SERVICE);
@@ -216,7 +216,7 @@ impl Adapters {
         &self,
         config: &Config,
         address: SocketAddr,
-        channel: watch::Receiver<ChannelStatus>,
+        channels: watch::Receiver<Channels>,
     ) -> NodeStatus {
         NodeStatus {
             name: config.node_name.as_str().to_owned(),
@@ -228,7 +228,7 @@ impl Adapters {
             transport: Arc::<SmtpTransport>::clone(&self.smtp),
             tokens: Arc::clone(&self.tokens),
             settings: self.settings.smtp(),
-            channel,
+            channels,
         }
     }
 
@@ -245,7 +245,7 @@ impl Adapters {
         &self,
         config: &Config,
         observer: Arc<dyn DeliveryObserver>,
-        channel: watch::Sender<ChannelStatus>,
+        channels: watch::Sender<Channels>,
     ) -> Psn {
         let store = self.store.port();
         Psn {
@@ -264,7 +264,7 @@ impl Adapters {
                 entropy: Arc::clone(&self.entropy),
                 observer,
                 settings: self.settings.smtp(),
-                channel,
+                channels,
                 incarnation: self.incarnation.clone(),
                 lease: config.lease,
                 retention: config.retention,

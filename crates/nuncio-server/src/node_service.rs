@@ -91,7 +91,23 @@ fn node(status: &NodeStatus, snapshot: &NodeSnapshot) -> v1::Node {
 }
 
 fn channel(snapshot: &NodeSnapshot) -> v1::Channel {
-    let (state, trouble) = match &snapshot.channel {
+    let overall = mailbox_channel(String::new(), &snapshot.channels.overall());
+    let mailboxes = snapshot.channels.0.iter();
+    v1::Channel {
+        state: overall.state,
+        reason: overall.reason,
+        remedy: overall.remedy,
+        retry_time: overall.retry_time,
+        connections: i32::try_from(snapshot.connections).unwrap_or(i32::MAX),
+        token_expire_time: snapshot.token_expires_at.map(timestamp),
+        mailboxes: mailboxes
+            .map(|(one, status)| mailbox_channel(one.to_string(), status))
+            .collect(),
+    }
+}
+
+fn mailbox_channel(email_address: String, status: &ChannelStatus) -> v1::MailboxChannel {
+    let (state, trouble) = match status {
         ChannelStatus::NotConfigured => (v1::ChannelState::NotConfigured, None),
         ChannelStatus::Open => (v1::ChannelState::Open, None),
         ChannelStatus::Paused { reason, retry_at } => {
@@ -101,14 +117,13 @@ fn channel(snapshot: &NodeSnapshot) -> v1::Channel {
             (v1::ChannelState::Closed, Some((reason, retry_at)))
         }
     };
-    v1::Channel {
+    v1::MailboxChannel {
+        email_address,
         state: state.into(),
         reason: trouble
             .map(|(reason, _)| format!("{}: {}", reason.code, reason.message))
             .unwrap_or_default(),
         remedy: trouble.map(|(reason, _)| reason.remedy.clone()).unwrap_or_default(),
         retry_time: trouble.map(|(_, retry_at)| timestamp(*retry_at)),
-        connections: i32::try_from(snapshot.connections).unwrap_or(i32::MAX),
-        token_expire_time: snapshot.token_expires_at.map(timestamp),
     }
 }

@@ -10,7 +10,7 @@ use nuncio_core::ports::job_store::{Backlog, JobStore, StoreError};
 use nuncio_core::ports::mail::MailTransport;
 use nuncio_core::ports::token::{TokenRequest, TokenSource};
 use nuncio_core::settings::{Authentication, SavedSmtpSettings};
-use nuncio_delivery::channel::ChannelStatus;
+use nuncio_delivery::channel::Channels;
 use tokio::sync::watch;
 
 use crate::config::Role;
@@ -27,7 +27,7 @@ pub struct NodeStatus {
     pub transport: Arc<dyn MailTransport>,
     pub tokens: Arc<dyn TokenSource>,
     pub settings: watch::Receiver<Option<Arc<SavedSmtpSettings>>>,
-    pub channel: watch::Receiver<ChannelStatus>,
+    pub channels: watch::Receiver<Channels>,
 }
 
 /// How a node is at one moment.
@@ -35,7 +35,7 @@ pub struct NodeStatus {
 pub struct NodeSnapshot {
     pub at: Timestamp,
     pub settings: Option<Arc<SavedSmtpSettings>>,
-    pub channel: ChannelStatus,
+    pub channels: Channels,
     pub connections: usize,
     pub token_expires_at: Option<Timestamp>,
     pub backlog: Backlog,
@@ -44,10 +44,10 @@ pub struct NodeSnapshot {
 impl NodeStatus {
     pub async fn snapshot(&self) -> Result<NodeSnapshot, StoreError> {
         let settings = self.settings.borrow().clone();
-        let channel = self.channel.borrow().clone();
+        let channels = self.channels.borrow().clone();
         Ok(NodeSnapshot {
             at: self.clock.now(),
-            channel,
+            channels,
             connections: self.transport.connections(),
             token_expires_at: self.token_expires_at(settings.as_deref()).await,
             backlog: self.store.backlog().await?,

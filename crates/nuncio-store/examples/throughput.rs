@@ -78,8 +78,14 @@ async fn send_all(store: Arc<SqliteJobStore>) -> Result<(), BoxError> {
     let holder = Incarnation("node".to_owned());
     loop {
         let until = START + Duration::from_mins(1);
-        let claim =
-            Claim { holder: holder.clone(), now: START, until, limit: 64, into_body: false };
+        let claim = Claim {
+            holder: holder.clone(),
+            now: START,
+            until,
+            limit: 64,
+            patient_max: 64,
+            into_body: false,
+        };
         let claimed = store.claim(claim).await?;
         if claimed.is_empty() {
             return Ok(());
@@ -99,7 +105,8 @@ async fn send_all(store: Arc<SqliteJobStore>) -> Result<(), BoxError> {
                 let attempt = Attempt { started_at, ended_at, outcome, detail, counted, used };
                 let settings_generation = Some(1);
                 let now = START;
-                let settlement = Settlement { decision, attempt, settings_generation, now };
+                let settlement =
+                    Settlement { decision, attempt: Some(attempt), settings_generation, now };
                 store.settle(lease, settlement).await?;
                 Ok(())
             });

@@ -39,7 +39,7 @@ impl Advance {
             rescued: false,
             settings_generation: settlement.settings_generation,
             now: settlement.now,
-            attempt: Some(settlement.attempt),
+            attempt: settlement.attempt,
         }
     }
 

@@ -168,7 +168,14 @@ impl JobStore for MemoryJobStore {
             let job = &tables.jobs[id].job;
             (job.class, job.due_at, *id)
         });
-        found.truncate(count(claim.limit));
+        let (mut taken, mut patient) = (0, 0);
+        found.retain(|id| {
+            let class = tables.jobs[id].job.class;
+            let fits = 0 < claim.left_for(class, taken, patient);
+            taken += u32::from(fits);
+            patient += u32::from(fits && class.is_patient());
+            fits
+        });
         let claimed = found.into_iter().map(|id| {
             let row = tables.row(id);
             row.fence += 1;
@@ -201,7 +208,7 @@ impl JobStore for MemoryJobStore {
         let mut tables = self.tables();
         tables.held(&lease)?;
         let job = tables.change(lease.job, |job| life::settled(job, &settlement));
-        tables.row(lease.job).attempts.push(settlement.attempt);
+        tables.row(lease.job).attempts.extend(settlement.attempt);
         self.wake(true);
         Ok(job)
     }

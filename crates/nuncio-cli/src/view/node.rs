@@ -1,6 +1,6 @@
 //! Nodes for people.
 
-use nuncio_api::v1::{Channel, Node};
+use nuncio_api::v1::{ChannelState, Node};
 
 use crate::names;
 use crate::output::{Cell, Table};
@@ -34,7 +34,7 @@ pub(crate) fn nodes(nodes: &[Node]) -> Table {
             Cell::from(&node.address),
             Cell::from(span(node.uptime.as_ref())),
             Cell::from(generation(node.settings_generation)),
-            channel_cell(&channel),
+            state_cell(channel.state()),
             Cell::from(channel.connections.to_string()),
             Cell::from(moment(channel.token_expire_time.as_ref())),
             Cell::from(backlog.queued.to_string()),
@@ -50,24 +50,30 @@ pub(crate) fn nodes(nodes: &[Node]) -> Table {
 pub(crate) fn troubles(nodes: &[Node]) -> Table {
     let mut table = Table::list();
     for node in nodes {
-        let channel = node.channel.clone().unwrap_or_default();
-        if channel.reason.is_empty() && channel.remedy.is_empty() {
-            continue;
-        }
-        table.row([Cell::from(&node.name), channel_cell(&channel), Cell::from(&channel.reason)]);
-        if !channel.remedy.is_empty() {
-            table.row([Cell::from(""), Cell::from("do"), Cell::from(&channel.remedy)]);
-        }
-        if channel.retry_time.is_some() {
-            let again = moment(channel.retry_time.as_ref());
-            table.row([Cell::from(""), Cell::from("again"), Cell::from(again)]);
+        for mailbox in node.channel.iter().flat_map(|channel| &channel.mailboxes) {
+            if mailbox.reason.is_empty() && mailbox.remedy.is_empty() {
+                continue;
+            }
+            let whose = format!("{} {}", node.name, mailbox.email_address);
+            table.row([
+                Cell::from(whose),
+                state_cell(mailbox.state()),
+                Cell::from(&mailbox.reason),
+            ]);
+            if !mailbox.remedy.is_empty() {
+                table.row([Cell::from(""), Cell::from("do"), Cell::from(&mailbox.remedy)]);
+            }
+            if mailbox.retry_time.is_some() {
+                let again = moment(mailbox.retry_time.as_ref());
+                table.row([Cell::from(""), Cell::from("again"), Cell::from(again)]);
+            }
         }
     }
     table
 }
 
-fn channel_cell(channel: &Channel) -> Cell {
-    Cell::toned(names::channel_tone(channel.state()), names::channel_state(channel.state()))
+fn state_cell(state: ChannelState) -> Cell {
+    Cell::toned(names::channel_tone(state), names::channel_state(state))
 }
 
 fn generation(generation: i64) -> String {

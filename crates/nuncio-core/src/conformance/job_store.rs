@@ -33,6 +33,7 @@ macro_rules! job_store_conformance {
             submit::a_mail_with_a_thousand_recipients_comes_back_whole
             claim::jobs_are_claimed_by_class_and_then_by_due_time
             claim::a_claim_takes_no_more_than_its_limit
+            claim::a_claim_takes_no_more_patient_jobs_than_it_may
             claim::a_job_is_claimed_from_its_due_time_on
             claim::an_expired_job_is_not_claimed
             claim::a_deferred_and_a_held_job_are_claimed_when_they_are_due
@@ -42,6 +43,7 @@ macro_rules! job_store_conformance {
             claim::each_claim_of_a_job_has_a_greater_fence
             settle::a_settlement_is_kept_whole
             settle::an_attempt_that_was_not_judged_is_recorded_but_not_counted
+            settle::a_job_that_is_given_back_untried_has_no_attempt
             settle::the_settings_generation_stays_when_an_attempt_used_none
             settle::who_has_accepted_is_known_at_the_next_claim
             settle::a_lost_lease_cannot_settle

@@ -41,7 +41,8 @@ pub trait JobStore: Send + Sync {
     /// Jobs, newest first.
     async fn list(&self, query: &JobQuery) -> Result<JobPage, StoreError>;
 
-    /// Leases up to `limit` waiting jobs that are due and not expired: by class, then by due time.
+    /// Leases up to `limit` waiting jobs that are due and not expired: by class, then by due time; of
+    /// patient classes not more than `patient_max`.
     /// They become `SENDING`; their due time, reason and attempts stay as they were. With
     /// [`into_body`](Claim::into_body), [`enter_body`](Self::enter_body) is done for each of them too.
     async fn claim(&self, claim: Claim) -> Result<Vec<Claimed>, StoreError>;
@@ -54,7 +55,7 @@ pub trait JobStore: Send + Sync {
     /// It is the last check of the lease before the point of no return.
     async fn enter_body(&self, lease: &Lease) -> Result<(), LeaseError>;
 
-    /// Records what became of a leased job, adds `attempt` to its record, and ends the lease.
+    /// Records what became of a leased job, adds the attempt, if there was one, and ends the lease.
     async fn settle(&self, lease: Lease, settlement: Settlement) -> Result<Job, LeaseError>;
 
     /// Cancels a waiting job: whoever has accepted it has it, nobody else gets it.
@@ -190,8 +191,22 @@ pub struct Claim {
     pub now: Timestamp,
     pub until: Timestamp,
     pub limit: u32,
+    /// Of these, at most so many of [patient](MailClass::is_patient) classes.
+    pub patient_max: u32,
     /// The body of each claimed mail goes out at once.
     pub into_body: bool,
+}
+
+impl Claim {
+    /// How many jobs of `class` it takes, when it has taken those of all classes that are more urgent.
+    pub fn left_for(&self, class: MailClass, taken: u32, taken_patient: u32) -> u32 {
+        let left = self.limit.saturating_sub(taken);
+        if class.is_patient() {
+            left.min(self.patient_max.saturating_sub(taken_patient))
+        } else {
+            left
+        }
+    }
 }
 
 /// One life of a node: a restart makes a new one. A UUID in its usual form.
@@ -218,7 +233,8 @@ pub struct Lease {
 #[derive(Clone, Debug)]
 pub struct Settlement {
     pub decision: Decision,
-    pub attempt: Attempt,
+    /// None if it was given back before anything was tried.
+    pub attempt: Option<Attempt>,
     /// The generation of the settings that were used.
     pub settings_generation: Option<i64>,
     pub now: Timestamp,

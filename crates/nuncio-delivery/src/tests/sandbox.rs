@@ -26,10 +26,10 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 
-use crate::channel::ChannelStatus;
+use crate::channel::{ChannelStatus, Channels};
 use crate::delivery::Delivery;
 use crate::intake::{Intake, Submission};
-use crate::observer::DeliveryObserver;
+use crate::observer::{Alarm, DeliveryObserver};
 
 /// Longer than any job lives: who waits so long waits in vain.
 const DEADLINE: Duration = Duration::from_hours(24 * 30);
@@ -38,10 +38,10 @@ pub(super) struct Sandbox {
     provider: Arc<Provider>,
     store: Arc<Store>,
     settings: watch::Sender<Option<Arc<SavedSmtpSettings>>>,
-    channel: watch::Receiver<ChannelStatus>,
+    channels: watch::Receiver<Channels>,
     delivery: Delivery,
     intake: Intake,
-    ends: Arc<Ends>,
+    told: Arc<Told>,
     shutdown: CancellationToken,
     running: JoinSet<Result<(), TaskError>>,
     started: Instant,
@@ -51,6 +51,7 @@ pub(super) struct Sandbox {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Sent {
     pub(super) at: Duration,
+    pub(super) mailbox: String,
     pub(super) message_id: String,
     pub(super) recipients: Vec<String>,
 }
@@ -61,9 +62,9 @@ impl Sandbox {
         let provider = Arc::new(Provider::new());
         let store = Arc::new(Store::default());
         let (settings, settings_seen) = watch::channel(Some(saved(1, limits(3, None))));
-        let (channel, channel_seen) = watch::channel(ChannelStatus::NotConfigured);
-        let ends = Arc::new(Ends::default());
-        let observer: Arc<dyn DeliveryObserver> = Arc::<Ends>::clone(&ends);
+        let (channels, channels_seen) = watch::channel(Channels::default());
+        let told = Arc::new(Told::default());
+        let observer: Arc<dyn DeliveryObserver> = Arc::<Told>::clone(&told);
         let intake = Intake {
             store: Arc::<Store>::clone(&store),
             clock: Arc::<TestClock>::clone(&clock),
@@ -79,7 +80,7 @@ impl Sandbox {
             entropy: Arc::new(TestEntropy::default()),
             observer,
             settings: settings_seen,
-            channel,
+            channels,
             incarnation: Incarnation("first".to_owned()),
             lease: Duration::from_mins(1),
             retention: Duration::from_hours(24),
@@ -89,10 +90,10 @@ impl Sandbox {
             provider,
             store,
             settings,
-            channel: channel_seen,
+            channels: channels_seen,
             delivery,
             intake,
-            ends,
+            told,
             shutdown: CancellationToken::new(),
             running: JoinSet::new(),
             started: Instant::now(),
@@ -126,6 +127,15 @@ impl Sandbox {
         self
     }
 
+    /// Sends from a second mailbox, too.
+    pub(super) fn with_mailbox(self, mailbox: &str) -> Self {
+        self.settings.send_modify(|saved| {
+            let saved = Arc::make_mut(saved.as_mut().expect("there are settings"));
+            saved.settings.additional_mailboxes.push(mailbox.parse().unwrap());
+        });
+        self
+    }
+
     pub(super) fn without_settings(self) -> Self {
         self.settings.send_replace(None);
         self
@@ -144,6 +154,17 @@ impl Sandbox {
 
     pub(super) fn failing_settlements(self, count: u32) -> Self {
         self.store.failing_settlements.store(count, Ordering::Relaxed);
+        self
+    }
+
+    /// A mailbox that may not log in.
+    pub(super) fn closing(self, mailbox: &str) -> Self {
+        *self.provider.closed.lock().unwrap() = Some(mailbox.to_owned());
+        self
+    }
+
+    pub(super) fn recording_in(self, time: Duration) -> Self {
+        *self.store.settlement_takes.lock().unwrap() = time;
         self
     }
 
@@ -218,7 +239,12 @@ impl Sandbox {
 
     /// The ends that the observer was told of.
     pub(super) fn ends(&self) -> Vec<(MailClass, JobState)> {
-        self.ends.0.lock().unwrap().clone()
+        self.told.ends.lock().unwrap().clone()
+    }
+
+    /// The alarms in their order, raised (true) or cleared.
+    pub(super) fn alarms(&self) -> Vec<(Alarm, bool)> {
+        self.told.alarms.lock().unwrap().clone()
     }
 
     pub(super) fn under_way_max(&self) -> u32 {
@@ -226,7 +252,7 @@ impl Sandbox {
     }
 
     pub(super) fn channel(&self) -> ChannelStatus {
-        self.channel.borrow().clone()
+        self.channels.borrow().overall()
     }
 
     pub(super) fn elapsed(&self) -> Duration {
@@ -265,6 +291,10 @@ pub(super) fn mail_to(to: &[&str]) -> Submission {
 
 pub(super) fn of_class(class: MailClass, submission: Submission) -> Submission {
     Submission { class: Some(class), ..submission }
+}
+
+pub(super) fn closed() -> SendOutcome {
+    SendOutcome::Closed { reason: Reason::new("INVALID_EMAIL_ADDRESS", "535 5.7.3") }
 }
 
 pub(super) fn limits(connections_max: u32, per_minute: Option<u32>) -> MailboxLimits {
@@ -311,6 +341,7 @@ struct Provider {
     otherwise: Mutex<SendOutcome>,
     outage: Mutex<Duration>,
     takes: Mutex<Duration>,
+    closed: Mutex<Option<String>>,
     sent: Mutex<Vec<Sent>>,
     under_way: AtomicU32,
     under_way_max: AtomicU32,
@@ -324,6 +355,7 @@ impl Provider {
             otherwise: Mutex::new(accepted()),
             outage: Mutex::default(),
             takes: Mutex::default(),
+            closed: Mutex::default(),
             sent: Mutex::default(),
             under_way: AtomicU32::new(0),
             under_way_max: AtomicU32::new(0),
@@ -345,7 +377,7 @@ impl MailTransport for Provider {
     async fn send(
         &self,
         _settings: &SavedSmtpSettings,
-        _mailbox: &EmailAddress,
+        mailbox: &EmailAddress,
         mail: &OutgoingMail,
         gate: &dyn BodyGate,
     ) -> SendOutcome {
@@ -357,8 +389,12 @@ impl MailTransport for Provider {
         if !gate.open().await {
             return SendOutcome::Abandoned;
         }
+        if self.closed.lock().unwrap().as_deref() == Some(mailbox.as_str()) {
+            return closed();
+        }
         self.sent.lock().unwrap().push(Sent {
             at: self.started.elapsed(),
+            mailbox: mailbox.to_string(),
             message_id: mail.message_id.clone(),
             recipients: mail.recipients.iter().map(ToString::to_string).collect(),
         });
@@ -381,6 +417,7 @@ impl MailTransport for Provider {
 struct Store {
     inner: MemoryJobStore,
     failing_settlements: AtomicU32,
+    settlement_takes: Mutex<Duration>,
     thefts: AtomicU32,
     lost_marks: AtomicU32,
 }
@@ -436,6 +473,8 @@ impl JobStore for Store {
         if take_one(&self.failing_settlements) {
             return Err(LeaseError::Store(StoreError::Unusable("disk on fire".into())));
         }
+        let takes = *self.settlement_takes.lock().unwrap();
+        tokio::time::sleep(takes).await;
         self.inner.settle(lease, settlement).await
     }
 
@@ -494,14 +533,23 @@ impl JobStore for Store {
     }
 }
 
-/// Remembers which jobs ended.
+/// Remembers which jobs ended, and which alarms were raised and cleared.
 #[derive(Default)]
-struct Ends(Mutex<Vec<(MailClass, JobState)>>);
+struct Told {
+    ends: Mutex<Vec<(MailClass, JobState)>>,
+    alarms: Mutex<Vec<(Alarm, bool)>>,
+}
 
-impl DeliveryObserver for Ends {
+impl DeliveryObserver for Told {
     fn job_accepted(&self, _class: MailClass) {}
     fn attempt_ended(&self, _class: MailClass, _outcome: &str, _elapsed: Duration) {}
     fn job_ended(&self, class: MailClass, state: JobState) {
-        self.0.lock().unwrap().push((class, state));
+        self.ends.lock().unwrap().push((class, state));
+    }
+    fn alarm_raised(&self, alarm: &Alarm) {
+        self.alarms.lock().unwrap().push((alarm.clone(), true));
+    }
+    fn alarm_cleared(&self, alarm: &Alarm) {
+        self.alarms.lock().unwrap().push((alarm.clone(), false));
     }
 }

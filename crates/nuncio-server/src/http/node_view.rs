@@ -23,7 +23,7 @@ impl NodeView for NodeStatus {
         Gauges {
             backlog: Some(snapshot.backlog),
             smtp_connections: Some(snapshot.connections),
-            channel_open: Some(is_open(&snapshot.channel)),
+            channel_open: Some(snapshot.channels.overall() == ChannelStatus::Open),
             settings_generation: settings.map(|saved| saved.generation),
             oauth_token_expires_at: snapshot.token_expires_at,
             client_secret_expires_at: settings
@@ -41,14 +41,5 @@ impl NodeView for NodeStatus {
                 vec![error.to_string()]
             }
         }
-    }
-}
-
-fn is_open(channel: &ChannelStatus) -> bool {
-    match channel {
-        ChannelStatus::Open => true,
-        ChannelStatus::NotConfigured
-        | ChannelStatus::Paused { .. }
-        | ChannelStatus::Closed { .. } => false,
     }
 }

@@ -38,14 +38,17 @@ impl Op for Claim {
 
 /// Class by class, so that only what is due is looked at.
 async fn run_claim(tx: &mut Transaction<'_>, claim: &Claim) -> sqlx::Result<Vec<(Lease, Job)>> {
-    let limit = usize::try_from(claim.limit).expect("a usize has at least 32 bits");
-    let mut leased = Vec::new();
+    let (mut leased, mut patient) = (Vec::new(), 0);
     for class in due_classes(tx, claim.now).await? {
-        let left = i64::try_from(limit - leased.len()).expect("the limit is a u32");
+        let left = claim.left_for(class, count(&leased), patient);
         if left == 0 {
-            break;
+            continue;
         }
-        leased.extend(lease(tx, claim, &class, left).await?);
+        let of_class = lease(tx, claim, class, left).await?;
+        if class.is_patient() {
+            patient += count(&of_class);
+        }
+        leased.extend(of_class);
     }
     let jobs = leased.into_iter().filter_map(|LeasedRow { job, fence }| {
         let id = job.id.clone();
@@ -55,25 +58,31 @@ async fn run_claim(tx: &mut Transaction<'_>, claim: &Claim) -> sqlx::Result<Vec<
     Ok(jobs.collect())
 }
 
+fn count<T>(all: &[T]) -> u32 {
+    u32::try_from(all.len()).expect("the limit is a u32")
+}
+
 /// The classes in which jobs may be claimed, the most urgent first.
-async fn due_classes(tx: &mut Transaction<'_>, now: Timestamp) -> sqlx::Result<Vec<String>> {
+async fn due_classes(tx: &mut Transaction<'_>, now: Timestamp) -> sqlx::Result<Vec<MailClass>> {
     let sql = concat!(
-        "SELECT name FROM UNNEST($1::TEXT[]) WITH ORDINALITY AS classes (name, place) \
+        "SELECT name FROM UNNEST($1::TEXT[]) AS classes (name) \
          WHERE EXISTS (SELECT 1 FROM mail_jobs WHERE ",
         waiting!(),
-        " AND class = name AND due_at_us <= $2 AND expires_at_us > $2) ORDER BY place"
+        " AND class = name AND due_at_us <= $2 AND expires_at_us > $2)"
     );
     let names: Vec<_> = MailClass::ALL.into_iter().map(MailClass::name).collect();
     let due = sqlx::query_scalar(sql).bind(names).bind(now.as_microsecond());
-    due.fetch_all(&mut *tx.connection).await
+    let due: Vec<String> = due.fetch_all(&mut *tx.connection).await?;
+    let is_due = |class: &MailClass| due.iter().any(|name| name == class.name());
+    Ok(MailClass::ALL.into_iter().filter(is_due).collect())
 }
 
 /// Jobs that another node is claiming at the same time are skipped, not waited for.
 async fn lease(
     tx: &mut Transaction<'_>,
     claim: &Claim,
-    class: &str,
-    limit: i64,
+    class: MailClass,
+    limit: u32,
 ) -> sqlx::Result<Vec<LeasedRow>> {
     let sql = concat!(
         "WITH found AS MATERIALIZED (SELECT id AS job FROM mail_jobs WHERE ",
@@ -85,7 +94,8 @@ async fn lease(
          FROM found WHERE id = found.job RETURNING fence, ",
         job_columns!()
     );
-    let lease = sqlx::query_as(sql).bind(class).bind(claim.now.as_microsecond()).bind(limit);
+    let lease = sqlx::query_as(sql).bind(class.name()).bind(claim.now.as_microsecond());
+    let lease = lease.bind(i64::from(limit));
     let lease =
         lease.bind(&claim.holder.0).bind(claim.until.as_microsecond()).bind(claim.into_body);
     let mut leased: Vec<LeasedRow> = lease.fetch_all(&mut *tx.connection).await?;

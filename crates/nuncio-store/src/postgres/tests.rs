@@ -94,7 +94,10 @@ fn job(number: u8) -> NewJob {
 async fn claim(store: &PostgresJobStore, holder: &str, limit: u32) -> Vec<Claimed> {
     let holder = Incarnation(holder.to_owned());
     let until = START + Duration::from_mins(1);
-    store.claim(Claim { holder, now: START, until, limit, into_body: false }).await.unwrap()
+    store
+        .claim(Claim { holder, now: START, until, limit, patient_max: limit, into_body: false })
+        .await
+        .unwrap()
 }
 
 fn sent(job: &Job, detail: &str) -> Settlement {
@@ -105,7 +108,7 @@ fn sent(job: &Job, detail: &str) -> Settlement {
     let (outcome, detail) = ("SENT".to_owned(), detail.to_owned());
     let attempt =
         Attempt { started_at: START, ended_at: START, outcome, detail, counted: true, used: None };
-    Settlement { decision, attempt, settings_generation: None, now: START }
+    Settlement { decision, attempt: Some(attempt), settings_generation: None, now: START }
 }
 
 #[tokio::test]

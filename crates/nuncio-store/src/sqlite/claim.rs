@@ -49,20 +49,26 @@ async fn find(connection: &mut SqliteConnection, claim: &Claim) -> sqlx::Result<
         " AND class = ?1 AND due_at_us <= ?2 AND expires_at_us > ?2 \
          ORDER BY due_at_us, id LIMIT ?3"
     );
-    let limit = usize::try_from(claim.limit).expect("a usize has at least 32 bits");
-    let mut found = Vec::new();
+    let (mut found, mut patient) = (Vec::new(), 0);
     for class in MailClass::ALL {
-        let left = i64::try_from(limit - found.len()).expect("the limit is a u32");
+        let left = claim.left_for(class, count(&found), patient);
         if left == 0 {
-            break;
+            continue;
         }
         let ids = sqlx::query_scalar(sql).bind(class.name()).bind(claim.now.as_microsecond());
         let ids: Vec<Vec<u8>> = ids.bind(left).fetch_all(&mut *connection).await?;
+        if class.is_patient() {
+            patient += count(&ids);
+        }
         for id in ids {
             found.push(rows::id_from(&id).map_err(unreadable)?);
         }
     }
     Ok(found)
+}
+
+fn count<T>(all: &[T]) -> u32 {
+    u32::try_from(all.len()).expect("the limit is a u32")
 }
 
 async fn lease(

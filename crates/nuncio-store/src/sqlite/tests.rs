@@ -67,7 +67,10 @@ fn large_job(number: u8) -> NewJob {
 async fn claim(store: &SqliteJobStore, limit: u32) -> Vec<Claimed> {
     let holder = Incarnation("node".to_owned());
     let until = START + Duration::from_mins(1);
-    store.claim(Claim { holder, now: START, until, limit, into_body: false }).await.unwrap()
+    store
+        .claim(Claim { holder, now: START, until, limit, patient_max: limit, into_body: false })
+        .await
+        .unwrap()
 }
 
 fn failed(job: &Job) -> Settlement {
@@ -78,7 +81,7 @@ fn failed(job: &Job) -> Settlement {
     let (outcome, detail) = ("PROVIDER_REFUSED".to_owned(), String::new());
     let attempt =
         Attempt { started_at: START, ended_at: START, outcome, detail, counted: true, used: None };
-    Settlement { decision, attempt, settings_generation: None, now: START }
+    Settlement { decision, attempt: Some(attempt), settings_generation: None, now: START }
 }
 
 async fn check_refused(path: &Path, expect: &[&str]) {

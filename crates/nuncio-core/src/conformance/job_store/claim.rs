@@ -32,6 +32,24 @@ pub async fn a_claim_takes_no_more_than_its_limit(store: &impl JobStore) {
     assert_eq!(ids(&claim(store, at(10), 10).await), [3, 4, 5].map(id));
 }
 
+pub async fn a_claim_takes_no_more_patient_jobs_than_it_may(store: &impl JobStore) {
+    let classes = [
+        MailClass::Bulk,
+        MailClass::Reminder,
+        MailClass::Alarm,
+        MailClass::Approval,
+        MailClass::Credentials,
+    ];
+    for (number, class) in (1..).zip(classes) {
+        submit(store, NewJob { class, ..job(number) }).await;
+    }
+    let claim = |patient_max| Claim { patient_max, ..claim_of("a", at(1), 10) };
+
+    assert_eq!(ids(&store.claim(claim(1)).await.unwrap()), [5, 4, 3].map(id));
+    assert_eq!(ids(&store.claim(claim(0)).await.unwrap()), []);
+    assert_eq!(ids(&store.claim(claim(2)).await.unwrap()), [2, 1].map(id));
+}
+
 pub async fn a_job_is_claimed_from_its_due_time_on(store: &impl JobStore) {
     submit(store, NewJob { due_at: at(10), ..job(1) }).await;
 

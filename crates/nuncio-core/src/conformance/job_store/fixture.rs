@@ -103,7 +103,14 @@ pub(super) async fn claim_as(
 }
 
 pub(super) fn claim_of(holder: &str, now: Timestamp, limit: u32) -> Claim {
-    Claim { holder: node(holder), now, until: now + LEASE, limit, into_body: false }
+    Claim {
+        holder: node(holder),
+        now,
+        until: now + LEASE,
+        limit,
+        patient_max: limit,
+        into_body: false,
+    }
 }
 
 /// Claims the one job that can be claimed.
@@ -155,13 +162,13 @@ pub(super) fn waits(job: &Job, state: JobState, due_at: Timestamp, now: Timestam
 pub(super) fn settlement(decision: Decision, now: Timestamp) -> Settlement {
     let outcome = decision.reason.as_ref().map_or("SENT", |reason| &reason.code).to_owned();
     let counted = decision.counted;
-    let attempt = Attempt {
+    let attempt = Some(Attempt {
         started_at: now - Duration::from_secs(1),
         ended_at: now,
         outcome,
         detail: "250 2.0.0 Grüße".to_owned(),
         counted,
         used: counted.then(|| used("sender@example.com", 1)),
-    };
+    });
     Settlement { decision, attempt, settings_generation: Some(7), now }
 }

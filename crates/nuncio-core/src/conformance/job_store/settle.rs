@@ -26,7 +26,7 @@ pub async fn a_settlement_is_kept_whole(store: &impl JobStore) {
         counted: true,
     };
     let settlement = settlement(decision, at(3));
-    let attempt = settlement.attempt.clone();
+    let attempt = settlement.attempt.clone().unwrap();
 
     let settled = store.settle(claimed.lease, settlement).await.unwrap();
 
@@ -54,6 +54,18 @@ pub async fn an_attempt_that_was_not_judged_is_recorded_but_not_counted(store: &
 
     assert_eq!(settled.attempts, 0);
     assert_eq!(store.attempts(id(1), 10).await.unwrap().len(), 1);
+}
+
+pub async fn a_job_that_is_given_back_untried_has_no_attempt(store: &impl JobStore) {
+    submit(store, job(1)).await;
+    let claimed = claim_one(store, at(1)).await;
+    let settlement = waits(&claimed.job, JobState::Deferred, at(30), at(2));
+
+    let settlement = Settlement { attempt: None, ..settlement };
+    let settled = store.settle(claimed.lease, settlement).await.unwrap();
+
+    assert_eq!(settled.state, JobState::Deferred);
+    assert_eq!(store.attempts(id(1), 10).await.unwrap(), []);
 }
 
 pub async fn the_settings_generation_stays_when_an_attempt_used_none(store: &impl JobStore) {

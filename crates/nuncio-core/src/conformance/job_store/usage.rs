@@ -95,6 +95,6 @@ async fn attempt(
     submit(store, job(number)).await;
     let claimed = claim_one(store, at(1)).await;
     let settlement = sent(&claimed.job, ended_at);
-    let attempt = Attempt { used, ..settlement.attempt };
+    let attempt = settlement.attempt.map(|attempt| Attempt { used, ..attempt });
     store.settle(claimed.lease, Settlement { attempt, ..settlement }).await.unwrap();
 }

@@ -1,0 +1,151 @@
+//! Recipients a day.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+/// The period over which a provider counts recipients (Exchange Online limits, "Recipient rate limit").
+const PERIOD: Duration = Duration::from_hours(24);
+/// How exactly the end of a message is remembered. It counts up to so much longer than a day.
+const STEP: Duration = Duration::from_mins(5);
+
+/// A sliding window: at most so many recipients in any 24 hours.
+///
+/// The recipients of a message count from the moment it starts until a day after it *ended*, rounded up to
+/// five minutes, so that a day takes no more than 290 numbers. `now` is monotonic, since any fixed moment.
+#[derive(Clone, Debug)]
+pub struct RecipientWindow {
+    recipients_max: u32,
+    in_flight: u32,
+    /// How many recipients count no more from which moment, earliest first.
+    leaving: VecDeque<(Duration, u32)>,
+}
+
+impl RecipientWindow {
+    pub fn new(recipients_max: u32) -> Self {
+        Self { recipients_max, in_flight: 0, leaving: VecDeque::new() }
+    }
+
+    /// A new limit; what was sent still counts.
+    pub fn set_recipients_max(&mut self, recipients_max: u32) {
+        self.recipients_max = recipients_max;
+    }
+
+    /// Counts recipients of messages that ended so long ago, in an earlier life of the node. To be given in
+    /// the order of their ends.
+    pub fn restore(&mut self, now: Duration, ended_ago: Duration, recipients: u32) {
+        if let Some(rest) = PERIOD.checked_sub(ended_ago) {
+            self.leave(now + rest, recipients);
+        }
+    }
+
+    /// How many recipients may start now.
+    pub fn free(&mut self, now: Duration) -> u32 {
+        while self.leaving.front().is_some_and(|(at, _)| *at <= now) {
+            self.leaving.pop_front();
+        }
+        let ended = self.leaving.iter().fold(0_u32, |sum, (_, count)| sum.saturating_add(*count));
+        self.recipients_max.saturating_sub(self.in_flight.saturating_add(ended))
+    }
+
+    /// When so many recipients may start at the latest, if no others do before; nothing if that depends on
+    /// those in flight, or if they are more than the limit.
+    pub fn free_at(&mut self, recipients: u32, now: Duration) -> Option<Duration> {
+        let mut free = self.free(now);
+        if recipients <= free {
+            return Some(now);
+        }
+        self.leaving.iter().find_map(|(at, count)| {
+            free = free.saturating_add(*count);
+            (recipients <= free).then_some(*at)
+        })
+    }
+
+    pub fn start(&mut self, recipients: u32) {
+        self.in_flight = self.in_flight.saturating_add(recipients);
+    }
+
+    /// A started message has ended; `reached_provider` is false if it certainly was not counted there.
+    pub fn end(&mut self, now: Duration, recipients: u32, reached_provider: bool) {
+        self.in_flight = self.in_flight.saturating_sub(recipients);
+        if reached_provider {
+            self.leave(now + PERIOD, recipients);
+        }
+    }
+
+    fn leave(&mut self, at: Duration, recipients: u32) {
+        let steps = at.as_secs().div_ceil(STEP.as_secs());
+        let at = Duration::from_secs(steps * STEP.as_secs());
+        match self.leaving.back_mut() {
+            Some((last, count)) if at <= *last => *count = count.saturating_add(recipients),
+            Some(_) | None => self.leaving.push_back((at, recipients)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const fn h(hours: u64) -> Duration {
+        Duration::from_hours(hours)
+    }
+
+    #[test]
+    fn recipients_count_for_a_day_after_the_end_of_their_message() {
+        let mut window = RecipientWindow::new(10);
+        window.start(8);
+        assert_eq!(window.free(h(0)), 2);
+
+        window.end(h(1), 8, true);
+
+        assert_eq!(window.free(Duration::from_secs(25 * 3600 - 1)), 2);
+        assert_eq!(window.free(h(25)), 10);
+    }
+
+    #[test]
+    fn a_message_that_never_reached_the_provider_costs_nothing() {
+        let mut window = RecipientWindow::new(10);
+        window.start(8);
+
+        window.end(h(1), 8, false);
+
+        assert_eq!(window.free(h(1)), 10);
+    }
+
+    #[test]
+    fn it_tells_when_a_large_message_fits() {
+        let mut window = RecipientWindow::new(10);
+        for hour in 1..=3 {
+            window.start(3);
+            window.end(h(hour), 3, true);
+        }
+
+        assert_eq!(window.free_at(1, h(4)), Some(h(4)));
+        assert_eq!(window.free_at(7, h(4)), Some(h(26)));
+        assert_eq!(window.free_at(11, h(4)), None, "it never fits");
+    }
+
+    #[test]
+    fn what_was_sent_before_a_restart_still_counts() {
+        let mut window = RecipientWindow::new(10);
+
+        window.restore(h(0), h(30), 5);
+        window.restore(h(0), h(23), 4);
+        window.restore(h(0), h(2), 3);
+
+        assert_eq!(window.free(h(0)), 3);
+        assert_eq!(window.free(h(1)), 7);
+    }
+
+    #[test]
+    fn a_day_of_single_messages_is_kept_in_a_bounded_space() {
+        let mut window = RecipientWindow::new(u32::MAX);
+        for second in 0..100_000 {
+            window.start(1);
+            window.end(Duration::from_secs(second), 1, true);
+            window.free(Duration::from_secs(second));
+        }
+
+        assert!(window.leaving.len() <= 290, "{} numbers", window.leaving.len());
+    }
+}

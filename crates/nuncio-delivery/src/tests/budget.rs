@@ -1,0 +1,120 @@
+//! The budget of a mailbox: messages a minute, recipients a day, and room for what is urgent.
+
+use std::time::Duration;
+
+use nuncio_core::class::MailClass;
+use nuncio_core::job::JobState;
+use nuncio_core::settings::MailboxLimits;
+
+use super::sandbox::*;
+
+#[tokio::test(start_paused = true)]
+async fn no_minute_has_more_messages_than_the_mailbox_may_send() {
+    let sandbox = Sandbox::new().limits(limits(3, Some(30))).start();
+
+    let mut jobs = Vec::new();
+    for _ in 0..100 {
+        jobs.push(sandbox.submit(mail()).await);
+    }
+    for job in jobs {
+        sandbox.ended(job).await;
+    }
+
+    let at: Vec<Duration> = sandbox.sent().iter().map(|one| one.at).collect();
+    for run in at.windows(31) {
+        assert!(
+            run[0] + Duration::from_mins(1) <= run[30],
+            "31 mails from {:?} to {:?}",
+            run[0],
+            run[30]
+        );
+    }
+    assert_eq!(at.last().expect("they were sent").as_secs(), 198, "one every two seconds");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_restart_does_not_forget_what_was_sent_in_the_last_minute() {
+    let sandbox = Sandbox::new().limits(limits(3, Some(30))).start();
+    let mut jobs = Vec::new();
+    for _ in 0..45 {
+        jobs.push(sandbox.submit(mail()).await);
+    }
+    sandbox.sent_count(30).await;
+
+    let sandbox = sandbox.shut_down().await.start_again();
+    for job in jobs {
+        sandbox.ended(job).await;
+    }
+
+    let at: Vec<Duration> = sandbox.sent().iter().map(|one| one.at).collect();
+    for run in at.windows(31) {
+        assert!(run[0] + Duration::from_mins(1) <= run[30], "{:?} and {:?}", run[0], run[30]);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn urgent_mails_may_use_the_whole_minute_at_once() {
+    let sandbox = Sandbox::new().limits(limits(3, Some(30))).start();
+
+    let mut jobs = Vec::new();
+    for _ in 0..30 {
+        jobs.push(sandbox.submit(of_class(MailClass::Credentials, mail())).await);
+    }
+    for job in jobs {
+        sandbox.ended(job).await;
+    }
+
+    assert!(sandbox.elapsed() < Duration::from_secs(1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn credentials_leave_within_two_seconds_however_much_bulk_waits() {
+    let sandbox = Sandbox::new().limits(limits(3, Some(30))).start();
+    for _ in 0..200 {
+        sandbox.submit(mail()).await;
+    }
+
+    for count in [1, 7, 29, 35, 75, 120] {
+        sandbox.sent_count(count).await;
+        let before = sandbox.elapsed();
+        let job = sandbox.submit(of_class(MailClass::Credentials, mail())).await;
+        sandbox.ended(job).await;
+        let waited = sandbox.elapsed().saturating_sub(before);
+        assert!(waited <= Duration::from_secs(2), "{waited:?} after {count} bulk mails");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_day_has_more_recipients_than_the_mailbox_may_reach() {
+    let daily = MailboxLimits { recipients_per_day_max: Some(10), ..limits(3, None) };
+    let sandbox = Sandbox::new().limits(daily).start();
+    let four = ["a@example.com", "b@example.com", "c@example.com", "d@example.com"];
+    let mut jobs = Vec::new();
+    for _ in 0..3 {
+        jobs.push(sandbox.submit(mail_to(&four)).await);
+    }
+    let waits = sandbox.reached(jobs[2], JobState::Deferred).await;
+    let small = sandbox.submit(mail_to(&four[..2])).await;
+
+    assert_eq!(sandbox.ended(small).await.state, JobState::Sent);
+    assert!(sandbox.elapsed() < Duration::from_mins(11), "a smaller mail passes by");
+    let reason = waits.reason.expect("it says why it waits");
+    assert_eq!((reason.code.as_str(), waits.attempts), ("RECIPIENT_LIMIT_REACHED", 0));
+    assert_eq!(sandbox.ended(jobs[2]).await.state, JobState::Sent);
+    let late = sandbox.elapsed().checked_sub(Duration::from_hours(24)).expect("a day is over");
+    assert!(late < Duration::from_mins(15), "{late:?} after a day");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_restart_does_not_forget_whom_the_mailbox_has_reached_today() {
+    let daily = MailboxLimits { recipients_per_day_max: Some(1), ..limits(3, None) };
+    let sandbox = Sandbox::new().limits(daily).start();
+    let first = sandbox.submit(mail()).await;
+    sandbox.ended(first).await;
+
+    let sandbox = sandbox.shut_down().await.start_again();
+    let second = sandbox.submit(mail()).await;
+    sandbox.ended(second).await;
+
+    assert!(Duration::from_hours(24) <= sandbox.elapsed(), "{:?}", sandbox.elapsed());
+}
