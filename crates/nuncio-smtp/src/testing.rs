@@ -32,12 +32,14 @@ pub(crate) const HOST: &str = "mx.test";
 pub(crate) const MAILBOX: &str = "sender@mx.test";
 pub(crate) const DEAD_PORT: u16 = 1;
 const STREAM_BYTES: usize = 256 * 1024;
+/// Longer than any client waits.
+const DEAF_FOR: Duration = Duration::from_hours(1);
 
 /// A network on which each connection meets the next script. Each line of a script is a step:
 ///
 /// `S: text` says a line, `RAW: text` says it without its end, `C: text` wants exactly this line,
 /// `BODY` wants a mail up to its end, `BDAT` wants one in a chunk, `WAIT` waits for [`Servers::go_on`], `TLS` makes a TLS connection, `CUT` closes, `HANG` says nothing
-/// more. At its end the server waits for QUIT or the end of the stream.
+/// more, `DEAF` reads nothing more either. At its end the server waits for QUIT or the end of the stream.
 pub(crate) struct Servers {
     scripts: Mutex<VecDeque<String>>,
     running: Mutex<JoinSet<()>>,
@@ -155,6 +157,10 @@ impl Server {
                     }
                 }
                 "CUT" => return,
+                "DEAF" => {
+                    tokio::time::sleep(DEAF_FOR).await;
+                    return;
+                }
                 "HANG" => {
                     while self.hear(b"\r\n").await.is_some() {}
                     return;

@@ -7,6 +7,7 @@ use crate::testing::*;
 mod at_once;
 mod mailboxes;
 mod proxy;
+mod silence;
 
 const OFFER: &str = "PIPELINING, AUTH LOGIN XOAUTH2, 8BITMIME, SMTPUTF8";
 const LOGGED_IN: &str = "S: 235 2.7.0 ok\n";
