@@ -46,6 +46,7 @@ impl Delivery {
             clock: Arc::clone(&self.clock),
             observer: Arc::clone(&self.observer),
             retention: self.retention,
+            lease: self.lease,
         };
         tasks.spawn("housekeeping", |stop| housekeeping.run(stop));
         let drain_timeout = self.drain_timeout;

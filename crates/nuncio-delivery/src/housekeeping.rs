@@ -4,10 +4,11 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use nuncio_core::ports::clock::Clock;
 use nuncio_core::ports::job_store::{Dead, JobStore, StoreError};
 use nuncio_runtime::chain::Chain;
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::time::{Instant, MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
@@ -15,6 +16,8 @@ use crate::observer::{DeliveryObserver, tell_ended};
 
 /// How often it looks for jobs to expire or rescue. An expired job is never sent, however late it is found.
 const PERIOD: Duration = Duration::from_secs(2);
+/// A clock that gains so much on the time that has passed was set.
+const LEAP_MIN: Duration = Duration::from_secs(1);
 /// How many jobs one statement expires or removes, so that no transaction gets long.
 const BATCH: u32 = 500;
 /// Old jobs are removed on every so many rounds.
@@ -25,6 +28,16 @@ pub(crate) struct Housekeeping {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) observer: Arc<dyn DeliveryObserver>,
     pub(crate) retention: Duration,
+    pub(crate) lease: Duration,
+}
+
+/// Notices when the clock of the machine is set ahead, as also happens when the machine was asleep: then leases look
+/// as if they had ended whose holders live.
+struct Leaps {
+    seen_at: Instant,
+    clock: Timestamp,
+    /// Until then holders that live have extended their leases by the new time.
+    trust_again_at: Instant,
 }
 
 impl Housekeeping {
@@ -32,8 +45,11 @@ impl Housekeeping {
         let mut ticks = interval(PERIOD);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut rounds = 0_u32;
+        let mut leaps = Leaps::since(self.clock.now());
         while stop.run_until_cancelled(ticks.tick()).await.is_some() {
-            if let Err(error) = self.round(rounds.is_multiple_of(ROUNDS_PER_PRUNE)).await {
+            if let Err(error) =
+                self.round(&mut leaps, rounds.is_multiple_of(ROUNDS_PER_PRUNE)).await
+            {
                 warn!("housekeeping must wait: {}", Chain(&error));
             }
             rounds = rounds.wrapping_add(1);
@@ -41,14 +57,11 @@ impl Housekeeping {
         Ok(())
     }
 
-    async fn round(&self, prune: bool) -> Result<(), StoreError> {
+    async fn round(&self, leaps: &mut Leaps, prune: bool) -> Result<(), StoreError> {
         let now = self.clock.now();
-        let rescued = self.store.rescue(Dead::LeaseEnded, now).await?;
-        if !rescued.is_empty() {
-            let jobs = rescued.len();
-            warn!(jobs, "took back {jobs} mail jobs whose lease had ended");
+        if leaps.is_trusted(now, self.lease) {
+            self.rescue(now).await?;
         }
-        tell_ended(&*self.observer, &rescued);
         loop {
             let expired = self.store.expire(now, BATCH).await?;
             tell_ended(&*self.observer, &expired);
@@ -70,5 +83,35 @@ impl Housekeeping {
             }
         }
         Ok(())
+    }
+
+    async fn rescue(&self, now: Timestamp) -> Result<(), StoreError> {
+        let rescued = self.store.rescue(Dead::LeaseEnded, now).await?;
+        if !rescued.is_empty() {
+            let jobs = rescued.len();
+            warn!(jobs, "took back {jobs} mail jobs whose lease had ended");
+        }
+        tell_ended(&*self.observer, &rescued);
+        Ok(())
+    }
+}
+
+impl Leaps {
+    fn since(now: Timestamp) -> Self {
+        let seen_at = Instant::now();
+        Self { seen_at, clock: now, trust_again_at: seen_at }
+    }
+
+    /// Whether the clock, which says `now`, has run evenly for as long as a lease.
+    fn is_trusted(&mut self, now: Timestamp, lease: Duration) -> bool {
+        let moment = Instant::now();
+        let by_clock = Duration::try_from(now.duration_since(self.clock)).unwrap_or_default();
+        let leap = by_clock.saturating_sub(moment - self.seen_at);
+        (self.seen_at, self.clock) = (moment, now);
+        if LEAP_MIN <= leap {
+            warn!("the clock was set ahead by {} s; no lease ends for now", leap.as_secs());
+            self.trust_again_at = moment + lease;
+        }
+        self.trust_again_at <= moment
     }
 }

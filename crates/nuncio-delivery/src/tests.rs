@@ -1,6 +1,7 @@
 //! Delivery as a whole over in-memory ports, in virtual time.
 
 mod budget;
+mod clock;
 mod mailboxes;
 mod sandbox;
 

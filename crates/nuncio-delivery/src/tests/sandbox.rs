@@ -6,12 +6,13 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use nuncio_core::address::EmailAddress;
 use nuncio_core::class::MailClass;
 use nuncio_core::job::*;
 use nuncio_core::mail::{ContentDraft, MailDraft, MailboxDraft};
 use nuncio_core::outcome::{SendOutcome, Verdict};
+use nuncio_core::ports::clock::Clock;
 use nuncio_core::ports::job_store::*;
 use nuncio_core::ports::mail::{BodyGate, MailTransport, OutgoingMail};
 use nuncio_core::reply::SmtpReply;
@@ -35,6 +36,7 @@ use crate::observer::{Alarm, DeliveryObserver};
 const DEADLINE: Duration = Duration::from_hours(24 * 30);
 
 pub(super) struct Sandbox {
+    clock: Arc<SetClock>,
     provider: Arc<Provider>,
     store: Arc<Store>,
     settings: watch::Sender<Option<Arc<SavedSmtpSettings>>>,
@@ -58,7 +60,7 @@ pub(super) struct Sent {
 
 impl Sandbox {
     pub(super) fn new() -> Self {
-        let clock = Arc::new(TestClock::starting_at(Timestamp::UNIX_EPOCH));
+        let clock = Arc::new(SetClock::new());
         let provider = Arc::new(Provider::new());
         let store = Arc::new(Store::default());
         let (settings, settings_seen) = watch::channel(Some(saved(1, limits(3, None))));
@@ -67,7 +69,7 @@ impl Sandbox {
         let observer: Arc<dyn DeliveryObserver> = Arc::<Told>::clone(&told);
         let intake = Intake {
             store: Arc::<Store>::clone(&store),
-            clock: Arc::<TestClock>::clone(&clock),
+            clock: Arc::<SetClock>::clone(&clock),
             entropy: Arc::new(TestEntropy::default()),
             observer: Arc::clone(&observer),
             settings: settings_seen.clone(),
@@ -76,7 +78,7 @@ impl Sandbox {
         let delivery = Delivery {
             store: Arc::<Store>::clone(&store),
             transport: Arc::<Provider>::clone(&provider),
-            clock,
+            clock: Arc::<SetClock>::clone(&clock),
             entropy: Arc::new(TestEntropy::default()),
             observer,
             settings: settings_seen,
@@ -87,6 +89,7 @@ impl Sandbox {
             drain_timeout: Duration::from_secs(20),
         };
         Self {
+            clock,
             provider,
             store,
             settings,
@@ -120,6 +123,17 @@ impl Sandbox {
     pub(super) fn taking(self, time: Duration) -> Self {
         *self.provider.takes.lock().unwrap() = time;
         self
+    }
+
+    /// The provider takes so long for its answer to a mail.
+    pub(super) fn answering_after(self, time: Duration) -> Self {
+        *self.provider.answers_after.lock().unwrap() = time;
+        self
+    }
+
+    /// Somebody sets the clock of the machine.
+    pub(super) fn set_clock(&self, by: SignedDuration) {
+        *self.clock.ahead.lock().unwrap() += by;
     }
 
     pub(super) fn limits(mut self, limits: MailboxLimits) -> Self {
@@ -176,6 +190,12 @@ impl Sandbox {
     pub(super) fn start_again(mut self) -> Self {
         self.shutdown = CancellationToken::new();
         self.start()
+    }
+
+    /// The node dies with all that it does.
+    pub(super) fn die(mut self) -> Self {
+        self.running.abort_all();
+        self
     }
 
     pub(super) async fn shut_down(mut self) -> Self {
@@ -335,6 +355,26 @@ fn saved(generation: i64, limits: MailboxLimits) -> Arc<SavedSmtpSettings> {
     Arc::new(SavedSmtpSettings { settings, generation, saved_at: Timestamp::UNIX_EPOCH })
 }
 
+/// A clock that can be set.
+struct SetClock {
+    right: TestClock,
+    ahead: Mutex<SignedDuration>,
+}
+
+impl SetClock {
+    fn new() -> Self {
+        // Late enough to be set back.
+        let start = Timestamp::UNIX_EPOCH + Duration::from_hours(1000);
+        Self { right: TestClock::starting_at(start), ahead: Mutex::default() }
+    }
+}
+
+impl Clock for SetClock {
+    fn now(&self) -> Timestamp {
+        self.right.now() + *self.ahead.lock().unwrap()
+    }
+}
+
 /// A provider that answers as its script says.
 struct Provider {
     script: Mutex<VecDeque<SendOutcome>>,
@@ -342,6 +382,7 @@ struct Provider {
     outage: Mutex<Duration>,
     takes: Mutex<Duration>,
     closed: Mutex<Option<String>>,
+    answers_after: Mutex<Duration>,
     sent: Mutex<Vec<Sent>>,
     under_way: AtomicU32,
     under_way_max: AtomicU32,
@@ -356,6 +397,7 @@ impl Provider {
             outage: Mutex::default(),
             takes: Mutex::default(),
             closed: Mutex::default(),
+            answers_after: Mutex::default(),
             sent: Mutex::default(),
             under_way: AtomicU32::new(0),
             under_way_max: AtomicU32::new(0),
@@ -398,6 +440,8 @@ impl MailTransport for Provider {
             message_id: mail.message_id.clone(),
             recipients: mail.recipients.iter().map(ToString::to_string).collect(),
         });
+        let answers_after = *self.answers_after.lock().unwrap();
+        tokio::time::sleep(answers_after).await;
         self.next()
     }
 
