@@ -1,6 +1,7 @@
 //! The tests of the product as a whole: a node, the API, and a provider, simulated or real.
 
 mod bad_input;
+mod bench;
 mod directions;
 mod disk_full;
 mod faults;

@@ -42,11 +42,11 @@ pub(super) fn description(program: &Path, folder: &Path) -> Vec<(&'static str, S
         ("processors", format!("{processors} × {}", proc_value("/proc/cpuinfo", "model name"))),
         ("memory", proc_value("/proc/meminfo", "MemTotal")),
         ("system", words(&["uname", "-sr"])),
-        ("file system", words(&["stat", "-f", "-c", "%T", &folder])),
+        ("file system", words(&["findmnt", "-n", "-o", "FSTYPE", "-T", &folder])),
         ("commit", words(&["git", "describe", "--always", "--dirty", "--abbrev=7"])),
         ("nuncio", own.trim().to_owned()),
         ("compiler", words(&["rustc", "--version"])),
-        ("Postfix", words(&["postconf", "-h", "mail_version"])),
+        ("Postfix", words(&["postconf", "-d", "-h", "mail_version"])),
         ("PostgreSQL", postgres.map(|it| words(&[&it, "--version"])).unwrap_or_default()),
         ("date", words(&["date", "-u", "+%Y-%m-%d %H:%M UTC"])),
     ]
