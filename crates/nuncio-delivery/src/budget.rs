@@ -46,7 +46,7 @@ impl Budget {
         self.patient.set_messages_max(limits.messages_per_minute_max);
     }
 
-    /// Counts what ended so long ago, before this node began to count. To be given in the order of the ends.
+    /// Counts what ended so long ago, before this node began to count; the newest first.
     pub(crate) fn restore(
         &mut self,
         now: Duration,

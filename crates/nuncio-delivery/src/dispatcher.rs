@@ -12,7 +12,7 @@ use nuncio_core::address::EmailAddress;
 use nuncio_core::job::JobState;
 use nuncio_core::ports::job_store::{Claim, Claimed, MailboxUsage, StoreError};
 use nuncio_core::retry::decide_over_budget;
-use nuncio_core::settings::SavedSmtpSettings;
+use nuncio_core::settings::{MailboxLimits, SavedSmtpSettings};
 use nuncio_runtime::chain::Chain;
 use nuncio_runtime::trace;
 use tokio::sync::watch;
@@ -55,6 +55,9 @@ pub(crate) struct Dispatcher {
     channel: Channel,
     budget: Budget,
     alarm: Option<Alarm>,
+    /// Whether the budget knows what was used before `began_at`.
+    is_budget_restored: bool,
+    began_at: Timestamp,
     started: Instant,
 }
 
@@ -110,6 +113,8 @@ impl Dispatcher {
             lease: delivery.lease,
         });
         Self {
+            began_at: delivery.clock.now(),
+            is_budget_restored: false,
             delivery,
             mailbox,
             context,
@@ -131,7 +136,6 @@ impl Dispatcher {
     pub(crate) async fn run(mut self, stop: CancellationToken) {
         let mut settings = self.delivery.settings.clone();
         let mut changed = self.delivery.store.changed();
-        self.restore_budget().await;
         self.take_settings(&mut settings).await;
         while !stop.is_cancelled() {
             let present = settings.borrow().clone();
@@ -361,6 +365,7 @@ impl Dispatcher {
         self.channel.reset();
         if let Some(saved) = saved {
             self.budget.set_limits(&saved.settings.limits);
+            self.restore_budget(&saved.settings.limits).await;
             info!(
                 mailbox = %self.mailbox,
                 settings.generation = saved.generation,
@@ -371,17 +376,25 @@ impl Dispatcher {
         self.tell_channel();
     }
 
-    /// The provider's minute and day go on over a restart of this node.
-    async fn restore_budget(&mut self) {
+    /// The provider's minute and day go on over a restart of this node. What was used before is asked for when
+    /// there is a limit to keep: after a day of a million mails the answer takes a second.
+    async fn restore_budget(&mut self, limits: &MailboxLimits) {
+        let is_limited =
+            limits.messages_per_minute_max.is_some() || limits.recipients_per_day_max.is_some();
+        if self.is_budget_restored || !is_limited {
+            return;
+        }
         let wall_now = self.delivery.clock.now();
         match self.delivery.store.usage(wall_now).await {
             Ok(usage) => {
+                self.is_budget_restored = true;
                 let now = self.started.elapsed();
-                // A use of nobody knows whom may have been this mailbox's.
-                let ours = |one: &&MailboxUsage| {
-                    one.mailbox.as_ref().is_none_or(|mailbox| *mailbox == self.mailbox)
+                // A use of nobody knows whom may have been this mailbox's. What came later is counted already.
+                let is_ours = |one: &&MailboxUsage| {
+                    one.ended_at <= self.began_at
+                        && one.mailbox.as_ref().is_none_or(|mailbox| *mailbox == self.mailbox)
                 };
-                for one in usage.iter().filter(ours) {
+                for one in usage.iter().rev().filter(is_ours) {
                     let ago = wall_now.duration_since(one.ended_at);
                     let ago = Duration::try_from(ago).unwrap_or_default();
                     self.budget.restore(now, ago, one.messages, one.recipients);

@@ -30,11 +30,11 @@ impl RecipientWindow {
         self.recipients_max = recipients_max;
     }
 
-    /// Counts recipients of messages that ended so long ago, in an earlier life of the node. To be given in
-    /// the order of their ends.
+    /// Counts recipients of messages that ended so long ago, before all that are counted already: those of an
+    /// earlier life of the node, the newest first.
     pub fn restore(&mut self, now: Duration, ended_ago: Duration, recipients: u32) {
         if let Some(rest) = PERIOD.checked_sub(ended_ago) {
-            self.leave(now + rest, recipients);
+            self.leaving.push_front((now + rest, recipients));
         }
     }
 
@@ -129,9 +129,9 @@ mod tests {
     fn what_was_sent_before_a_restart_still_counts() {
         let mut window = RecipientWindow::new(10);
 
-        window.restore(h(0), h(30), 5);
-        window.restore(h(0), h(23), 4);
         window.restore(h(0), h(2), 3);
+        window.restore(h(0), h(23), 4);
+        window.restore(h(0), h(30), 5);
 
         assert_eq!(window.free(h(0)), 3);
         assert_eq!(window.free(h(1)), 7);

@@ -118,3 +118,26 @@ async fn a_restart_does_not_forget_whom_the_mailbox_has_reached_today() {
 
     assert!(Duration::from_hours(24) <= sandbox.elapsed(), "{:?}", sandbox.elapsed());
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_limit_that_comes_later_counts_what_was_sent_without_one_once() {
+    let mut sandbox = Sandbox::new().limits(limits(3, None)).taking(Duration::from_millis(1));
+    sandbox = sandbox.start();
+    for _ in 0..20 {
+        let job = sandbox.submit(mail()).await;
+        sandbox.ended(job).await;
+    }
+
+    sandbox.save_settings(limits(3, Some(30)));
+    let mut jobs = Vec::new();
+    for _ in 0..11 {
+        jobs.push(sandbox.submit(of_class(MailClass::Credentials, mail())).await);
+    }
+    for job in jobs {
+        sandbox.ended(job).await;
+    }
+
+    let at: Vec<Duration> = sandbox.sent().iter().map(|one| one.at).collect();
+    assert!(at[29] < Duration::from_secs(1), "ten are left of the minute: {at:?}");
+    assert!(Duration::from_mins(1) <= at[30], "{at:?}");
+}
