@@ -101,6 +101,7 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
         return Err(Failure::new("Postfix and PostgreSQL have to be started as root: use sudo"));
     }
     install_system(&[Need::OpenSsl, Need::Postfix, Need::Postgres])?;
+    let is_built_here = options.program.is_none();
     let program = match options.program {
         Some(program) => program,
         None => build()?,
@@ -111,7 +112,7 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
     if 0 < options.queue {
         output::step("a long queue", || queue(&program, options.queue, &mut figures))?;
     }
-    let machine = machine::description(&program, &folder.0);
+    let machine = machine::description(&program, is_built_here, &folder.0);
     output::result(&page::page(&figures, &machine, options.runs))
 }
 

@@ -15,6 +15,9 @@ const LOOK: Duration = Duration::from_secs(1);
 /// Ticks a second in `/proc/stat` (`USER_HZ`, proc(5)).
 const TICKS_PER_S: f64 = 100.0;
 
+/// Tells which commit is checked out, and whether files differ from it.
+const COMMIT: &[&str] = &["git", "describe", "--always", "--dirty", "--abbrev=7"];
+
 /// The load of the last minute.
 pub(super) fn load() -> Option<f64> {
     fs::read_to_string("/proc/loadavg").ok()?.split(' ').next()?.parse().ok()
@@ -28,8 +31,12 @@ pub(super) fn foreign_processors() -> Option<f64> {
     Some((after - before) / TICKS_PER_S / LOOK.as_secs_f64())
 }
 
-/// A line for each thing that the figures depend on.
-pub(super) fn description(program: &Path, folder: &Path) -> Vec<(&'static str, String)> {
+/// A line for each thing that the figures depend on. The commit is known of a program that was built here.
+pub(super) fn description(
+    program: &Path,
+    is_built_here: bool,
+    folder: &Path,
+) -> Vec<(&'static str, String)> {
     let words = |words: &[&str]| {
         let told = read(&mut command(&root(), words)).unwrap_or_default();
         told.lines().next().unwrap_or_default().trim().to_owned()
@@ -43,7 +50,7 @@ pub(super) fn description(program: &Path, folder: &Path) -> Vec<(&'static str, S
         ("memory", proc_value("/proc/meminfo", "MemTotal")),
         ("system", words(&["uname", "-sr"])),
         ("file system", words(&["findmnt", "-n", "-o", "FSTYPE", "-T", &folder])),
-        ("commit", words(&["git", "describe", "--always", "--dirty", "--abbrev=7"])),
+        ("commit", if is_built_here { words(COMMIT) } else { "unknown".to_owned() }),
         ("nuncio", own.trim().to_owned()),
         ("compiler", words(&["rustc", "--version"])),
         ("Postfix", words(&["postconf", "-d", "-h", "mail_version"])),
