@@ -1,12 +1,12 @@
 //! Stores of mail jobs: adapters of the port `JobStore`.
 //!
-//! `life`, `advance` and `rows` say how a job changes and how it is written down, whatever the engine. Each engine
-//! has a module: `memory` for tests, `sqlite` for a node with a disk of its own, `postgres` for nodes that share
-//! a database. All pass the same suite.
+//! `life` and `rows` say how a job changes and how it is written down, `write` how many writes share a commit,
+//! whatever the engine. Each engine has a module: `memory` for tests, `sqlite` for a node with a disk of its own,
+//! `postgres` for nodes that share a database. All pass the same suite.
 
-mod advance;
 mod life;
 mod rows;
+mod write;
 
 pub mod memory;
 pub mod postgres;

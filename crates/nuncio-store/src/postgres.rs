@@ -7,6 +7,7 @@ mod advance;
 mod changes;
 mod claim;
 mod end;
+mod engine;
 mod lease;
 mod open;
 mod read;
@@ -14,7 +15,6 @@ mod signals;
 mod submit;
 mod text;
 mod url;
-mod writer;
 
 use std::sync::Arc;
 
@@ -29,12 +29,14 @@ use tokio::task::JoinSet;
 pub use open::OpenError;
 pub use url::{PostgresUrl, PostgresUrlError};
 
-use crate::advance::Advance;
-use crate::postgres::end::{Cancel, Direct, Expire, Prune, ReleaseHeld, Rescue};
-use crate::postgres::lease::{EnterBody, Extend};
+use crate::postgres::engine::PostgresEngine;
 use crate::postgres::signals::Signals;
-use crate::postgres::submit::Submit;
-use crate::postgres::writer::{Writer, store_error};
+use crate::write::Writer;
+use crate::write::advance::Advance;
+use crate::write::claim::{claimed, with_attachments};
+use crate::write::end::{Cancel, Direct, Expire, Prune, ReleaseHeld, Rescue};
+use crate::write::lease::{EnterBody, Extend};
+use crate::write::submit::Submit;
 
 /// A [`JobStore`] in a PostgreSQL database.
 ///
@@ -87,12 +89,9 @@ impl JobStore for PostgresJobStore {
 
     async fn claim(&self, claim: Claim) -> Result<Vec<Claimed>, StoreError> {
         let leased = self.writer.write(claim).await?;
-        // The writer has enough to do: the mails are read beside it. They stay while the leases do.
-        let mut mails = read::mails(&self.readers, &leased).await.map_err(store_error)?;
-        let claimed = leased.into_iter().filter_map(|(lease, job)| {
-            mails.remove(&job.id).map(|mail| Claimed { lease, job, mail })
-        });
-        Ok(claimed.collect())
+        let with_attachments = with_attachments(&leased);
+        let attachments = read::attachments(&self.readers, &with_attachments).await;
+        Ok(claimed(leased, attachments.map_err(store_error)?))
     }
 
     async fn extend(&self, lease: &Lease, until: Timestamp) -> Result<(), LeaseError> {
@@ -160,6 +159,10 @@ impl JobStore for PostgresJobStore {
     async fn prune(&self, before: Timestamp, limit: u32) -> Result<u32, StoreError> {
         self.writer.write(Prune { before, limit }).await
     }
+}
+
+fn store_error(error: sqlx::Error) -> StoreError {
+    crate::write::engine::store_error::<PostgresEngine>(error)
 }
 
 #[cfg(test)]

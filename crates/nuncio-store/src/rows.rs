@@ -2,7 +2,7 @@
 //!
 //! The JSON in the columns has types of its own here: what is on disk must not change when core does.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use jiff::Timestamp;
 use nuncio_core::address::{EmailAddress, Mailbox};
@@ -11,11 +11,37 @@ use nuncio_core::job::{
     Attempt, BudgetUse, Job, JobState, MailJobId, Reason, RecipientResult, RecipientState,
 };
 use nuncio_core::mail::{Attachment, Mail, Recipient, RecipientKind};
-use nuncio_core::ports::job_store::MailboxUsage;
+use nuncio_core::ports::job_store::{Backlog, Change, ChangeSeq, JobPage, JobQuery, MailboxUsage};
 use nuncio_core::reply::{EnhancedCode, SmtpReply};
 use nuncio_core::secret::Sensitive;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
+
+/// The columns of a [`JobRow`].
+macro_rules! job_columns {
+    () => {
+        "id, class, state, reason, recipients, results, attempts, created_at_us, updated_at_us, \
+         due_at_us, expires_at_us, message_id, labels, subject, template, settings_generation, \
+         trace_parent"
+    };
+}
+pub(crate) use job_columns;
+
+/// The condition of the indexes over waiting jobs, word for word: else SQLite does not use them.
+macro_rules! waiting {
+    () => {
+        "state IN ('QUEUED', 'DEFERRED', 'HELD')"
+    };
+}
+pub(crate) use waiting;
+
+/// The condition of the index over ended jobs, word for word.
+macro_rules! ended {
+    () => {
+        "state IN ('SENT', 'FAILED', 'EXPIRED', 'CANCELLED', 'UNKNOWN')"
+    };
+}
+pub(crate) use ended;
 
 /// A row does not hold what this version expects there.
 #[derive(Debug, thiserror::Error)]
@@ -47,6 +73,26 @@ pub(crate) struct JobRow {
     pub(crate) settings_generation: Option<i64>,
     pub(crate) trace_parent: Option<String>,
 }
+
+/// A change and the job as it stood then.
+#[derive(sqlx::FromRow)]
+pub(crate) struct ChangeRow {
+    seq: i64,
+    #[sqlx(flatten)]
+    job: JobRow,
+}
+
+/// An attachment of the mail of a job.
+#[derive(sqlx::FromRow)]
+pub(crate) struct AttachmentRow {
+    job: Vec<u8>,
+    file_name: String,
+    content_type: String,
+    content: Vec<u8>,
+}
+
+/// How many jobs are in a state.
+pub(crate) type CountRow = (String, i64);
 
 /// A row of the record of attempts.
 #[derive(Debug, sqlx::FromRow)]
@@ -130,6 +176,66 @@ impl TryFrom<UsageRow> for MailboxUsage {
     }
 }
 
+/// The changes, but for those that cannot be read.
+pub(crate) fn changes_from(rows: Vec<ChangeRow>) -> Vec<Change> {
+    let changes = rows.into_iter().filter_map(|ChangeRow { seq, job }| {
+        let id = job.id.clone();
+        let job = readable(&id, Job::try_from(job))?;
+        Some(Change { seq: ChangeSeq(seq), job })
+    });
+    changes.collect()
+}
+
+/// The attachments of each job, in the order of their rows.
+pub(crate) fn attachments_from(
+    rows: Vec<AttachmentRow>,
+) -> Result<HashMap<MailJobId, Vec<Attachment>>, RowError> {
+    let mut of: HashMap<_, Vec<_>> = HashMap::new();
+    for AttachmentRow { job, file_name, content_type, content } in rows {
+        let file = Attachment { file_name, content_type, content };
+        of.entry(id_from(&job)?).or_default().push(file);
+    }
+    Ok(of)
+}
+
+pub(crate) fn jobs_from(rows: Vec<JobRow>) -> Result<HashMap<MailJobId, Job>, RowError> {
+    let jobs = rows.into_iter().map(|row| Job::try_from(row).map(|job| (job.id, job)));
+    jobs.collect()
+}
+
+/// A page of a list from one row more than its limit, which tells whether there is another page.
+///
+/// `stop` is the last job that was looked at, if there are more. Rows that cannot be read are left out.
+pub(crate) fn page_from(
+    mut rows: Vec<JobRow>,
+    query: &JobQuery,
+    stop: Option<MailJobId>,
+) -> Result<JobPage, RowError> {
+    let limit = usize::try_from(query.limit).expect("a usize has at least 32 bits");
+    let more = limit < rows.len();
+    rows.truncate(limit);
+    let last = rows.last().filter(|_| more).map(|row| id_from(&row.id));
+    let next = last.transpose()?.or(stop);
+    let jobs = rows.into_iter().filter_map(|row| {
+        let id = row.id.clone();
+        readable(&id, Job::try_from(row))
+    });
+    Ok(JobPage { jobs: jobs.filter(|job| query.fits(job)).collect(), next })
+}
+
+pub(crate) fn backlog_from(counts: Vec<CountRow>) -> Backlog {
+    let counts: HashMap<_, _> = counts.into_iter().collect();
+    let count = |state: JobState| {
+        counts.get(state.name()).map_or(0, |count| u64::try_from(*count).unwrap_or_default())
+    };
+    Backlog {
+        queued: count(JobState::Queued),
+        sending: count(JobState::Sending),
+        deferred: count(JobState::Deferred),
+        held: count(JobState::Held),
+    }
+}
+
 /// The value of a row; nothing, and a line in the log, if it cannot be read.
 ///
 /// One row that cannot be read must not keep all others from being sent.
@@ -158,6 +264,10 @@ pub(crate) fn id_to(id: MailJobId) -> Vec<u8> {
 
 pub(crate) fn id_from(bytes: &[u8]) -> Result<MailJobId, RowError> {
     Uuid::from_slice(bytes).map(MailJobId::from).map_err(|_| RowError::Value { column: "id" })
+}
+
+pub(crate) fn ids_from(all: &[Vec<u8>]) -> Result<HashSet<MailJobId>, RowError> {
+    all.iter().map(|bytes| id_from(bytes)).collect()
 }
 
 pub(crate) fn labels_to(labels: &BTreeMap<String, String>) -> String {

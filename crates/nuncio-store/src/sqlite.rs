@@ -5,11 +5,13 @@
 mod advance;
 mod claim;
 mod end;
+mod engine;
 mod lease;
 mod open;
 mod read;
+mod stage;
 mod submit;
-mod writer;
+mod values;
 
 use std::fs::File;
 use std::path::Path;
@@ -23,11 +25,13 @@ use tokio::sync::watch;
 
 pub use open::OpenError;
 
-use crate::advance::Advance;
-use crate::sqlite::end::{Cancel, Direct, Expire, Prune, ReleaseHeld, Rescue};
-use crate::sqlite::lease::{EnterBody, Extend};
-use crate::sqlite::submit::Submit;
-use crate::sqlite::writer::{Writer, store_error};
+use crate::sqlite::engine::SqliteEngine;
+use crate::write::Writer;
+use crate::write::advance::Advance;
+use crate::write::claim::{claimed, with_attachments};
+use crate::write::end::{Cancel, Direct, Expire, Prune, ReleaseHeld, Rescue};
+use crate::write::lease::{EnterBody, Extend};
+use crate::write::submit::Submit;
 
 /// A [`JobStore`] in a SQLite file that one process uses at a time.
 ///
@@ -85,12 +89,9 @@ impl JobStore for SqliteJobStore {
 
     async fn claim(&self, claim: Claim) -> Result<Vec<Claimed>, StoreError> {
         let leased = self.writer.write(claim).await?;
-        // The writer has enough to do: the mails are read beside it. They stay while the leases do.
-        let mut mails = read::mails(&self.readers, &leased).await.map_err(store_error)?;
-        let claimed = leased.into_iter().filter_map(|(lease, job)| {
-            mails.remove(&job.id).map(|mail| Claimed { lease, job, mail })
-        });
-        Ok(claimed.collect())
+        let with_attachments = with_attachments(&leased);
+        let attachments = read::attachments(&self.readers, &with_attachments).await;
+        Ok(claimed(leased, attachments.map_err(store_error)?))
     }
 
     async fn extend(&self, lease: &Lease, until: Timestamp) -> Result<(), LeaseError> {
@@ -158,6 +159,10 @@ impl JobStore for SqliteJobStore {
     async fn prune(&self, before: Timestamp, limit: u32) -> Result<u32, StoreError> {
         self.writer.write(Prune { before, limit }).await
     }
+}
+
+fn store_error(error: sqlx::Error) -> StoreError {
+    crate::write::engine::store_error::<SqliteEngine>(error)
 }
 
 #[cfg(test)]

@@ -3,53 +3,25 @@
 use std::collections::HashMap;
 
 use nuncio_core::job::{Job, MailJobId};
-use nuncio_core::ports::job_store::LeaseError;
 
-use crate::advance::{Advance, mailbox_of};
 use crate::life;
-use crate::postgres::read::job_columns;
+use crate::postgres::engine::Transaction;
 use crate::postgres::text::storable;
-use crate::postgres::writer::{Answer, Group, Lane, Op, Subject, TOGETHER_MAX, Transaction};
-use crate::rows::{self, JobRow, unreadable};
-
-impl Op for Advance {
-    type Out = Job;
-    type Refusal = LeaseError;
-
-    const TOGETHER_MAX: usize = TOGETHER_MAX;
-
-    fn lane(group: &mut Group) -> &mut Lane<Self> {
-        &mut group.settlements
-    }
-
-    fn subjects(&self) -> Vec<Subject> {
-        vec![Subject::Job(self.id)]
-    }
-
-    async fn run(tx: &mut Transaction<'_>, ops: &[&Self]) -> sqlx::Result<Vec<Answer<Self>>> {
-        let mut jobs = advance(tx, ops).await?;
-        let answers = ops.iter().map(|op| jobs.remove(&op.id).ok_or(LeaseError::Lost(op.id)));
-        Ok(answers.collect())
-    }
-}
+use crate::rows::{self, JobRow, job_columns, unreadable};
+use crate::write::advance::{Advance, mailbox_of};
 
 /// Takes the steps whose job still stands where they start, and gives the jobs that took one.
 pub(super) async fn advance(
     tx: &mut Transaction<'_>,
     steps: &[&Advance],
 ) -> sqlx::Result<HashMap<MailJobId, Job>> {
-    let mut jobs = HashMap::with_capacity(steps.len());
-    for some in steps.chunks(TOGETHER_MAX) {
-        for row in update(tx, some).await? {
-            tx.pending.row(&row);
-            let job = Job::try_from(row).map_err(unreadable)?;
-            jobs.insert(job.id, job);
-        }
+    let rows = update(tx, steps).await?;
+    for row in &rows {
+        tx.pending.row(row);
     }
+    let jobs = rows::jobs_from(rows).map_err(unreadable)?;
     let taken: Vec<_> = steps.iter().copied().filter(|step| jobs.contains_key(&step.id)).collect();
-    for some in taken.chunks(TOGETHER_MAX) {
-        record_attempts(tx, some).await?;
-    }
+    record_attempts(tx, &taken).await?;
     let done_with = taken.iter().filter(|step| !life::keeps_mail(step.to));
     let done_with: Vec<_> = done_with.map(|step| rows::id_to(step.id)).collect();
     if !done_with.is_empty() {

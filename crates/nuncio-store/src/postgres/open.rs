@@ -1,6 +1,5 @@
 //! Opening the database: it answers, it may be written, its schema is known.
 
-use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,13 +10,18 @@ use tokio::sync::Mutex;
 use tokio::time::timeout;
 
 use crate::postgres::PostgresJobStore;
+use crate::postgres::engine::{PostgresEngine, sqlstate};
 use crate::postgres::signals::{self, Signals};
 use crate::postgres::url::PostgresUrl;
-use crate::postgres::writer::{Writer, sqlstate};
+use crate::write::Writer;
+use crate::write::engine::timed_out;
 
 /// The schema, embedded. Migrations only go forward.
 static MIGRATIONS: Migrator = sqlx::migrate!("migrations/postgres");
 
+/// How many groups are written side by side, because a commit also waits for the network. They queue up for
+/// their commits, so more would not help.
+const WRITERS: usize = 3;
 /// Connections for reads; one of them listens all the time.
 const READERS_MAX: u32 = 5;
 /// How long a read waits for a connection.
@@ -76,7 +80,8 @@ pub(super) async fn open(url: &PostgresUrl) -> Result<PostgresJobStore, OpenErro
     let seen = signals::wakes(&readers).await.map_err(at)?;
     let signals = Arc::new(Signals::new(seen));
     let listening = Mutex::new(signals::start(&readers, &signals));
-    let writer = Writer::start(&options, &signals);
+    let engines = (0..WRITERS).map(|_| PostgresEngine::new(options.clone(), signals.clone()));
+    let writer = Writer::start(engines);
     Ok(PostgresJobStore { writer, readers, signals, listening })
 }
 
@@ -88,10 +93,6 @@ pub(super) async fn connect(options: &PgConnectOptions) -> sqlx::Result<PgConnec
         Ok(connection)
     };
     timeout(CONNECT_TIMEOUT, connect).await.map_err(|_elapsed| timed_out())?
-}
-
-pub(super) fn timed_out() -> Error {
-    Error::Io(io::Error::new(io::ErrorKind::TimedOut, "the database does not answer"))
 }
 
 fn options(url: &PostgresUrl) -> PgConnectOptions {

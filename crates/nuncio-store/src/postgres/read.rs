@@ -3,57 +3,18 @@
 use std::collections::HashMap;
 
 use jiff::Timestamp;
-use nuncio_core::class::MailClass;
-use nuncio_core::job::{Attempt, Job, JobState, MailJobId};
-use nuncio_core::mail::{Attachment, Mail};
+use nuncio_core::job::{Attempt, Job, MailJobId};
+use nuncio_core::mail::Attachment;
 use nuncio_core::ports::job_store::{
-    Backlog, Change, ChangeSeq, JobPage, JobQuery, Lease, MailboxUsage, USAGE_EXACT, USAGE_PERIOD,
+    Backlog, Change, ChangeSeq, JobPage, JobQuery, MailboxUsage, USAGE_EXACT, USAGE_PERIOD,
     USAGE_STEP,
 };
-use sqlx::{FromRow, PgConnection, PgPool, Postgres, QueryBuilder};
+use sqlx::{PgConnection, PgPool, Postgres, QueryBuilder};
 
-use crate::rows::{self, AttemptRow, JobRow, UsageRow, readable, unreadable};
-
-/// The columns of a [`JobRow`].
-macro_rules! job_columns {
-    () => {
-        "id, class, state, reason, recipients, results, attempts, created_at_us, updated_at_us, \
-         due_at_us, expires_at_us, message_id, labels, subject, template, settings_generation, \
-         trace_parent"
-    };
-}
-pub(super) use job_columns;
-
-/// The condition of the indexes over waiting jobs.
-macro_rules! waiting {
-    () => {
-        "state IN ('QUEUED', 'DEFERRED', 'HELD')"
-    };
-}
-pub(super) use waiting;
-
-/// The condition of the index over ended jobs.
-macro_rules! ended {
-    () => {
-        "state IN ('SENT', 'FAILED', 'EXPIRED', 'CANCELLED', 'UNKNOWN')"
-    };
-}
-pub(super) use ended;
-
-#[derive(FromRow)]
-struct ChangeRow {
-    seq: i64,
-    #[sqlx(flatten)]
-    job: JobRow,
-}
-
-#[derive(FromRow)]
-struct AttachmentRow {
-    job: Vec<u8>,
-    file_name: String,
-    content_type: String,
-    content: Vec<u8>,
-}
+use crate::rows::{
+    self, AttachmentRow, AttemptRow, ChangeRow, JobRow, UsageRow, job_columns, unreadable, waiting,
+};
+use crate::write::claim::class_names;
 
 pub(super) async fn job(readers: &PgPool, id: MailJobId) -> sqlx::Result<Option<Job>> {
     let sql = concat!("SELECT ", job_columns!(), " FROM mail_jobs WHERE id = $1");
@@ -67,18 +28,10 @@ pub(super) async fn jobs(
     connection: &mut PgConnection,
     ids: &[MailJobId],
 ) -> sqlx::Result<HashMap<MailJobId, Job>> {
-    let mut jobs = HashMap::with_capacity(ids.len());
-    if ids.is_empty() {
-        return Ok(jobs);
-    }
     let sql = concat!("SELECT ", job_columns!(), " FROM mail_jobs WHERE id = ANY($1)");
     let ids: Vec<_> = ids.iter().map(|id| rows::id_to(*id)).collect();
-    let found: Vec<JobRow> = sqlx::query_as(sql).bind(ids).fetch_all(connection).await?;
-    for row in found {
-        let job = Job::try_from(row).map_err(unreadable)?;
-        jobs.insert(job.id, job);
-    }
-    Ok(jobs)
+    let found = sqlx::query_as(sql).bind(ids).fetch_all(connection).await?;
+    rows::jobs_from(found).map_err(unreadable)
 }
 
 pub(super) async fn attempts(
@@ -121,17 +74,8 @@ pub(super) async fn list(readers: &PgPool, query: &JobQuery) -> sqlx::Result<Job
     push_filter(&mut sql, query);
     // One more than the page tells whether there is another page.
     sql.push(" ORDER BY id DESC LIMIT ").push_bind(i64::from(query.limit) + 1);
-    let mut found: Vec<JobRow> = sql.build_query_as().fetch_all(readers).await?;
-    let limit = usize::try_from(query.limit).expect("a usize has at least 32 bits");
-    let more = limit < found.len();
-    found.truncate(limit);
-    let last = found.last().filter(|_| more).map(|row| rows::id_from(&row.id));
-    let next = last.transpose().map_err(unreadable)?.or(stop);
-    let jobs = found.into_iter().filter_map(|row| {
-        let id = row.id.clone();
-        readable(&id, Job::try_from(row))
-    });
-    Ok(JobPage { jobs: jobs.filter(|job| query.fits(job)).collect(), next })
+    let found: Vec<JobRow> = sql.build_query_as().fetch_all(readers).await?;
+    rows::page_from(found, query, stop).map_err(unreadable)
 }
 
 /// The last job that a query may look at, if there are more: found in the index of ids alone.
@@ -176,37 +120,18 @@ fn push_filter(sql: &mut QueryBuilder<Postgres>, query: &JobQuery) {
     }
 }
 
-/// The mails of leased jobs, but for those that have ended meanwhile or cannot be read.
-pub(super) async fn mails(
+/// The attachments of the mails of these jobs.
+pub(super) async fn attachments(
     readers: &PgPool,
-    leased: &[(Lease, Job)],
-) -> sqlx::Result<HashMap<MailJobId, Mail>> {
-    let ids: Vec<_> = leased.iter().map(|(lease, _)| rows::id_to(lease.job)).collect();
-    if ids.is_empty() {
+    jobs: &[Vec<u8>],
+) -> sqlx::Result<HashMap<MailJobId, Vec<Attachment>>> {
+    if jobs.is_empty() {
         return Ok(HashMap::new());
     }
-    let mut connection = readers.acquire().await?;
-    // The attachments first: they go together with the mail, so all of a mail that is still there were seen.
     let sql = "SELECT job, file_name, content_type, content FROM mail_attachments \
                WHERE job = ANY($1) ORDER BY job, place";
-    let files: Vec<AttachmentRow> =
-        sqlx::query_as(sql).bind(&ids).fetch_all(&mut *connection).await?;
-    let sql = "SELECT job, mail FROM mail_bodies WHERE job = ANY($1)";
-    let bodies: Vec<(Vec<u8>, String)> =
-        sqlx::query_as(sql).bind(&ids).fetch_all(&mut *connection).await?;
-    let mut files_of: HashMap<Vec<u8>, Vec<Attachment>> = HashMap::new();
-    for AttachmentRow { job, file_name, content_type, content } in files {
-        let file = Attachment { file_name, content_type, content };
-        files_of.entry(job).or_default().push(file);
-    }
-    let mut mails = HashMap::with_capacity(ids.len());
-    for (job, mail) in bodies {
-        let files = files_of.remove(&job).unwrap_or_default();
-        if let Some(mail) = readable(&job, rows::mail_from(&mail, files)) {
-            mails.insert(rows::id_from(&job).map_err(unreadable)?, mail);
-        }
-    }
-    Ok(mails)
+    let found: Vec<AttachmentRow> = sqlx::query_as(sql).bind(jobs).fetch_all(readers).await?;
+    rows::attachments_from(found).map_err(unreadable)
 }
 
 pub(super) async fn next_due(readers: &PgPool) -> sqlx::Result<Option<Timestamp>> {
@@ -216,8 +141,8 @@ pub(super) async fn next_due(readers: &PgPool) -> sqlx::Result<Option<Timestamp>
         waiting!(),
         " AND class = name ORDER BY due_at_us LIMIT 1)) FROM UNNEST($1::TEXT[]) AS classes (name)"
     );
-    let names: Vec<_> = MailClass::ALL.into_iter().map(MailClass::name).collect();
-    let due_at_us: Option<i64> = sqlx::query_scalar(sql).bind(names).fetch_one(readers).await?;
+    let due_at_us: Option<i64> =
+        sqlx::query_scalar(sql).bind(class_names()).fetch_one(readers).await?;
     let due_at = due_at_us.map(|us| rows::time_from("due_at_us", us));
     due_at.transpose().map_err(unreadable)
 }
@@ -240,12 +165,7 @@ pub(super) async fn changes(
     }
     sql.push(" ORDER BY c.seq LIMIT ").push_bind(i64::from(limit));
     let found: Vec<ChangeRow> = sql.build_query_as().fetch_all(readers).await?;
-    let changes = found.into_iter().filter_map(|ChangeRow { seq, job }| {
-        let id = job.id.clone();
-        let job = readable(&id, Job::try_from(job))?;
-        Some(Change { seq: ChangeSeq(seq), job })
-    });
-    Ok(changes.collect())
+    Ok(rows::changes_from(found))
 }
 
 pub(super) async fn last_change(readers: &PgPool) -> sqlx::Result<ChangeSeq> {
@@ -260,15 +180,5 @@ pub(super) async fn backlog(readers: &PgPool) -> sqlx::Result<Backlog> {
         waiting!(),
         " GROUP BY state UNION ALL SELECT 'SENDING', COUNT(*) FROM mail_jobs WHERE state = 'SENDING'"
     );
-    let counts: Vec<(String, i64)> = sqlx::query_as(sql).fetch_all(readers).await?;
-    let counts: HashMap<_, _> = counts.into_iter().collect();
-    let count = |state: JobState| {
-        counts.get(state.name()).map_or(0, |count| u64::try_from(*count).unwrap_or_default())
-    };
-    Ok(Backlog {
-        queued: count(JobState::Queued),
-        sending: count(JobState::Sending),
-        deferred: count(JobState::Deferred),
-        held: count(JobState::Held),
-    })
+    sqlx::query_as(sql).fetch_all(readers).await.map(rows::backlog_from)
 }

@@ -2,102 +2,24 @@
 
 use std::collections::{HashMap, HashSet};
 
-use nuncio_core::job::{Job, MailJobId, NewJob, RequestKey};
+use nuncio_core::job::MailJobId;
 use nuncio_core::mail::Attachment;
-use nuncio_core::ports::job_store::{SubmitError, Submitted};
 use nuncio_core::trace::TraceParent;
 use sqlx::Error;
 
-use crate::postgres::read;
+use crate::postgres::engine::Transaction;
 use crate::postgres::text::storable;
-use crate::postgres::writer::{Answer, Group, Lane, Op, Subject, TOGETHER_MAX, Transaction};
-use crate::rows::{self, unreadable, whole_us};
+use crate::rows::{self, unreadable};
+use crate::write::submit::{Known, KnownRow, RequestName, Submit, known_from};
 
-/// A job to be stored, written down as far as that goes without the database.
-pub(super) struct Submit {
-    job: Job,
-    request: Option<RequestKey>,
-    recipients: String,
-    labels: String,
-    mail: String,
-    attachments: Vec<Attachment>,
-}
-
-impl From<NewJob> for Submit {
-    fn from(new: NewJob) -> Self {
-        let job = Job::submitted(&new);
-        let job = Job {
-            created_at: whole_us(job.created_at),
-            updated_at: whole_us(job.updated_at),
-            due_at: whole_us(job.due_at),
-            expires_at: whole_us(job.expires_at),
-            ..job
-        };
-        Self {
-            recipients: rows::recipients_to(&job.recipients),
-            labels: rows::labels_to(&job.labels),
-            mail: rows::mail_to(&new.mail),
-            attachments: new.mail.attachments,
-            request: new.request,
-            job,
-        }
-    }
-}
-
-impl Op for Submit {
-    type Out = Submitted;
-    type Refusal = SubmitError;
-
-    const TOGETHER_MAX: usize = TOGETHER_MAX;
-
-    fn lane(group: &mut Group) -> &mut Lane<Self> {
-        &mut group.submits
-    }
-
-    fn subjects(&self) -> Vec<Subject> {
-        let request = self.request.as_ref();
-        let request =
-            request.map(|key| Subject::Request(key.caller.clone(), key.request_id.clone()));
-        request.into_iter().chain([Subject::Job(self.job.id)]).collect()
-    }
-
-    fn bytes(&self) -> usize {
-        let files: usize = self.attachments.iter().map(|file| file.content.len()).sum();
-        self.mail.len() + self.recipients.len() + files
-    }
-
-    async fn run(tx: &mut Transaction<'_>, ops: &[&Self]) -> sqlx::Result<Vec<Answer<Self>>> {
-        let known = claim_requests(tx, ops).await?;
-        let known_of = |op: &Self| op.request.as_ref().and_then(|key| known.get(&pair(key)));
-        let new: Vec<_> = ops.iter().copied().filter(|op| known_of(op).is_none()).collect();
-        insert(tx, &new).await?;
-        let standing: Vec<_> = known.values().map(|known| known.job).collect();
-        let standing = read::jobs(tx.connection, &standing).await?;
-        let mut answers = Vec::with_capacity(ops.len());
-        for op in ops {
-            answers.push(match (known_of(op), &op.request) {
-                (Some(known), Some(key)) if known.fingerprint != key.fingerprint => {
-                    Err(SubmitError::RequestIdReused { existing: known.job })
-                }
-                (Some(known), _) => {
-                    let job = standing.get(&known.job).ok_or(Error::RowNotFound)?;
-                    Ok(Submitted::Existing(job.clone()))
-                }
-                (None, _) => Ok(Submitted::New(op.job.clone())),
-            });
-        }
-        Ok(answers)
-    }
-}
-
-/// A request that was stored before.
-struct Known {
-    fingerprint: Vec<u8>,
-    job: MailJobId,
-}
-
-fn pair(key: &RequestKey) -> (String, String) {
-    (key.caller.0.clone(), key.request_id.clone())
+pub(super) async fn submit(
+    tx: &mut Transaction<'_>,
+    submits: &[&Submit],
+) -> sqlx::Result<HashMap<RequestName, Known>> {
+    let known = claim_requests(tx, submits).await?;
+    let new = submits.iter().copied().filter(|submit| submit.is_new(&known));
+    insert(tx, &new.collect::<Vec<_>>()).await?;
+    Ok(known)
 }
 
 /// Claims the request ids for these jobs, and gives those that others had before.
@@ -107,7 +29,7 @@ fn pair(key: &RequestKey) -> (String, String) {
 async fn claim_requests(
     tx: &mut Transaction<'_>,
     ops: &[&Submit],
-) -> sqlx::Result<HashMap<(String, String), Known>> {
+) -> sqlx::Result<HashMap<RequestName, Known>> {
     let mut keyed: Vec<_> =
         ops.iter().filter_map(|op| op.request.as_ref().map(|key| (key, op.job.id))).collect();
     if keyed.is_empty() {
@@ -132,18 +54,13 @@ async fn claim_requests(
     let claimed: HashSet<_> = claimed.into_iter().collect();
     let sql = "SELECT caller, request_id, fingerprint, job FROM request_keys \
                WHERE (caller, request_id) IN (SELECT * FROM UNNEST($1::TEXT[], $2::TEXT[]))";
-    let found: Vec<(String, String, Vec<u8>, Vec<u8>)> = sqlx::query_as(sql)
+    let mut found: Vec<KnownRow> = sqlx::query_as(sql)
         .bind(&callers)
         .bind(&request_ids)
         .fetch_all(&mut *tx.connection)
         .await?;
-    let mut known = HashMap::new();
-    for (caller, request_id, fingerprint, job) in found {
-        if !claimed.contains(&job) {
-            let job = rows::id_from(&job).map_err(unreadable)?;
-            known.insert((caller, request_id), Known { fingerprint, job });
-        }
-    }
+    found.retain(|row| !claimed.contains(&row.job));
+    let known = known_from(found).map_err(unreadable)?;
     if known.len() + claimed.len() < keyed.len() {
         // Its job was pruned in between.
         return Err(Error::RowNotFound);

@@ -11,7 +11,10 @@ use sqlx::{ConnectOptions, SqliteConnection};
 use tokio::sync::watch;
 
 use crate::sqlite::SqliteJobStore;
-use crate::sqlite::writer::{Writer, sqlite_code};
+use crate::sqlite::engine::{SQLITE_CORRUPT, SQLITE_NOTADB, SqliteEngine, sqlite_code};
+use crate::sqlite::stage;
+use crate::sqlite::values::ROWS_MAX;
+use crate::write::Writer;
 
 /// The schema, embedded. Migrations only go forward.
 static MIGRATIONS: Migrator = sqlx::migrate!("migrations/sqlite");
@@ -27,13 +30,13 @@ const CHECKPOINT_PAGES: &str = "8192";
 const JOURNAL_BYTES_KEPT: &str = "67108864";
 /// How many pages the writer keeps in memory, in KiB (negative, as SQLite wants it): 16 MiB.
 const WRITER_CACHE_KIB: &str = "-16384";
-/// How many prepared statements a connection keeps: some twenty, each for eight numbers of rows.
-const STATEMENTS_KEPT: usize = 256;
+/// How many prepared texts a connection keeps: some twenty, some of them for five numbers of rows.
+const STATEMENTS_KEPT: usize = 100;
+/// How many rows of an answer may wait for whoever asked, so that the database does not wait: as many as one
+/// statement writes.
+const ROWS_KEPT: usize = ROWS_MAX;
 /// Up to this size the whole file is checked on opening, which takes a fraction of a second: 32 MiB.
 const CHECKED_BYTES_MAX: u64 = 32 * 1024 * 1024;
-
-const SQLITE_CORRUPT: i32 = 11;
-const SQLITE_NOTADB: i32 = 26;
 
 /// Why a store was not opened.
 #[derive(Debug, thiserror::Error)]
@@ -79,7 +82,7 @@ pub(super) async fn open(path: &Path, limits: Limits) -> Result<SqliteJobStore, 
     if let Some(pages) = limits.pages_max {
         options = options.pragma("max_page_count", pages.to_string());
     }
-    let mut connection = options.connect().await.map_err(at)?;
+    let mut connection = connect(&options).await.map_err(at)?;
     if bytes <= CHECKED_BYTES_MAX {
         check(&mut connection, path).await?;
     }
@@ -90,8 +93,15 @@ pub(super) async fn open(path: &Path, limits: Limits) -> Result<SqliteJobStore, 
         .await
         .map_err(at)?;
     let changed = watch::Sender::new(());
-    let writer = Writer::start(connection, changed.clone());
+    let writer = Writer::start([SqliteEngine::new(options, connection, changed.clone())]);
     Ok(SqliteJobStore { writer, readers, changed, lock })
+}
+
+/// A connection to write by.
+pub(super) async fn connect(options: &SqliteConnectOptions) -> sqlx::Result<SqliteConnection> {
+    let mut connection = options.connect().await?;
+    sqlx::raw_sql(stage::TABLES).execute(&mut connection).await?;
+    Ok(connection)
 }
 
 /// Two processes could share the file, but not the certainty of being alone with it, on which rescue
@@ -130,11 +140,12 @@ fn common_options(path: &Path) -> SqliteConnectOptions {
         .filename(path)
         .busy_timeout(BUSY_TIMEOUT)
         .statement_cache_capacity(STATEMENTS_KEPT)
+        .row_buffer_size(ROWS_KEPT)
         // What was slow is no news of ours, and statements carry guests' data.
         .disable_statement_logging()
 }
 
-fn writer_options(path: &Path) -> SqliteConnectOptions {
+pub(super) fn writer_options(path: &Path) -> SqliteConnectOptions {
     common_options(path)
         .journal_mode(SqliteJournalMode::Wal)
         // In WAL mode, NORMAL would not sync each commit: an accepted job could be lost.
@@ -143,6 +154,7 @@ fn writer_options(path: &Path) -> SqliteConnectOptions {
         .pragma("wal_autocheckpoint", CHECKPOINT_PAGES)
         .pragma("journal_size_limit", JOURNAL_BYTES_KEPT)
         .pragma("cache_size", WRITER_CACHE_KIB)
+        .pragma("temp_store", "MEMORY")
         // What is deleted was a mail, perhaps with a password: overwrite it where that costs no write.
         .pragma("secure_delete", "FAST")
 }

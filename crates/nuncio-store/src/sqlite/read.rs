@@ -3,57 +3,20 @@
 use std::collections::HashMap;
 
 use jiff::Timestamp;
-use nuncio_core::job::{Attempt, Job, JobState, MailJobId};
-use nuncio_core::mail::{Attachment, Mail};
+use nuncio_core::class::MailClass;
+use nuncio_core::job::{Attempt, Job, MailJobId};
+use nuncio_core::mail::Attachment;
 use nuncio_core::ports::job_store::{
-    Backlog, Change, ChangeSeq, JobPage, JobQuery, Lease, MailboxUsage, USAGE_EXACT, USAGE_PERIOD,
+    Backlog, Change, ChangeSeq, JobPage, JobQuery, MailboxUsage, USAGE_EXACT, USAGE_PERIOD,
     USAGE_STEP,
 };
-use sqlx::{FromRow, QueryBuilder, Sqlite, SqliteConnection, SqlitePool};
+use sqlx::{AssertSqlSafe, QueryBuilder, Sqlite, SqliteConnection, SqlitePool};
 
-use crate::rows::{self, AttemptRow, JobRow, UsageRow, readable, unreadable};
-use crate::sqlite::writer::{TOGETHER_MAX, in_powers_of_two};
-
-/// The columns of a [`JobRow`].
-macro_rules! job_columns {
-    () => {
-        "id, class, state, reason, recipients, results, attempts, created_at_us, updated_at_us, \
-         due_at_us, expires_at_us, message_id, labels, subject, template, settings_generation, \
-         trace_parent"
-    };
-}
-pub(super) use job_columns;
-
-/// The condition of the indexes over waiting jobs, word for word: else SQLite does not use them.
-macro_rules! waiting {
-    () => {
-        "state IN ('QUEUED', 'DEFERRED', 'HELD')"
-    };
-}
-pub(super) use waiting;
-
-/// The condition of the index over ended jobs, word for word.
-macro_rules! ended {
-    () => {
-        "state IN ('SENT', 'FAILED', 'EXPIRED', 'CANCELLED', 'UNKNOWN')"
-    };
-}
-pub(super) use ended;
-
-#[derive(FromRow)]
-struct ChangeRow {
-    seq: i64,
-    #[sqlx(flatten)]
-    job: JobRow,
-}
-
-#[derive(FromRow)]
-struct AttachmentRow {
-    job: Vec<u8>,
-    file_name: String,
-    content_type: String,
-    content: Vec<u8>,
-}
+use crate::rows::{
+    self, AttachmentRow, AttemptRow, ChangeRow, JobRow, UsageRow, job_columns, unreadable, waiting,
+};
+use crate::sqlite::values::{ROWS_MAX, padded, tuple, values};
+use crate::write::claim::class_names;
 
 pub(super) async fn job(readers: &SqlitePool, id: MailJobId) -> sqlx::Result<Option<Job>> {
     let sql = concat!("SELECT ", job_columns!(), " FROM mail_jobs WHERE id = ?");
@@ -67,18 +30,17 @@ pub(super) async fn jobs(
     connection: &mut SqliteConnection,
     ids: &[MailJobId],
 ) -> sqlx::Result<HashMap<MailJobId, Job>> {
-    let mut jobs = HashMap::with_capacity(ids.len());
-    for some in in_powers_of_two(ids, TOGETHER_MAX) {
-        let sql = concat!("SELECT ", job_columns!(), " FROM mail_jobs WHERE id IN ");
-        let mut sql = QueryBuilder::new(sql);
-        push_ids(&mut sql, some);
-        let rows: Vec<JobRow> = sql.build_query_as().fetch_all(&mut *connection).await?;
-        for row in rows {
-            let job = Job::try_from(row).map_err(unreadable)?;
-            jobs.insert(job.id, job);
+    let mut found: Vec<JobRow> = Vec::new();
+    for some in ids.chunks(ROWS_MAX) {
+        let select = concat!("SELECT ", job_columns!(), " FROM mail_jobs WHERE id IN ");
+        let sql = format!("{select}{}", tuple(padded(some.len())));
+        let mut query = sqlx::query_as(AssertSqlSafe(sql));
+        for id in some {
+            query = query.bind(rows::id_to(*id));
         }
+        found.extend(query.fetch_all(&mut *connection).await?);
     }
-    Ok(jobs)
+    rows::jobs_from(found).map_err(unreadable)
 }
 
 pub(super) async fn attempts(
@@ -121,17 +83,8 @@ pub(super) async fn list(readers: &SqlitePool, query: &JobQuery) -> sqlx::Result
     push_filter(&mut sql, query);
     // One more than the page tells whether there is another page.
     sql.push(" ORDER BY id DESC LIMIT ").push_bind(i64::from(query.limit) + 1);
-    let mut found: Vec<JobRow> = sql.build_query_as().fetch_all(readers).await?;
-    let limit = usize::try_from(query.limit).expect("a usize has at least 32 bits");
-    let more = limit < found.len();
-    found.truncate(limit);
-    let last = found.last().filter(|_| more).map(|row| rows::id_from(&row.id));
-    let next = last.transpose().map_err(unreadable)?.or(stop);
-    let jobs = found.into_iter().filter_map(|row| {
-        let id = row.id.clone();
-        readable(&id, Job::try_from(row))
-    });
-    Ok(JobPage { jobs: jobs.filter(|job| query.fits(job)).collect(), next })
+    let found: Vec<JobRow> = sql.build_query_as().fetch_all(readers).await?;
+    rows::page_from(found, query, stop).map_err(unreadable)
 }
 
 /// The last job that a query may look at, if there are more: found in the index of ids alone.
@@ -180,51 +133,41 @@ fn push_filter(sql: &mut QueryBuilder<Sqlite>, query: &JobQuery) {
     }
 }
 
-/// The mails of leased jobs, but for those that have ended meanwhile or cannot be read.
-pub(super) async fn mails(
+/// The attachments of the mails of these jobs.
+pub(super) async fn attachments(
     readers: &SqlitePool,
-    leased: &[(Lease, Job)],
-) -> sqlx::Result<HashMap<MailJobId, Mail>> {
-    let ids: Vec<_> = leased.iter().map(|(lease, _)| lease.job).collect();
-    let mut mails = HashMap::with_capacity(ids.len());
-    for some in in_powers_of_two(&ids, TOGETHER_MAX) {
-        // One transaction, so that mails and attachments fit together.
-        let mut tx = readers.begin().await?;
-        let mut sql = QueryBuilder::new("SELECT job, mail FROM mail_bodies WHERE job IN ");
-        push_ids(&mut sql, some);
-        let bodies: Vec<(Vec<u8>, String)> = sql.build_query_as().fetch_all(&mut *tx).await?;
-        let mut sql = QueryBuilder::new(
-            "SELECT job, file_name, content_type, content FROM mail_attachments WHERE job IN ",
+    jobs: &[Vec<u8>],
+) -> sqlx::Result<HashMap<MailJobId, Vec<Attachment>>> {
+    let mut found: Vec<AttachmentRow> = Vec::new();
+    for some in jobs.chunks(ROWS_MAX) {
+        let sql = format!(
+            "SELECT job, file_name, content_type, content FROM mail_attachments WHERE job IN {} \
+             ORDER BY job, place",
+            tuple(padded(some.len()))
         );
-        push_ids(&mut sql, some);
-        sql.push(" ORDER BY job, place");
-        let files: Vec<AttachmentRow> = sql.build_query_as().fetch_all(&mut *tx).await?;
-        tx.rollback().await?;
-        let mut files_of: HashMap<Vec<u8>, Vec<Attachment>> = HashMap::new();
-        for AttachmentRow { job, file_name, content_type, content } in files {
-            let file = Attachment { file_name, content_type, content };
-            files_of.entry(job).or_default().push(file);
+        let mut query = sqlx::query_as(AssertSqlSafe(sql));
+        for job in some {
+            query = query.bind(job);
         }
-        for (job, mail) in bodies {
-            let files = files_of.remove(&job).unwrap_or_default();
-            if let Some(mail) = readable(&job, rows::mail_from(&mail, files)) {
-                mails.insert(rows::id_from(&job).map_err(unreadable)?, mail);
-            }
-        }
+        found.extend(query.fetch_all(readers).await?);
     }
-    Ok(mails)
+    rows::attachments_from(found).map_err(unreadable)
 }
 
 pub(super) async fn next_due(readers: &SqlitePool) -> sqlx::Result<Option<Timestamp>> {
     // One look into the index for each class, not one at each job.
-    let sql = concat!(
-        "WITH classes (name) AS (VALUES ('alarm-critical'), ('credentials'), ('approval'), \
-         ('alarm'), ('reminder'), ('bulk')) \
-         SELECT MIN((SELECT due_at_us FROM mail_jobs WHERE ",
-        waiting!(),
-        " AND class = classes.name ORDER BY due_at_us LIMIT 1)) FROM classes"
+    let classes = values(MailClass::ALL.len(), 1);
+    let sql = format!(
+        "WITH classes (name) AS ({classes}) \
+         SELECT MIN((SELECT due_at_us FROM mail_jobs WHERE {} AND class = classes.name \
+         ORDER BY due_at_us LIMIT 1)) FROM classes",
+        waiting!()
     );
-    let due_at_us: Option<i64> = sqlx::query_scalar(sql).fetch_one(readers).await?;
+    let mut query = sqlx::query_scalar(AssertSqlSafe(sql));
+    for name in class_names() {
+        query = query.bind(name);
+    }
+    let due_at_us: Option<i64> = query.fetch_one(readers).await?;
     let due_at = due_at_us.map(|us| rows::time_from("due_at_us", us));
     due_at.transpose().map_err(unreadable)
 }
@@ -248,12 +191,7 @@ pub(super) async fn changes(
     }
     sql.push(" ORDER BY c.seq LIMIT ").push_bind(limit);
     let found: Vec<ChangeRow> = sql.build_query_as().fetch_all(readers).await?;
-    let changes = found.into_iter().filter_map(|ChangeRow { seq, job }| {
-        let id = job.id.clone();
-        let job = readable(&id, Job::try_from(job))?;
-        Some(Change { seq: ChangeSeq(seq), job })
-    });
-    Ok(changes.collect())
+    Ok(rows::changes_from(found))
 }
 
 pub(super) async fn last_change(readers: &SqlitePool) -> sqlx::Result<ChangeSeq> {
@@ -269,25 +207,5 @@ pub(super) async fn backlog(readers: &SqlitePool) -> sqlx::Result<Backlog> {
         waiting!(),
         " GROUP BY state UNION ALL SELECT 'SENDING', COUNT(*) FROM mail_jobs WHERE state = 'SENDING'"
     );
-    let counts: Vec<(String, i64)> = sqlx::query_as(sql).fetch_all(readers).await?;
-    let counts: HashMap<_, _> = counts.into_iter().collect();
-    let count = |state: JobState| {
-        counts.get(state.name()).map_or(0, |count| u64::try_from(*count).unwrap_or_default())
-    };
-    Ok(Backlog {
-        queued: count(JobState::Queued),
-        sending: count(JobState::Sending),
-        deferred: count(JobState::Deferred),
-        held: count(JobState::Held),
-    })
-}
-
-/// Adds `(?, ?, …)` with these ids.
-pub(super) fn push_ids(sql: &mut QueryBuilder<Sqlite>, ids: &[MailJobId]) {
-    sql.push("(");
-    let mut separated = sql.separated(", ");
-    for id in ids {
-        separated.push_bind(rows::id_to(*id));
-    }
-    sql.push(")");
+    sqlx::query_as(sql).fetch_all(readers).await.map(rows::backlog_from)
 }

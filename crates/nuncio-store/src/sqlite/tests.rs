@@ -11,6 +11,7 @@ use tempfile::TempDir;
 
 use super::open::Limits;
 use super::*;
+use crate::write::engine::Engine;
 
 nuncio_core::job_store_conformance!(async {
     let folder = tempfile::tempdir().unwrap();
@@ -355,12 +356,73 @@ async fn many_writes_share_a_commit() {
     assert!(commits <= 20, "{commits} commits for 200 submits");
 }
 
+#[tokio::test]
+async fn a_write_that_fails_harms_none_of_its_group() {
+    let (_folder, path) = folder();
+    let store = SqliteJobStore::open(&path).await.unwrap();
+    let job = |number| NewJob { request: None, ..job(number) };
+    store.submit(job(1)).await.unwrap();
+    let mut changed = store.changed();
+    changed.borrow_and_update();
+
+    let answers = join_all([2, 1, 3].map(|number| store.submit(job(number)))).await;
+
+    assert_eq!(answers.iter().map(Result::is_ok).collect::<Vec<_>>(), [true, false, true]);
+    assert!(changed.has_changed().unwrap());
+    assert_eq!(store.backlog().await.unwrap().queued, 3);
+    assert_eq!(claim(&store, 9).await.len(), 3);
+}
+
+#[tokio::test]
+async fn a_writer_that_lost_its_connection_opens_another() {
+    let (_folder, path) = folder();
+    SqliteJobStore::open(&path).await.unwrap().close().await;
+    let options = open::writer_options(&path);
+    let connection = open::connect(&options).await.unwrap();
+    let mut engine = SqliteEngine::new(options, connection, watch::Sender::new(()));
+    engine.begin().await.unwrap();
+    engine.roll_back(&sqlx::Error::WorkerCrashed).await;
+    assert!(!engine.is_connected());
+    let writer = Writer::start([engine]);
+
+    let submitted = writer.write(Submit::from(job(1))).await.unwrap();
+
+    writer.close().await;
+    let store = SqliteJobStore::open(&path).await.unwrap();
+    assert!(matches!(submitted, Submitted::New(_)));
+    assert_eq!(store.backlog().await.unwrap().queued, 1);
+}
+
+#[tokio::test]
+async fn what_writes_many_rows_looks_only_into_indexes() {
+    let (_folder, path) = folder();
+    SqliteJobStore::open(&path).await.unwrap().close().await;
+    let mut connection = open::connect(&open::writer_options(&path)).await.unwrap();
+    let steps = values::values(2, stage::STEP_COLUMNS);
+    let steps = format!("{}{steps}{}", stage::STEPS_OF, stage::STEPS_THAT_FIT);
+    let texts =
+        [claim::due(), steps, stage::CLAIM.into(), stage::STEP.into(), stage::SUBMIT.into()];
+    for sql in texts.iter().flat_map(|text| text.split(';')).filter(|sql| !sql.trim().is_empty()) {
+        let plan = sqlx::AssertSqlSafe(format!("EXPLAIN QUERY PLAN {sql}"));
+        let plan: Vec<(i64, i64, i64, String)> =
+            sqlx::query_as(plan).fetch_all(&mut connection).await.unwrap();
+        for (.., step) in plan {
+            let scanned = step.strip_prefix("SCAN ").and_then(|rest| rest.split(' ').next());
+            let stored = |table: &str| {
+                table.starts_with("mail_") || ["request_keys", "j", "k", "a", "b"].contains(&table)
+            };
+            assert!(!scanned.is_some_and(stored), "{step}: {sql}");
+            assert!(!step.contains("ORDER BY"), "no sorting: {step}: {sql}");
+        }
+    }
+}
+
 #[test]
 fn the_conditions_of_the_indexes_name_the_states_of_the_domain() {
     for state in JobState::ALL {
         let name = format!("'{}'", state.name());
-        assert_eq!(read::waiting!().contains(&name), state.is_waiting(), "{name}");
-        assert_eq!(read::ended!().contains(&name), state.is_final(), "{name}");
+        assert_eq!(crate::rows::waiting!().contains(&name), state.is_waiting(), "{name}");
+        assert_eq!(crate::rows::ended!().contains(&name), state.is_final(), "{name}");
     }
 }
 
@@ -368,8 +430,8 @@ fn the_conditions_of_the_indexes_name_the_states_of_the_domain() {
 async fn what_runs_often_looks_only_into_indexes() {
     let (_folder, path) = folder();
     let store = SqliteJobStore::open(&path).await.unwrap();
-    let waiting = read::waiting!();
-    let ended = read::ended!();
+    let waiting = crate::rows::waiting!();
+    let ended = crate::rows::ended!();
     for (sql, index) in [
         (
             format!(

@@ -1,11 +1,13 @@
-//! Steps of a job, in whichever engine it is kept.
+//! Steps of a job that has left its holder, its queue or its life: settled, rescued, expired, cancelled.
 
 use jiff::Timestamp;
 use nuncio_core::address::EmailAddress;
 use nuncio_core::job::{Attempt, BudgetUse, Job, JobState, MailJobId};
-use nuncio_core::ports::job_store::{Lease, Settlement};
+use nuncio_core::ports::job_store::{Lease, LeaseError, Settlement};
 
 use crate::rows;
+use crate::write::engine::Engine;
+use crate::write::group::{Answer, Group, Lane, Op, Subject};
 
 /// One step of one job, from a state under a fence to the next state.
 pub(crate) struct Advance {
@@ -64,6 +66,25 @@ impl Advance {
     /// The same step as a rescue.
     pub(crate) fn rescue(self, attempt: Attempt) -> Self {
         Self { rescued: true, attempt: Some(attempt), ..self }
+    }
+}
+
+impl Op for Advance {
+    type Out = Job;
+    type Refusal = LeaseError;
+
+    fn lane(group: &mut Group) -> &mut Lane<Self> {
+        &mut group.settlements
+    }
+
+    fn subjects(&self) -> Vec<Subject> {
+        vec![Subject::Job(self.id)]
+    }
+
+    async fn run<E: Engine>(engine: &mut E, ops: &[&Self]) -> sqlx::Result<Vec<Answer<Self>>> {
+        let mut jobs = engine.advance(ops).await?;
+        let answers = ops.iter().map(|op| jobs.remove(&op.id).ok_or(LeaseError::Lost(op.id)));
+        Ok(answers.collect())
     }
 }
 

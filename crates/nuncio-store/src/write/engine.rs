@@ -1,0 +1,206 @@
+//! What a writer asks of its database.
+
+use std::collections::{HashMap, HashSet};
+use std::future::Future;
+use std::io;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use nuncio_core::job::{Job, MailJobId};
+use nuncio_core::ports::job_store::{Claim, Dead, StoreError};
+use sqlx::{Error, FromRow};
+
+use crate::rows::{JobRow, readable};
+use crate::write::advance::Advance;
+use crate::write::end::Prune;
+use crate::write::lease::{EnterBody, Extend};
+use crate::write::submit::{Known, RequestName, Submit};
+
+/// A connection to write by, with the statements of one database.
+///
+/// All but [`begin`](Self::begin) are called between a `begin` and its `commit` or `roll_back` only.
+pub(crate) trait Engine: Send + Sized + 'static {
+    /// How long a group may take. A database that does not answer by then is as good as gone.
+    const GROUP_TIMEOUT: Option<Duration>;
+
+    /// What an error of the database means for the group.
+    fn trouble(error: &Error) -> Trouble;
+
+    fn is_connected(&self) -> bool;
+
+    /// Gives the connection up, in whatever state it is.
+    fn disconnect(&mut self);
+
+    fn close(self) -> impl Future<Output = ()> + Send;
+
+    /// Begins a transaction, on a new connection if there is none.
+    fn begin(&mut self) -> impl Future<Output = sqlx::Result<()>> + Send;
+
+    /// Makes durable what was written, and wakes whoever waits for changes.
+    fn commit(&mut self) -> impl Future<Output = Result<(), NotCommitted>> + Send;
+
+    /// Undoes what was written, after this error. A connection that is of no more use is given up.
+    fn roll_back(&mut self, error: &Error) -> impl Future<Output = ()> + Send;
+
+    /// From here on, `undo_isolated` undoes what is written, until `end_isolated`.
+    fn isolate(&mut self) -> impl Future<Output = sqlx::Result<()>> + Send;
+    fn undo_isolated(&mut self) -> impl Future<Output = sqlx::Result<()>> + Send;
+    fn end_isolated(&mut self) -> impl Future<Output = sqlx::Result<()>> + Send;
+
+    /// Stores the jobs whose request is new, and gives the requests that were stored before.
+    fn submit(
+        &mut self,
+        submits: &[&Submit],
+    ) -> impl Future<Output = sqlx::Result<HashMap<RequestName, Known>>> + Send;
+
+    /// The jobs with these ids.
+    fn jobs(
+        &mut self,
+        ids: &[MailJobId],
+    ) -> impl Future<Output = sqlx::Result<HashMap<MailJobId, Job>>> + Send;
+
+    /// Leases the jobs that can be claimed, in whatever order.
+    fn claim(&mut self, claim: &Claim)
+    -> impl Future<Output = sqlx::Result<Vec<LeasedRow>>> + Send;
+
+    /// Notes the bodies of the leases that still hold, and gives their jobs.
+    fn enter_bodies(
+        &mut self,
+        leases: &[&EnterBody],
+    ) -> impl Future<Output = sqlx::Result<HashSet<MailJobId>>> + Send;
+
+    /// Extends the leases that still hold, and gives their jobs.
+    fn extend(
+        &mut self,
+        leases: &[&Extend],
+    ) -> impl Future<Output = sqlx::Result<HashSet<MailJobId>>> + Send;
+
+    /// Takes the steps whose job still stands where they start, and gives the jobs that took one.
+    ///
+    /// No other write can come between the check of the fence and the step.
+    fn advance(
+        &mut self,
+        steps: &[&Advance],
+    ) -> impl Future<Output = sqlx::Result<HashMap<MailJobId, Job>>> + Send;
+
+    /// A job, which nobody else changes until the end of the transaction.
+    fn find(&mut self, id: MailJobId)
+    -> impl Future<Output = sqlx::Result<Option<HeldRow>>> + Send;
+
+    fn has_mail(&mut self, id: MailJobId) -> impl Future<Output = sqlx::Result<bool>> + Send;
+
+    /// Waiting jobs whose time to live is over, which nobody else changes until the end.
+    fn expired(
+        &mut self,
+        now: Timestamp,
+        limit: u32,
+    ) -> impl Future<Output = sqlx::Result<Vec<HeldRow>>> + Send;
+
+    /// Removes the mails of `UNKNOWN` jobs whose time to live is over: nobody can have them sent again.
+    fn remove_mails_of_unknown(
+        &mut self,
+        now: Timestamp,
+        limit: u32,
+    ) -> impl Future<Output = sqlx::Result<()>> + Send;
+
+    /// Jobs whose holder is dead, which nobody else changes until the end.
+    fn orphans(
+        &mut self,
+        dead: &Dead,
+        now: Timestamp,
+    ) -> impl Future<Output = sqlx::Result<Vec<HeldRow>>> + Send;
+
+    /// What a caller holds is due when it expires, and is left alone.
+    fn release_held(&mut self, now: Timestamp) -> impl Future<Output = sqlx::Result<u64>> + Send;
+
+    fn prune(&mut self, prune: &Prune) -> impl Future<Output = sqlx::Result<u64>> + Send;
+}
+
+/// What an error means for the group in which it happened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Trouble {
+    /// Nothing more can be stored until room is made.
+    Full,
+    /// It may go well when it is tried again.
+    Conflict,
+    /// It may be due to what one request brought or found, so that others can go on.
+    OneRequest,
+    /// The connection cannot be used any more.
+    Lost,
+    Other,
+}
+
+/// Why a transaction did not end well.
+pub(crate) enum NotCommitted {
+    /// It has done nothing.
+    Undone(Error),
+    /// The connection broke at the commit: nobody knows whether it has.
+    InDoubt(Error),
+}
+
+/// A job and its lease.
+#[derive(FromRow)]
+pub(crate) struct HeldRow {
+    #[sqlx(flatten)]
+    job: JobRow,
+    fence: i64,
+    body_entered: bool,
+    rescues: i64,
+}
+
+/// The columns of a [`HeldRow`].
+macro_rules! held_columns {
+    () => {
+        concat!($crate::rows::job_columns!(), ", fence, body_entered, rescues")
+    };
+}
+pub(crate) use held_columns;
+
+/// What a store knows of a job beside the job.
+pub(crate) struct Held {
+    pub(crate) fence: i64,
+    pub(crate) body_entered: bool,
+    pub(crate) rescues: i64,
+}
+
+impl HeldRow {
+    pub(crate) fn try_into_held(self) -> Result<(Job, Held), crate::rows::RowError> {
+        let Self { job, fence, body_entered, rescues } = self;
+        Ok((Job::try_from(job)?, Held { fence, body_entered, rescues }))
+    }
+
+    /// The job and its lease; nothing, and a line in the log, if they cannot be read.
+    pub(crate) fn into_held(self) -> Option<(Job, Held)> {
+        let id = self.job.id.clone();
+        readable(&id, self.try_into_held())
+    }
+}
+
+/// A job that was just leased, with its mail.
+#[derive(FromRow)]
+pub(crate) struct LeasedRow {
+    #[sqlx(flatten)]
+    pub(crate) job: JobRow,
+    pub(crate) fence: i64,
+    pub(crate) mail: Option<String>,
+    pub(crate) has_attachments: bool,
+}
+
+/// The error of a database that takes too long.
+pub(crate) fn timed_out() -> Error {
+    Error::Io(io::Error::new(io::ErrorKind::TimedOut, "the database does not answer"))
+}
+
+/// Whether an error that the database did not report is about what was written or read.
+pub(crate) fn is_of_a_value(error: &Error) -> bool {
+    matches!(error, Error::Decode(_) | Error::ColumnDecode { .. } | Error::Encode(_))
+}
+
+/// What the callers are told when the database fails.
+pub(crate) fn store_error<E: Engine>(error: Error) -> StoreError {
+    if E::trouble(&error) == Trouble::Full {
+        StoreError::Full(Box::new(error))
+    } else {
+        StoreError::Unusable(Box::new(error))
+    }
+}
