@@ -2,6 +2,7 @@
 
 mod bad_input;
 mod bench;
+mod database_away;
 mod directions;
 mod disk_full;
 mod faults;

@@ -2,6 +2,7 @@
 
 pub mod node;
 pub mod postgres;
+pub mod private_postgres;
 pub mod process;
 
 pub mod caller;
