@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use futures::future::join_all;
 use mail_parser::{MessageParser, MimeHeaders as _};
 use nuncio_api::v1;
 use nuncio_api::v1::{MailClass, MailJobState, RecipientState};
@@ -11,11 +12,14 @@ use nuncio_provider_sim::simulator::Simulator;
 use nuncio_tests::caller::{PATIENCE, is_final, reason};
 use nuncio_tests::mails::{GUEST_PASSWORD, bulk, guest_credentials, mailbox, raw};
 use nuncio_tests::node::TestNode;
+use nuncio_tests::report::say;
 use nuncio_tests::settings::settings_for;
 use tonic::Code;
 
 /// How long a minute of the provider takes, and then some.
 const MINUTE: Duration = Duration::from_secs(150);
+/// What a mailbox may send here in a minute: more than Exchange allows, so that one minute shows enough.
+const PER_MINUTE: u32 = 600;
 
 /// A node that sends to a simulator.
 async fn node_with(config: SimConfig) -> (Simulator, TestNode) {
@@ -212,31 +216,48 @@ async fn two_hundred_jobs_need_one_token_and_three_connections() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_limits_of_exchange_are_kept_without_one_refusal() {
-    let simulator = Simulator::start(SimConfig::exchange()).await.unwrap();
-    let limits = Limits::default();
-    assert_eq!((limits.connections, limits.messages_per_minute), (3, 30), "as at Exchange");
+async fn a_full_queue_uses_the_minute_of_a_mailbox_evenly_and_without_one_refusal() {
+    let exchange = SimConfig::exchange();
+    assert_eq!((exchange.limits.connections, exchange.limits.messages_per_minute), (3, 30));
+    let limits = Limits { messages_per_minute: PER_MINUTE, ..exchange.limits };
+    let simulator = Simulator::start(SimConfig { limits, ..exchange }).await.unwrap();
     let node = TestNode::start().await;
     let settings = v1::SmtpSettings {
         provider: v1::SmtpProvider::ExchangeOnline.into(),
         limits: None,
         ..settings_for(&simulator)
     };
-    let saved = node.save_tested(settings).await;
-    assert_eq!(saved.limits.unwrap().max_messages_per_minute, 30);
+    let saved = node.save_tested(settings.clone()).await;
+    assert_eq!(saved.limits.unwrap().max_messages_per_minute, 30, "as at Exchange");
+    let max_messages_per_minute = i32::try_from(PER_MINUTE).unwrap();
+    let limits = v1::MailboxLimits { max_messages_per_minute, ..saved.limits.unwrap() };
+    node.save_tested(v1::SmtpSettings { limits: Some(limits), ..settings }).await;
 
-    let mut names = Vec::new();
-    for number in 0..35 {
-        names.push(node.submit(bulk(&format!("mail {number}"))).await.name);
-    }
-    let jobs = node.wait_for_ends(&names, MINUTE).await;
+    let queue = u64::from(PER_MINUTE) + u64::from(PER_MINUTE) / 4;
+    let submits = (0..queue).map(|number| {
+        let node = &node;
+        async move { node.submit(bulk(&format!("mail {number}"))).await }
+    });
+    join_all(submits).await;
+    // A sixth of the next minute: as many as leave the window of the first.
+    let wanted = u64::from(PER_MINUTE + PER_MINUTE / 6);
+    simulator.wait_for_accepted(wanted, MINUTE).await.unwrap();
 
-    for job in jobs {
-        assert_eq!((job.state(), job.attempt_count), (MailJobState::Sent, 1), "{job:?}");
-    }
     let stats = simulator.stats();
-    assert_eq!(stats.mails_accepted, 35);
     assert_eq!((stats.refused.rate, stats.refused.connections), (0, 0));
+    let mails = simulator.accepted();
+    let sixths = mails.iter().map(|mail| mail.at.duration_since(mails[0].at).as_secs() / 10);
+    let sixths: Vec<_> = sixths.filter(|sixth| *sixth < 6).collect();
+    let budget = usize::try_from(PER_MINUTE).unwrap();
+    let even = budget / 6;
+    // The share of a second may come at once, after a pause or where the machine is busy.
+    for sixth in 0..6 {
+        let sent = sixths.iter().filter(|one| **one == sixth).count();
+        assert!(even.abs_diff(sent) <= even / 5, "{sent} mails in sixth {sixth} of the minute");
+    }
+    let used = sixths.len();
+    say(&format!("budget of a mailbox: {used} of {budget} mails sent in a minute, 0 refused"));
+    assert!(98 * budget <= 100 * used, "{used} of {budget}");
     node.stop().await;
 }
 
