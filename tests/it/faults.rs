@@ -6,13 +6,14 @@
 use std::panic::resume_unwind;
 use std::time::Duration;
 
+use futures::future::join_all;
 use nuncio_api::v1;
 use nuncio_api::v1::{ChannelState, MailClass, MailJobState, RecipientState};
 use nuncio_provider_sim::config::{
     AuthFailure, ClientSecret, DEFAULT_CLIENT_ID, DEFAULT_TENANT_ID, SimConfig, SimSecret,
     SmtpConfig, TokenConfig,
 };
-use nuncio_provider_sim::fault::{Action, Fault, Phase, TokenAction, TokenFault};
+use nuncio_provider_sim::fault::{Action, Fault, Phase, TokenAction, TokenFault, When};
 use nuncio_provider_sim::simulator::Simulator;
 use nuncio_tests::caller::PATIENCE;
 use nuncio_tests::mails::{bulk, guest_credentials, raw};
@@ -159,6 +160,37 @@ async fn a_connection_cut_in_the_middle_of_a_mail_costs_nothing() {
 
     passes(&simulator, &node, large, "CONNECTION_CLOSED", "cut in the body").await;
     node.stop().await;
+}
+
+/// Of three mails over one connection the second goes out together with its commands (BDAT), so nobody knows what
+/// became of it, wherever the connection is cut.
+async fn check_cut_of_a_chunk(phase: Phase, action: Action) {
+    let (simulator, node) = node_with(SimConfig::exchange()).await;
+    let limits = Some(v1::MailboxLimits { max_connections: 1, ..Default::default() });
+    node.save_tested(v1::SmtpSettings { limits, ..settings_for(&simulator) }).await;
+    let when = When::Every(2);
+    simulator.faults().push(Fault { when, ..Fault::always(phase, action.clone()) });
+
+    let requests = [bulk("first"), bulk("second"), bulk("third")];
+    let names = join_all(requests.map(async |one| node.submit(one).await.name)).await;
+    let ended = node.wait_for_ends(&names, PATIENCE).await;
+
+    let of = |state| ended.iter().filter(|job| job.state() == state).count();
+    let seen = (of(MailJobState::Sent), of(MailJobState::Unknown));
+    assert_eq!(seen, (2, 1), "{phase:?} {action:?}: {ended:#?}");
+    let accepted = if action == Action::CutAfterAccept { 3 } else { 2 };
+    let told = (simulator.accepted_count(), simulator.duplicates());
+    assert_eq!(told, (accepted, Vec::new()), "{phase:?} {action:?}");
+    node.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connection_cut_while_a_mail_goes_at_once_leaves_it_unknown_and_never_doubles_it() {
+    let cuts = [Phase::Mail, Phase::Rcpt, Phase::Body, Phase::EndOfData];
+    let cuts = cuts.map(|phase| (phase, Action::Cut));
+    let lost = (Phase::EndOfData, Action::CutAfterAccept);
+    let cases = cuts.into_iter().chain([lost]);
+    all(cases.map(|(phase, action)| check_cut_of_a_chunk(phase, action))).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
