@@ -80,6 +80,64 @@ async fn everything_that_is_missing_is_told_at_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn twelve_faults_are_told_in_one_answer() {
+    let node = TestNode::start().await;
+    let mut request = bulk("two\nlines");
+    raw_content(&mut request).text.clear();
+    mail(&mut request).from = Some(mailbox("no-address"));
+    mail(&mut request).reply_to = Some(mailbox("a@b@c"));
+    mail(&mut request).to = vec![mailbox("nobody"), mailbox("")];
+    mail(&mut request).cc = vec![mailbox("@example.com")];
+    mail(&mut request).bcc = vec![mailbox("x y@example.com")];
+    mail(&mut request).attachments.push(v1::Attachment {
+        file_name: "a\r\nb".to_owned(),
+        content_type: "text/plain".to_owned(),
+        content: Vec::new(),
+    });
+    request.class = 99;
+    request.request_id = "with a blank".to_owned();
+    request.time_to_live = Some(prost_types::Duration { seconds: 8 * 24 * 3600, nanos: 0 });
+
+    let expected = [
+        ("mail.from.address", "@"),
+        ("mail.reply_to.address", ""),
+        ("mail.to[0].address", "@"),
+        ("mail.to[1].address", ""),
+        ("mail.cc[0].address", ""),
+        ("mail.bcc[0].address", ""),
+        ("mail.raw.subject", "line break"),
+        ("mail.raw.text", "give `text`, `html` or both"),
+        ("mail.attachments[0].file_name", "line break"),
+        ("class", "99"),
+        ("request_id", "visible ASCII"),
+        ("time_to_live", "at most 7 days"),
+    ];
+    check(&node, request, &expected).await;
+
+    assert_eq!(node.jobs().await, [], "nothing of this was stored");
+    node.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_for_a_day_too_far_ahead_is_refused() {
+    let node = TestNode::start().await;
+    let present = node.submit(bulk("present")).await.create_time.expect("every job has it");
+    let after_days = |days: i64| v1::CreateMailJobRequest {
+        not_before_time: Some(prost_types::Timestamp {
+            seconds: present.seconds + days * 24 * 3600,
+            ..present
+        }),
+        ..bulk("later")
+    };
+
+    check(&node, after_days(31), &[("not_before_time", "more than 30 days ahead")]).await;
+
+    assert_eq!(node.jobs().await.len(), 1, "nothing of this was stored");
+    node.submit(after_days(29)).await;
+    node.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_line_break_smuggles_no_header_into_a_mail() {
     let node = TestNode::start().await;
     let attack = "Hello\r\nBcc: everybody@example.com";
