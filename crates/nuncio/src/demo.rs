@@ -11,8 +11,8 @@ use nuncio_cli::exit::Exit;
 use nuncio_cli::globals::Globals;
 use nuncio_cli::output::{Line, Output, Tone};
 use nuncio_provider_sim::config::{
-    DEFAULT_CLIENT_ID, DEFAULT_CLIENT_SECRET, DEFAULT_MAILBOX, DEFAULT_TENANT_ID, RecipientRule,
-    SimConfig,
+    DEFAULT_CLIENT_ID, DEFAULT_CLIENT_SECRET, DEFAULT_MAILBOX, DEFAULT_TENANT_ID, Limits,
+    RecipientRule, SimConfig,
 };
 use nuncio_provider_sim::simulator::Simulator;
 use nuncio_runtime::chain::Chain;
@@ -27,6 +27,9 @@ mod journey;
 
 /// How long the node may take to end.
 const STOP_TIMEOUT: Duration = Duration::from_secs(10);
+/// Bulk is spread evenly over the minute: with the 30 messages of Exchange Online the demonstration would
+/// take 40 seconds.
+const MESSAGES_PER_MINUTE: u32 = 240;
 
 /// Options of `nuncio demo`.
 #[derive(Args)]
@@ -111,6 +114,7 @@ async fn demonstrate(args: DemoArgs, globals: &Globals, out: &mut Output) -> Res
 impl Stage {
     async fn start(globals: &Globals, out: &mut Output) -> Result<Self, Failure> {
         let simulator = Simulator::start(SimConfig {
+            limits: Limits { messages_per_minute: MESSAGES_PER_MINUTE, ..Limits::default() },
             recipients: vec![RecipientRule::refused("left-the-company@example.com")],
             ..SimConfig::exchange()
         })
@@ -122,7 +126,14 @@ impl Stage {
             "provider",
             &format!("SMTP at {} with STARTTLS and XOAUTH2", simulator.starttls_addr()),
         )?;
-        fact(out, "", "3 connections and 30 messages a minute, as Exchange Online has them")?;
+        fact(
+            out,
+            "",
+            &format!(
+                "3 connections, as Exchange Online has them, and {MESSAGES_PER_MINUTE} messages a minute, \
+                 eight times as many"
+            ),
+        )?;
         fact(out, "tokens", &simulator.token_url(DEFAULT_TENANT_ID))?;
 
         let any_port = || Some("127.0.0.1:0".to_owned());
@@ -182,6 +193,8 @@ impl Stage {
                 &endpoint,
                 "--ca-file",
                 &path(&ca_file),
+                "--max-messages-per-minute",
+                &MESSAGES_PER_MINUTE.to_string(),
             ],
             out,
         )

@@ -13,7 +13,7 @@ use tokio::time::{Instant, timeout};
 
 use super::Failure;
 
-/// How long all of it may take. The provider's minute is not needed: 20 is less than 30.
+/// How long all of it may take: some ten seconds, if the machine has time.
 const DEADLINE: Duration = Duration::from_mins(1);
 /// How long the provider is down.
 const OUTAGE_MS: u64 = 1500;
