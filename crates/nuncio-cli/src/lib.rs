@@ -6,10 +6,10 @@ pub mod globals;
 pub mod run;
 
 pub mod environment;
+pub mod names;
 pub mod output;
 
 mod failure;
 mod input;
-mod names;
 mod time;
 mod view;

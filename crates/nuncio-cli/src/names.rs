@@ -53,7 +53,7 @@ pub(crate) fn stage(kind: SmtpTestStageKind) -> &'static str {
 }
 
 /// Whether a state is one that a job never leaves.
-pub(crate) fn is_final(state: MailJobState) -> bool {
+pub fn is_final(state: MailJobState) -> bool {
     match state {
         MailJobState::Sent
         | MailJobState::Failed

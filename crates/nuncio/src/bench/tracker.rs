@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use nuncio_api::client::Clients;
 use nuncio_api::v1;
+use nuncio_cli::names::is_final;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
@@ -103,25 +104,10 @@ pub(super) async fn watch(
     task.spawn(async move {
         // Where the stream ends, the ends that are missing tell it.
         while let Ok(Some(change)) = changes.message().await {
-            if let Some(job) = change.mail_job.filter(is_final) {
+            if let Some(job) = change.mail_job.filter(|job| is_final(job.state())) {
                 tracker.end(job, Instant::now());
             }
         }
     });
     Ok(task)
-}
-
-fn is_final(job: &v1::MailJob) -> bool {
-    match job.state() {
-        v1::MailJobState::Unspecified
-        | v1::MailJobState::Queued
-        | v1::MailJobState::Sending
-        | v1::MailJobState::Deferred
-        | v1::MailJobState::Held => false,
-        v1::MailJobState::Sent
-        | v1::MailJobState::Failed
-        | v1::MailJobState::Expired
-        | v1::MailJobState::Cancelled
-        | v1::MailJobState::Unknown => true,
-    }
 }

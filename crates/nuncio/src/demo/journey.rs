@@ -6,6 +6,7 @@ use std::time::Duration;
 use futures::TryStreamExt as _;
 use nuncio_api::client::{Clients, connect};
 use nuncio_api::v1;
+use nuncio_cli::names::is_final;
 use nuncio_cli::output::{Cell, Line, Output, Table, Tone};
 use nuncio_provider_sim::fault::{Action, Fault, Phase, When};
 use nuncio_provider_sim::simulator::Simulator;
@@ -256,21 +257,6 @@ fn ended(jobs: &BTreeMap<String, v1::MailJob>) -> usize {
 
 fn sent(jobs: &BTreeMap<String, v1::MailJob>) -> usize {
     jobs.values().filter(|job| job.state() == v1::MailJobState::Sent).count()
-}
-
-fn is_final(state: v1::MailJobState) -> bool {
-    match state {
-        v1::MailJobState::Unspecified
-        | v1::MailJobState::Queued
-        | v1::MailJobState::Sending
-        | v1::MailJobState::Deferred
-        | v1::MailJobState::Held => false,
-        v1::MailJobState::Sent
-        | v1::MailJobState::Failed
-        | v1::MailJobState::Expired
-        | v1::MailJobState::Cancelled
-        | v1::MailJobState::Unknown => true,
-    }
 }
 
 fn state_name(job: &v1::MailJob) -> &'static str {
