@@ -456,10 +456,13 @@ impl Dispatcher {
 
     /// Lets everything end that has begun: what a claim brings is sent, too.
     async fn drain(mut self) {
-        if !self.sending.is_empty() {
+        let under_way = self.claims.len() + self.sending.len() + self.settling.len();
+        if 0 < under_way {
             info!(
                 mailbox = %self.mailbox,
+                claims = self.claims.len(),
                 mails = self.sending.len(),
+                records = self.settling.len(),
                 "finishing the mails under way"
             );
         }
