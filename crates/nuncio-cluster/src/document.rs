@@ -4,14 +4,17 @@
 
 use std::ops::RangeInclusive;
 
+use nuncio_core::settings::document::SettingsDocument;
 use serde::Deserialize;
 
+pub mod role;
 pub mod smtp;
 
 /// A settings document.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Document {
     Smtp,
+    Role(SettingsDocument),
 }
 
 /// Why a decrypted document is not understood. No message shows any of its content.
@@ -30,6 +33,7 @@ impl Document {
     pub fn name(self) -> &'static str {
         match self {
             Self::Smtp => "smtp",
+            Self::Role(document) => document.name(),
         }
     }
 }

@@ -1,5 +1,6 @@
 //! The cluster of one node: everything is kept in its data folder.
 
+use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -7,11 +8,15 @@ use std::sync::{Arc, Mutex, PoisonError};
 use async_trait::async_trait;
 use jiff::Timestamp;
 use nuncio_core::ports::settings::{SaveError, SettingsShare};
+use nuncio_core::secret::Sensitive;
+use nuncio_core::settings::document::{
+    DocumentChange, HISTORY_MAX, SavedDocument, SettingsDocument,
+};
 use nuncio_core::settings::{SavedSmtpSettings, SmtpSettings};
 use tokio::sync::watch;
 use tracing::info;
 
-use crate::document::{Document, DocumentError, smtp};
+use crate::document::{Document, DocumentError, role, smtp};
 use crate::envelope::{Envelope, EnvelopeError};
 use crate::files::{self, FileError};
 use crate::keyring::{Keyring, KeyringError};
@@ -58,9 +63,15 @@ impl EmbeddedCluster {
         let folder = data_dir.join(SETTINGS_FOLDER);
         files::create_folder(&folder)?;
         let keys = load_keys(&data_dir.join(KEY_FILE), &folder)?;
-        let smtp = load_smtp(&path(&folder, Document::Smtp), &keys)?;
+        let smtp = load(&folder, &keys, Document::Smtp, smtp::decode)?;
         let smtp = watch::Sender::new(smtp.map(Arc::new));
-        Ok(Self { shared: Arc::new(Shared { folder, keys, smtp, saving: Mutex::new(()) }) })
+        let mut documents = BTreeMap::new();
+        for document in SettingsDocument::ALL {
+            let saved = load(&folder, &keys, Document::Role(document), role::decode)?;
+            documents.insert(document, watch::Sender::new(saved.map(Arc::new)));
+        }
+        let saving = Mutex::new(());
+        Ok(Self { shared: Arc::new(Shared { folder, keys, smtp, documents, saving }) })
     }
 }
 
@@ -82,6 +93,23 @@ impl SettingsShare for EmbeddedCluster {
         let saved = tokio::task::spawn_blocking(save).await;
         saved.unwrap_or_else(|panic| Err(SaveError::Store(panic.into())))
     }
+
+    fn document(&self, document: SettingsDocument) -> watch::Receiver<Option<Arc<SavedDocument>>> {
+        self.shared.of(document).subscribe()
+    }
+
+    async fn save_document(
+        &self,
+        document: SettingsDocument,
+        content: Sensitive,
+        change: DocumentChange,
+        expected: Option<&str>,
+    ) -> Result<Arc<SavedDocument>, SaveError> {
+        let (shared, expected) = (Arc::clone(&self.shared), expected.map(str::to_owned));
+        let save = move || shared.save_document(document, content, change, expected.as_deref());
+        let saved = tokio::task::spawn_blocking(save).await;
+        saved.unwrap_or_else(|panic| Err(SaveError::Store(panic.into())))
+    }
 }
 
 #[derive(Debug)]
@@ -89,6 +117,8 @@ struct Shared {
     folder: PathBuf,
     keys: Keyring,
     smtp: watch::Sender<Option<Arc<SavedSmtpSettings>>>,
+    /// One for each of [`SettingsDocument::ALL`].
+    documents: BTreeMap<SettingsDocument, watch::Sender<Option<Arc<SavedDocument>>>>,
     /// Held from the comparison of the etag to the end of the write.
     saving: Mutex<()>,
 }
@@ -102,21 +132,54 @@ impl Shared {
     ) -> Result<Arc<SavedSmtpSettings>, SaveError> {
         let _saving = self.saving.lock().unwrap_or_else(PoisonError::into_inner);
         let present = self.smtp.borrow().clone();
-        let etag = present.as_ref().map(|saved| saved.etag()).unwrap_or_default();
-        if expected.is_some_and(|expected| expected != etag) {
-            return Err(SaveError::EtagMismatch { present: etag });
-        }
+        check_etag(present.as_ref().map(|saved| saved.etag()), expected)?;
         let generation = 1 + present.map_or(0, |saved| saved.generation);
         let saved = SavedSmtpSettings { settings, generation, saved_at: now };
-        let envelope =
-            Envelope::seal(Document::Smtp, generation, &self.keys, &smtp::encode(&saved));
-        files::replace(&path(&self.folder, Document::Smtp), &envelope.to_json())
-            .map_err(|error| SaveError::Store(error.into()))?;
+        self.write(Document::Smtp, generation, &smtp::encode(&saved))?;
         let saved = Arc::new(saved);
         self.smtp.send_replace(Some(Arc::clone(&saved)));
         info!(generation, "SMTP settings saved");
         Ok(saved)
     }
+
+    fn save_document(
+        &self,
+        document: SettingsDocument,
+        content: Sensitive,
+        change: DocumentChange,
+        expected: Option<&str>,
+    ) -> Result<Arc<SavedDocument>, SaveError> {
+        let _saving = self.saving.lock().unwrap_or_else(PoisonError::into_inner);
+        let present = self.of(document).borrow().clone();
+        check_etag(present.as_ref().map(|saved| saved.etag()), expected)?;
+        let generation = 1 + present.as_ref().map_or(0, |saved| saved.generation);
+        let before = present.iter().flat_map(|saved| &saved.history).cloned();
+        let history = std::iter::once(change).chain(before).take(HISTORY_MAX).collect();
+        let saved = SavedDocument { content, generation, history };
+        self.write(Document::Role(document), generation, &role::encode(&saved))?;
+        let saved = Arc::new(saved);
+        self.of(document).send_replace(Some(Arc::clone(&saved)));
+        info!(document = document.name(), generation, "settings saved");
+        Ok(saved)
+    }
+
+    fn of(&self, document: SettingsDocument) -> &watch::Sender<Option<Arc<SavedDocument>>> {
+        self.documents.get(&document).expect("there is one for each document")
+    }
+
+    fn write(&self, document: Document, generation: i64, text: &[u8]) -> Result<(), SaveError> {
+        let envelope = Envelope::seal(document, generation, &self.keys, text);
+        files::replace(&path(&self.folder, document), &envelope.to_json())
+            .map_err(|error| SaveError::Store(error.into()))
+    }
+}
+
+fn check_etag(present: Option<String>, expected: Option<&str>) -> Result<(), SaveError> {
+    let present = present.unwrap_or_default();
+    if expected.is_some_and(|expected| expected != present) {
+        return Err(SaveError::EtagMismatch { present });
+    }
+    Ok(())
 }
 
 fn path(folder: &Path, document: Document) -> PathBuf {
@@ -147,13 +210,19 @@ fn any_document(folder: &Path) -> std::io::Result<Option<PathBuf>> {
     Ok(None)
 }
 
-fn load_smtp(path: &Path, keys: &Keyring) -> Result<Option<SavedSmtpSettings>, OpenError> {
-    let Some(json) = files::read(path)? else { return Ok(None) };
-    let unopened = |source| OpenError::Envelope { path: path.to_owned(), source };
+fn load<T>(
+    folder: &Path,
+    keys: &Keyring,
+    document: Document,
+    decode: fn(&[u8], i64) -> Result<T, DocumentError>,
+) -> Result<Option<T>, OpenError> {
+    let path = path(folder, document);
+    let Some(json) = files::read(&path)? else { return Ok(None) };
+    let unopened = |source| OpenError::Envelope { path: path.clone(), source };
     let envelope = Envelope::from_json(&json).map_err(unopened)?;
-    let text = envelope.open(Document::Smtp, keys).map_err(unopened)?;
-    let saved = smtp::decode(&text, envelope.generation);
-    saved.map(Some).map_err(|source| OpenError::Document { path: path.to_owned(), source })
+    let text = envelope.open(document, keys).map_err(unopened)?;
+    let decoded = decode(&text, envelope.generation);
+    decoded.map(Some).map_err(|source| OpenError::Document { path, source })
 }
 
 #[cfg(test)]

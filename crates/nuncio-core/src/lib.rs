@@ -14,6 +14,9 @@ pub mod template;
 pub mod reply;
 pub mod trace;
 
+pub mod alarm;
+pub mod directory;
+
 pub mod job;
 pub mod outcome;
 pub mod retry;

@@ -9,6 +9,7 @@ use crate::address::EmailAddress;
 use crate::secret::{ClientSecret, Password, PrivateKeyPem};
 use proxy::Proxy;
 
+pub mod document;
 pub mod draft;
 pub mod preset;
 pub mod proxy;

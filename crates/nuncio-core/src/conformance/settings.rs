@@ -6,11 +6,13 @@
 //! nuncio_core::settings_share_conformance!(async { (new_empty_share(), what_it_needs_to_live) });
 //! ```
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
 
 use crate::ports::settings::{SaveError, SettingsShare};
+use crate::settings::document::{DocumentChange, HISTORY_MAX, SavedDocument, SettingsDocument};
 use crate::settings::proxy::{Proxy, ProxyCredentials};
 use crate::settings::{
     Authentication, ClientCredential, Encryption, MailboxLimits, OauthClient, Provider,
@@ -30,6 +32,10 @@ macro_rules! settings_share_conformance {
             a_save_with_an_old_etag_changes_nothing,
             an_etag_is_refused_where_nothing_is_saved,
             of_two_saves_at_once_with_one_etag_one_wins,
+            a_document_comes_back_with_who_changed_it,
+            documents_do_not_touch_each_other,
+            a_document_with_an_old_etag_is_not_saved,
+            the_history_of_a_document_has_an_end,
         );
     };
     (@tests $new:expr, $($property:ident,)*) => {$(
@@ -96,6 +102,66 @@ pub async fn an_etag_is_refused_where_nothing_is_saved(share: &impl SettingsShar
 
     assert_mismatch(refused, "");
     assert_eq!(*share.smtp().borrow(), None);
+}
+
+pub async fn a_document_comes_back_with_who_changed_it(share: &impl SettingsShare) {
+    let mut watching = share.document(SettingsDocument::GuestMail);
+    assert_eq!(*watching.borrow_and_update(), None);
+
+    save_document(share, SettingsDocument::GuestMail, "first", None).await.expect("it is new");
+    let saved = save_document(share, SettingsDocument::GuestMail, "second", Some("g1")).await;
+    let saved = saved.expect("the etag is the present one");
+
+    assert_eq!((saved.content.expose(), saved.generation), ("second", 2));
+    let summaries: Vec<_> = saved.history.iter().map(|change| change.summary.as_str()).collect();
+    assert_eq!(summaries, ["made it second", "made it first"]);
+    assert_eq!(saved.history[0].at, NOW);
+    assert!(watching.has_changed().expect("the share lives"));
+    assert_eq!(watching.borrow_and_update().as_ref(), Some(&saved));
+}
+
+pub async fn documents_do_not_touch_each_other(share: &impl SettingsShare) {
+    save_document(share, SettingsDocument::Alarms, "alarms", None).await.expect("it is new");
+    save_document(share, SettingsDocument::Reminders, "reminders", None).await.expect("it is new");
+
+    assert_eq!(*share.document(SettingsDocument::GuestMail).borrow(), None);
+    let alarms = share.document(SettingsDocument::Alarms).borrow().clone();
+    let alarms = alarms.expect("it was saved");
+    assert_eq!((alarms.content.expose(), alarms.generation), ("alarms", 1));
+}
+
+pub async fn a_document_with_an_old_etag_is_not_saved(share: &impl SettingsShare) {
+    save_document(share, SettingsDocument::Alarms, "first", Some("")).await.expect("none is there");
+    let refused = save_document(share, SettingsDocument::Alarms, "second", Some("")).await;
+
+    let refused = refused.expect_err("there is one now");
+    assert!(matches!(refused, SaveError::EtagMismatch { present } if present == "g1"));
+    let present = share.document(SettingsDocument::Alarms).borrow().clone();
+    assert_eq!(present.expect("the first is there").content.expose(), "first");
+}
+
+pub async fn the_history_of_a_document_has_an_end(share: &impl SettingsShare) {
+    for number in 0..HISTORY_MAX + 3 {
+        let content = number.to_string();
+        let saved = save_document(share, SettingsDocument::Reminders, &content, None).await;
+        saved.expect("nothing is in the way");
+    }
+
+    let saved = share.document(SettingsDocument::Reminders).borrow().clone();
+    let saved = saved.expect("it was saved");
+    assert_eq!(saved.history.len(), HISTORY_MAX);
+    assert_eq!(saved.history[0].summary, format!("made it {}", HISTORY_MAX + 2));
+}
+
+async fn save_document(
+    share: &impl SettingsShare,
+    document: SettingsDocument,
+    content: &str,
+    expected: Option<&str>,
+) -> Result<Arc<SavedDocument>, SaveError> {
+    let summary = format!("made it {content}");
+    let change = DocumentChange { caller: "somebody".to_owned(), at: NOW, summary };
+    share.save_document(document, content.to_owned().into(), change, expected).await
 }
 
 pub async fn of_two_saves_at_once_with_one_etag_one_wins(share: &impl SettingsShare) {

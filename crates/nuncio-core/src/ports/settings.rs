@@ -6,6 +6,8 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use tokio::sync::watch;
 
+use crate::secret::Sensitive;
+use crate::settings::document::{DocumentChange, SavedDocument, SettingsDocument};
 use crate::settings::{SavedSmtpSettings, SmtpSettings};
 
 /// Keeps the settings, encrypted at rest, and tells every node of a change.
@@ -21,6 +23,19 @@ pub trait SettingsShare: Send + Sync {
         expected: Option<&str>,
         now: Timestamp,
     ) -> Result<Arc<SavedSmtpSettings>, SaveError>;
+
+    /// A document of a role as this node knows it now; the receiver is marked changed with each save.
+    fn document(&self, document: SettingsDocument) -> watch::Receiver<Option<Arc<SavedDocument>>>;
+
+    /// Saves a document if the present one still has the `expected` etag; `None` means whichever. The change
+    /// is kept with it, and the last [`HISTORY_MAX`](crate::settings::document::HISTORY_MAX) before.
+    async fn save_document(
+        &self,
+        document: SettingsDocument,
+        content: Sensitive,
+        change: DocumentChange,
+        expected: Option<&str>,
+    ) -> Result<Arc<SavedDocument>, SaveError>;
 }
 
 /// Why settings were not saved.

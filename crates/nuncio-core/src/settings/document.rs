@@ -1,0 +1,59 @@
+//! Settings of the roles beside the SMTP settings: documents whose content is the business of their role.
+
+use jiff::Timestamp;
+
+use crate::secret::Sensitive;
+
+/// How many changes of a document are kept to be told.
+pub const HISTORY_MAX: usize = 100;
+
+/// A settings document of a role.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum SettingsDocument {
+    /// How portals send mail to guests: switched on, default sender, choice of the sender.
+    GuestMail,
+    /// How alarms are told: types, recipients, senders, limits, routes.
+    Alarms,
+    /// When guests and users are reminded of an expiry.
+    Reminders,
+}
+
+impl SettingsDocument {
+    pub const ALL: [Self; 3] = [Self::GuestMail, Self::Alarms, Self::Reminders];
+
+    /// The name under which it is kept: `guest-mail`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::GuestMail => "guest-mail",
+            Self::Alarms => "alarms",
+            Self::Reminders => "reminders",
+        }
+    }
+}
+
+/// A document as it was saved.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SavedDocument {
+    /// JSON in the shape of its role. It may hold secrets.
+    pub content: Sensitive,
+    /// Counts the saves, from 1.
+    pub generation: i64,
+    /// The last [`HISTORY_MAX`] changes, the newest first: the first one made this generation.
+    pub history: Vec<DocumentChange>,
+}
+
+/// Who changed a document, when and what.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DocumentChange {
+    pub caller: String,
+    pub at: Timestamp,
+    /// What changed, for a person, for example `repeat_interval: 4h -> 1h`. Never a secret.
+    pub summary: String,
+}
+
+impl SavedDocument {
+    /// Changes with each save (AIP-154).
+    pub fn etag(&self) -> String {
+        format!("g{}", self.generation)
+    }
+}
