@@ -12,6 +12,7 @@ mod postgres;
 mod process;
 mod python_client;
 mod real;
+mod roles;
 mod secret_expiry;
 mod secrets;
 mod settings;

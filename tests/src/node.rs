@@ -125,6 +125,13 @@ impl StoppedNode {
         data_dir(&self.folder)
     }
 
+    /// The roles that it plays when it is started again.
+    #[must_use]
+    pub fn with_roles(mut self, roles: &str) -> Self {
+        roles.clone_into(&mut self.options.roles);
+        self
+    }
+
     /// Starts a node with this folder.
     pub async fn start(self) -> TestNode {
         let Self { logs, folder, options } = self;

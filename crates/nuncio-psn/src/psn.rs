@@ -2,9 +2,7 @@
 
 use nuncio_api::limits::MESSAGE_BYTES_MAX;
 use nuncio_api::v1::mail_job_service_server::MailJobServiceServer;
-use nuncio_delivery::delivery::Delivery;
 use nuncio_delivery::intake::Intake;
-use nuncio_runtime::tasks::TaskError;
 use tokio_util::sync::CancellationToken;
 use tonic::service::RoutesBuilder;
 
@@ -13,7 +11,6 @@ use crate::service::MailJobs;
 /// Everything the role needs. It builds none of it, so a test can bring its own.
 pub struct Psn {
     pub intake: Intake,
-    pub delivery: Delivery,
 }
 
 impl Psn {
@@ -24,10 +21,5 @@ impl Psn {
             .max_decoding_message_size(MESSAGE_BYTES_MAX)
             .max_encoding_message_size(MESSAGE_BYTES_MAX);
         routes.add_service(service);
-    }
-
-    /// Runs the role until `shutdown` is cancelled or one of its parts fails.
-    pub async fn run(self, shutdown: CancellationToken) -> Result<(), TaskError> {
-        self.delivery.run(shutdown).await
     }
 }

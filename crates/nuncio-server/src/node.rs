@@ -50,7 +50,7 @@ pub struct Node {
     listeners: Listeners,
     grpc: GrpcServer,
     http: HttpServer,
-    psn: Option<Psn>,
+    delivery: Delivery,
     smtp: Arc<SmtpTransport>,
     store: Store,
     streams: CancellationToken,
@@ -121,17 +121,18 @@ impl Node {
             adapters.pan(&status.name).register(&mut routes);
             services.push(SMTP_SETTINGS_SERVICE);
         }
-        let wanted = config.roles.contains(&Role::Psn);
-        let psn = wanted.then(|| adapters.psn(config, Arc::<Metrics>::clone(&metrics), channels));
-        if let Some(psn) = &psn {
-            psn.register(&mut routes, &streams);
+        let observer: Arc<dyn DeliveryObserver> = Arc::<Metrics>::clone(&metrics);
+        let intake = adapters.intake(&observer);
+        if config.roles.contains(&Role::Psn) {
+            Psn { intake }.register(&mut routes, &streams);
             services.push(MAIL_JOB_SERVICE);
         }
+        let delivery = adapters.delivery(config, observer, channels);
         Ok(Self {
             grpc: GrpcServer::new(routes, services)?,
             http: HttpServer::new(metrics, status),
             listeners,
-            psn,
+            delivery,
             smtp: adapters.smtp,
             store: adapters.store,
             streams,
@@ -156,14 +157,13 @@ impl Node {
             drop(at_work);
             served
         });
-        if let Some(psn) = self.psn {
-            let at_work = Arc::clone(&working);
-            tasks.spawn("psn", |stop| async move {
-                let end = psn.run(stop).await;
-                drop(at_work);
-                end
-            });
-        }
+        let at_work = Arc::clone(&working);
+        let delivery = self.delivery;
+        tasks.spawn("delivery", |stop| async move {
+            let end = delivery.run(stop).await;
+            drop(at_work);
+            end
+        });
         let smtp = self.smtp;
         tasks.spawn("smtp connections", |stop| async move { smtp.run(stop).await });
         drop(working);
@@ -241,35 +241,37 @@ impl Adapters {
         }
     }
 
-    fn psn(
+    /// How the roles of this node accept mails.
+    fn intake(&self, observer: &Arc<dyn DeliveryObserver>) -> Intake {
+        Intake {
+            store: self.store.port(),
+            clock: Arc::clone(&self.clock),
+            entropy: Arc::clone(&self.entropy),
+            observer: Arc::clone(observer),
+            settings: self.settings.smtp(),
+            templates: Templates::shipped(),
+        }
+    }
+
+    /// Sends the mails, whatever the roles of this node are.
+    fn delivery(
         &self,
         config: &Config,
         observer: Arc<dyn DeliveryObserver>,
         channels: watch::Sender<Channels>,
-    ) -> Psn {
-        let store = self.store.port();
-        Psn {
-            intake: Intake {
-                store: Arc::clone(&store),
-                clock: Arc::clone(&self.clock),
-                entropy: Arc::clone(&self.entropy),
-                observer: Arc::clone(&observer),
-                settings: self.settings.smtp(),
-                templates: Templates::shipped(),
-            },
-            delivery: Delivery {
-                store,
-                transport: Arc::<SmtpTransport>::clone(&self.smtp),
-                clock: Arc::clone(&self.clock),
-                entropy: Arc::clone(&self.entropy),
-                observer,
-                settings: self.settings.smtp(),
-                channels,
-                incarnation: self.incarnation.clone(),
-                lease: config.lease,
-                retention: config.retention,
-                drain_timeout: config.drain_timeout,
-            },
+    ) -> Delivery {
+        Delivery {
+            store: self.store.port(),
+            transport: Arc::<SmtpTransport>::clone(&self.smtp),
+            clock: Arc::clone(&self.clock),
+            entropy: Arc::clone(&self.entropy),
+            observer,
+            settings: self.settings.smtp(),
+            channels,
+            incarnation: self.incarnation.clone(),
+            lease: config.lease,
+            retention: config.retention,
+            drain_timeout: config.drain_timeout,
         }
     }
 }
