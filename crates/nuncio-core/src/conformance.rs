@@ -5,5 +5,6 @@
 #![expect(clippy::unwrap_used, reason = "this is test code, which other crates run")]
 
 pub mod job_store;
+pub mod records;
 
 pub mod settings;

@@ -5,6 +5,7 @@
 //! `postgres` for nodes that share a database. All pass the same suite.
 
 mod life;
+mod records;
 mod rows;
 mod write;
 

@@ -1,5 +1,7 @@
 //! A store in memory, for tests.
 
+mod records;
+
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Mutex, MutexGuard};
 use std::time::Duration;
@@ -7,25 +9,28 @@ use std::time::Duration;
 use async_trait::async_trait;
 use jiff::Timestamp;
 use nuncio_core::address::EmailAddress;
-use nuncio_core::job::{Attempt, CallerId, Job, JobState, MailJobId, NewJob};
+use nuncio_core::job::{Attempt, CallerId, Job, JobState, MailJobId, NewJob, RequestKey};
 use nuncio_core::mail::Mail;
 use nuncio_core::ports::job_store::*;
 use tokio::sync::watch;
 
 use crate::life;
+use crate::memory::records::Records;
 
-/// A [`JobStore`] that forgets everything when it is dropped.
+/// A [`JobStore`] and [`RecordStore`](nuncio_core::ports::records::RecordStore) that forgets everything when it is dropped.
 ///
 /// It does no I/O and never waits, so it fits tests with paused time. It searches by looking at every
-/// job, so it fits some thousand of them.
+/// job, so it fits some thousand of them; records have their indexes.
 #[derive(Debug)]
 pub struct MemoryJobStore {
     tables: Mutex<Tables>,
     changed: watch::Sender<()>,
+    records_changed: watch::Sender<()>,
 }
 
 #[derive(Debug, Default)]
 struct Tables {
+    records: Records,
     jobs: BTreeMap<MailJobId, Row>,
     requests: HashMap<(CallerId, String), Request>,
     changes: BTreeMap<ChangeSeq, Job>,
@@ -59,7 +64,11 @@ struct Request {
 
 impl Default for MemoryJobStore {
     fn default() -> Self {
-        Self { tables: Mutex::default(), changed: watch::Sender::new(()) }
+        Self {
+            tables: Mutex::default(),
+            changed: watch::Sender::new(()),
+            records_changed: watch::Sender::new(()),
+        }
     }
 }
 
@@ -67,38 +76,9 @@ impl Default for MemoryJobStore {
 impl JobStore for MemoryJobStore {
     async fn submit(&self, new: NewJob) -> Result<Submitted, SubmitError> {
         let mut tables = self.tables();
-        let taken = tables.jobs.contains_key(&new.id);
-        if let Some(request) = &new.request {
-            let key = (request.caller.clone(), request.request_id.clone());
-            if let Some(known) = tables.requests.get(&key) {
-                if known.fingerprint != request.fingerprint {
-                    return Err(SubmitError::RequestIdReused { existing: known.job });
-                }
-                let row = &tables.jobs[&known.job];
-                return Ok(Submitted::Existing(row.job.clone()));
-            }
-            let known = Request { fingerprint: request.fingerprint, job: new.id };
-            if !taken {
-                tables.requests.insert(key, known);
-            }
-        }
-        if taken {
-            let cause = format!("the job id `{}` is taken", new.id);
-            return Err(StoreError::Unusable(cause.into()).into());
-        }
-        let job = Job::submitted(&new);
-        let row = Row {
-            job: job.clone(),
-            mail: Some(new.mail),
-            attempts: Vec::new(),
-            fence: 0,
-            holder: None,
-            rescues: 0,
-        };
-        tables.jobs.insert(job.id, row);
-        tables.note(job.clone());
-        self.changed.send_replace(());
-        Ok(Submitted::New(job))
+        let submitted = tables.submit(new)?;
+        self.wake(matches!(submitted, Submitted::New(_)));
+        Ok(submitted)
     }
 
     async fn get(&self, id: MailJobId) -> Result<Option<Job>, StoreError> {
@@ -357,6 +337,45 @@ impl MemoryJobStore {
 }
 
 impl Tables {
+    /// Stores the job, or finds out why not without a change.
+    fn submit(&mut self, new: NewJob) -> Result<Submitted, SubmitError> {
+        if let Some(known) = self.known(&new)? {
+            return Ok(Submitted::Existing(self.jobs[&known].job.clone()));
+        }
+        if self.jobs.contains_key(&new.id) {
+            let cause = format!("the job id `{}` is taken", new.id);
+            return Err(StoreError::Unusable(cause.into()).into());
+        }
+        if let Some(RequestKey { caller, request_id, fingerprint }) = new.request.clone() {
+            let request = Request { fingerprint, job: new.id };
+            self.requests.insert((caller, request_id), request);
+        }
+        let job = Job::submitted(&new);
+        let row = Row {
+            job: job.clone(),
+            mail: Some(new.mail),
+            attempts: Vec::new(),
+            fence: 0,
+            holder: None,
+            rescues: 0,
+        };
+        self.jobs.insert(job.id, row);
+        self.note(job.clone());
+        Ok(Submitted::New(job))
+    }
+
+    /// The job that was stored before for the same request.
+    fn known(&self, new: &NewJob) -> Result<Option<MailJobId>, SubmitError> {
+        let Some(request) = &new.request else { return Ok(None) };
+        let key = (request.caller.clone(), request.request_id.clone());
+        match self.requests.get(&key) {
+            Some(known) if known.fingerprint != request.fingerprint => {
+                Err(SubmitError::RequestIdReused { existing: known.job })
+            }
+            known => Ok(known.map(|known| known.job)),
+        }
+    }
+
     fn ids(&self, wanted: impl Fn(&Row) -> bool) -> Vec<MailJobId> {
         self.jobs.iter().filter(|(_, row)| wanted(row)).map(|(id, _)| *id).collect()
     }

@@ -10,7 +10,7 @@ pub mod settle;
 pub mod submit;
 pub mod usage;
 
-mod fixture;
+pub(super) mod fixture;
 
 /// Expands to one test per promise of the port, each on a fresh store.
 ///

@@ -17,21 +17,21 @@ use crate::reply::{EnhancedCode, SmtpReply};
 use crate::retry::Decision;
 
 /// How long the leases of the suite last.
-pub(super) const LEASE: Duration = Duration::from_mins(1);
+pub(in crate::conformance) const LEASE: Duration = Duration::from_mins(1);
 /// How long the jobs of the suite live.
-pub(super) const LIFE: Duration = Duration::from_hours(1);
+pub(in crate::conformance) const LIFE: Duration = Duration::from_hours(1);
 
 /// A moment of the suite, in seconds from its start.
-pub(super) fn at(seconds: i64) -> Timestamp {
+pub(in crate::conformance) fn at(seconds: i64) -> Timestamp {
     Timestamp::from_second(1_800_000_000 + seconds).unwrap()
 }
 
-pub(super) fn id(number: u8) -> MailJobId {
+pub(in crate::conformance) fn id(number: u8) -> MailJobId {
     MailJobId::new(at(number.into()), [number; 10])
 }
 
 /// A job that is due at once; the job with the greater number is the newer one.
-pub(super) fn job(number: u8) -> NewJob {
+pub(in crate::conformance) fn job(number: u8) -> NewJob {
     NewJob {
         id: id(number),
         request: None,
@@ -46,7 +46,7 @@ pub(super) fn job(number: u8) -> NewJob {
     }
 }
 
-pub(super) fn mail(recipients: &[&str]) -> Mail {
+pub(in crate::conformance) fn mail(recipients: &[&str]) -> Mail {
     let recipient = |address: &&str| Recipient {
         mailbox: Mailbox::from(address.parse::<EmailAddress>().unwrap()),
         kind: RecipientKind::To,
@@ -63,37 +63,45 @@ pub(super) fn mail(recipients: &[&str]) -> Mail {
     }
 }
 
-pub(super) fn request(caller: &str, request_id: &str, fingerprint: u8) -> RequestKey {
+pub(in crate::conformance) fn request(
+    caller: &str,
+    request_id: &str,
+    fingerprint: u8,
+) -> RequestKey {
     let caller = CallerId(caller.to_owned());
     RequestKey { caller, request_id: request_id.to_owned(), fingerprint: [fingerprint; 32] }
 }
 
-pub(super) fn node(name: &str) -> Incarnation {
+pub(in crate::conformance) fn node(name: &str) -> Incarnation {
     Incarnation(name.to_owned())
 }
 
-pub(super) fn reply(code: u16, text: &str) -> SmtpReply {
+pub(in crate::conformance) fn reply(code: u16, text: &str) -> SmtpReply {
     let enhanced = Some(EnhancedCode { class: code / 100, subject: 2, detail: 1 });
     SmtpReply { code, enhanced, text: text.to_owned() }
 }
 
-pub(super) async fn submit(store: &impl JobStore, new: NewJob) -> Job {
+pub(in crate::conformance) async fn submit(store: &impl JobStore, new: NewJob) -> Job {
     match store.submit(new).await.unwrap() {
         Submitted::New(job) => job,
         Submitted::Existing(job) => panic!("`{}` was there before", job.id),
     }
 }
 
-pub(super) async fn get(store: &impl JobStore, number: u8) -> Job {
+pub(in crate::conformance) async fn get(store: &impl JobStore, number: u8) -> Job {
     store.get(id(number)).await.unwrap().unwrap()
 }
 
 /// Claims up to `limit` jobs for node `a`.
-pub(super) async fn claim(store: &impl JobStore, now: Timestamp, limit: u32) -> Vec<Claimed> {
+pub(in crate::conformance) async fn claim(
+    store: &impl JobStore,
+    now: Timestamp,
+    limit: u32,
+) -> Vec<Claimed> {
     claim_as(store, "a", now, limit).await
 }
 
-pub(super) async fn claim_as(
+pub(in crate::conformance) async fn claim_as(
     store: &impl JobStore,
     holder: &str,
     now: Timestamp,
@@ -102,7 +110,7 @@ pub(super) async fn claim_as(
     store.claim(claim_of(holder, now, limit)).await.unwrap()
 }
 
-pub(super) fn claim_of(holder: &str, now: Timestamp, limit: u32) -> Claim {
+pub(in crate::conformance) fn claim_of(holder: &str, now: Timestamp, limit: u32) -> Claim {
     Claim {
         holder: node(holder),
         now,
@@ -114,30 +122,30 @@ pub(super) fn claim_of(holder: &str, now: Timestamp, limit: u32) -> Claim {
 }
 
 /// Claims the one job that can be claimed.
-pub(super) async fn claim_one(store: &impl JobStore, now: Timestamp) -> Claimed {
+pub(in crate::conformance) async fn claim_one(store: &impl JobStore, now: Timestamp) -> Claimed {
     let mut claimed = claim(store, now, 10).await;
     assert_eq!(claimed.len(), 1, "one job can be claimed");
     claimed.remove(0)
 }
 
 /// Claims the one job, and loses it again to a rescue.
-pub(super) async fn lose_one(store: &impl JobStore, now: Timestamp) -> Lease {
+pub(in crate::conformance) async fn lose_one(store: &impl JobStore, now: Timestamp) -> Lease {
     let lost = claim_one(store, now).await.lease;
     assert_eq!(store.rescue(Dead::AllBut(node("other")), now).await.unwrap().len(), 1);
     lost
 }
 
 /// The lease once more. Only tests do that: a lease is not `Clone`.
-pub(super) fn again(lease: &Lease) -> Lease {
+pub(in crate::conformance) fn again(lease: &Lease) -> Lease {
     Lease { job: lease.job, fence: lease.fence }
 }
 
-pub(super) fn ids(claimed: &[Claimed]) -> Vec<MailJobId> {
+pub(in crate::conformance) fn ids(claimed: &[Claimed]) -> Vec<MailJobId> {
     claimed.iter().map(|one| one.job.id).collect()
 }
 
 /// The settlement of a mail that everybody took.
-pub(super) fn sent(job: &Job, now: Timestamp) -> Settlement {
+pub(in crate::conformance) fn sent(job: &Job, now: Timestamp) -> Settlement {
     let mut recipients = job.recipients.clone();
     for one in &mut recipients {
         one.state = RecipientState::Accepted;
@@ -148,18 +156,23 @@ pub(super) fn sent(job: &Job, now: Timestamp) -> Settlement {
     settlement(decision, now)
 }
 
-pub(super) fn used(mailbox: &str, recipients: u32) -> BudgetUse {
+pub(in crate::conformance) fn used(mailbox: &str, recipients: u32) -> BudgetUse {
     BudgetUse { mailbox: Some(mailbox.parse().unwrap()), recipients }
 }
 
 /// The settlement of a mail that waits until `due_at`, not judged.
-pub(super) fn waits(job: &Job, state: JobState, due_at: Timestamp, now: Timestamp) -> Settlement {
+pub(in crate::conformance) fn waits(
+    job: &Job,
+    state: JobState,
+    due_at: Timestamp,
+    now: Timestamp,
+) -> Settlement {
     let reason = Some(Reason::new("SMTP_UNREACHABLE", "nobody answers").remedy("look there"));
     let recipients = job.recipients.clone();
     settlement(Decision { state, reason, due_at, recipients, counted: false }, now)
 }
 
-pub(super) fn settlement(decision: Decision, now: Timestamp) -> Settlement {
+pub(in crate::conformance) fn settlement(decision: Decision, now: Timestamp) -> Settlement {
     let outcome = decision.reason.as_ref().map_or("SENT", |reason| &reason.code).to_owned();
     let counted = decision.counted;
     let attempt = Some(Attempt {
