@@ -11,6 +11,7 @@ use proxy::Proxy;
 
 pub mod document;
 pub mod draft;
+pub mod guest_mail;
 pub mod preset;
 pub mod proxy;
 

@@ -1,5 +1,6 @@
 //! The path of a mail: accept, store, dispatch, send, settle. All roles use it; none owns it.
 
+pub mod guest_mail;
 pub mod intake;
 
 pub mod channel;
