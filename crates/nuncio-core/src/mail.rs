@@ -27,6 +27,9 @@ pub struct Mail {
     /// The sender; none means the mailbox of the SMTP settings.
     pub from: Option<Mailbox>,
     pub reply_to: Option<Mailbox>,
+    /// Who sends it in place of `from` if the provider does not let its mailbox send as that one: the first of
+    /// them, then the next.
+    pub other_senders: Vec<Sender>,
     /// At least one; the order is that of the request.
     pub recipients: Vec<Recipient>,
     pub subject: String,
@@ -36,6 +39,14 @@ pub struct Mail {
     pub attachments: Vec<Attachment>,
     /// The template that made subject and bodies.
     pub template: Option<String>,
+}
+
+/// Who a mail is from, and where answers go.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sender {
+    /// None means the mailbox of the SMTP settings.
+    pub from: Option<Mailbox>,
+    pub reply_to: Option<Mailbox>,
 }
 
 /// A recipient and the header field in which it stands.
@@ -65,6 +76,8 @@ pub struct Attachment {
 pub struct MailDraft {
     pub from: Option<MailboxDraft>,
     pub reply_to: Option<MailboxDraft>,
+    /// As [`Mail::other_senders`].
+    pub other_senders: Vec<Sender>,
     pub to: Vec<MailboxDraft>,
     pub cc: Vec<MailboxDraft>,
     pub bcc: Vec<MailboxDraft>,
@@ -131,6 +144,7 @@ impl MailDraft {
         Ok(Mail {
             from,
             reply_to,
+            other_senders: self.other_senders,
             recipients: without_repetition(recipients),
             subject: content.subject,
             text: body(content.text),
@@ -142,6 +156,13 @@ impl MailDraft {
 }
 
 impl Mail {
+    /// The same mail from the next of its other senders, if there is one.
+    pub fn with_next_sender(&self) -> Option<Self> {
+        let (next, others) = self.other_senders.split_first()?;
+        let Sender { from, reply_to } = next.clone();
+        Some(Self { from, reply_to, other_senders: others.to_vec(), ..self.clone() })
+    }
+
     /// The class of a job that names none.
     pub fn default_class(&self, templates: &Templates) -> MailClass {
         let template = self.template.as_deref().and_then(|name| templates.find(name));

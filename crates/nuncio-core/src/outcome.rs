@@ -7,12 +7,15 @@ use crate::reply::SmtpReply;
 
 /// What came of an attempt to send one mail.
 ///
-/// It says whose matter it is: only [`Judged`](Self::Judged) and [`Unknown`](Self::Unknown) are about
-/// the mail, all else is about the way to the provider, and the mail has certainly not been taken.
+/// It says whose matter it is: only [`Judged`](Self::Judged), [`SenderRefused`](Self::SenderRefused) and
+/// [`Unknown`](Self::Unknown) are about the mail, all else is about the way to the provider, and the mail has certainly not been taken.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SendOutcome {
     /// The provider answered for each recipient; verdicts in the order of the recipients given.
     Judged(Vec<Verdict>),
+    /// The provider does not let its mailbox send as the sender that this one mail names; the verdicts are as
+    /// in [`Judged`](Self::Judged), and nobody has got the mail.
+    SenderRefused { verdicts: Vec<Verdict>, reason: Reason },
     /// The answer was lost after the mail was handed over: the provider may have taken it.
     ///
     /// The verdicts hold those recipients that were refused before; `None` may have been taken.

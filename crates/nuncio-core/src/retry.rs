@@ -51,6 +51,14 @@ pub fn decide(
             let recipients = apply(job, verdicts, RecipientState::Pending);
             after_verdicts(job, recipients, now, jitter)
         }
+        SendOutcome::SenderRefused { verdicts, reason } => {
+            let verdicts = verdicts.into_iter().map(Some).collect();
+            let recipients = apply(job, verdicts, RecipientState::Pending);
+            let decision = after_verdicts(job, recipients, now, jitter);
+            let reason =
+                if decision.state == JobState::Failed { Some(reason) } else { decision.reason };
+            Decision { reason, ..decision }
+        }
         SendOutcome::Unknown { verdicts, reason } => {
             after_unknown(job, verdicts, reason, now, jitter)
         }

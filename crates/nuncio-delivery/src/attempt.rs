@@ -56,6 +56,8 @@ pub(crate) struct Unsettled {
     lease: Lease,
     job: Job,
     outcome: SendOutcome,
+    /// What there is to tell of senders that were refused before.
+    refused: Vec<String>,
     used: Option<BudgetUse>,
     generation: i64,
     started_at: Timestamp,
@@ -83,7 +85,7 @@ impl Context {
         let recipients = u32::try_from(outgoing.recipients.len()).unwrap_or(u32::MAX);
         let (store, failed) = (&*self.store, AtomicBool::new(false));
         let gate = LeaseGate { store, lease: &lease, entered, failed };
-        let outcome = self.hand_over(&settings, &outgoing, &gate).await;
+        let (outcome, refused) = self.hand_over_by_senders(&settings, outgoing, &gate).await;
         let (ended_at, took) = (self.clock.now(), started.elapsed());
         let generation = settings.generation;
         let reached_provider = may_have_reached_provider(&outcome);
@@ -102,12 +104,36 @@ impl Context {
                 lease,
                 job,
                 outcome,
+                refused,
                 used,
                 generation,
                 started_at,
                 ended_at,
                 took,
             },
+        }
+    }
+
+    /// Hands a mail over from its sender, or from the first of its other senders that the provider takes. Gives
+    /// what there is to tell of those that it refused before.
+    async fn hand_over_by_senders(
+        &self,
+        settings: &SavedSmtpSettings,
+        mut outgoing: OutgoingMail,
+        gate: &LeaseGate<'_>,
+    ) -> (SendOutcome, Vec<String>) {
+        let mut refused = Vec::new();
+        loop {
+            let outcome = self.hand_over(settings, &outgoing, gate).await;
+            let (SendOutcome::SenderRefused { reason, .. }, Some(mail)) =
+                (&outcome, outgoing.mail.with_next_sender())
+            else {
+                return (outcome, refused);
+            };
+            if let Some(from) = &outgoing.mail.from {
+                refused.push(format!("from `{}` {}", from.address, reason.message));
+            }
+            outgoing.mail = mail;
         }
     }
 
@@ -141,9 +167,10 @@ impl Context {
 
     /// Records what came of an attempt, and gives the state of its job then.
     pub(crate) async fn settle(&self, unsettled: Unsettled) -> Option<JobState> {
-        let Unsettled { lease, job, outcome, used, generation, started_at, ended_at, took } =
-            unsettled;
+        let Unsettled { lease, job, outcome, refused, used, generation, .. } = unsettled;
+        let Unsettled { started_at, ended_at, took, .. } = unsettled;
         let (code, detail) = describe(&outcome);
+        let detail = refused.into_iter().rev().fold(detail, |all, one| format!("{all}; {one}"));
         self.observer.attempt_ended(job.class, &code, took);
         let jitter = self.entropy.jitter();
         let Some(decision) = decide(&job, lease.fence, outcome, ended_at, jitter) else {
@@ -260,6 +287,7 @@ impl BodyGate for LeaseGate<'_> {
 fn may_have_reached_provider(outcome: &SendOutcome) -> bool {
     match outcome {
         SendOutcome::Judged(_)
+        | SendOutcome::SenderRefused { .. }
         | SendOutcome::Unknown { .. }
         | SendOutcome::Throttled { .. }
         | SendOutcome::Closed { .. } => true,
@@ -284,7 +312,8 @@ fn describe(outcome: &SendOutcome) -> (String, String) {
     };
     match outcome {
         SendOutcome::Judged(verdicts) => describe_verdicts(verdicts),
-        SendOutcome::Unknown { reason, .. }
+        SendOutcome::SenderRefused { reason, .. }
+        | SendOutcome::Unknown { reason, .. }
         | SendOutcome::Throttled { reason, .. }
         | SendOutcome::Unavailable { reason, .. }
         | SendOutcome::Closed { reason } => of(reason),

@@ -57,7 +57,7 @@ pub enum Effect {
 impl Effect {
     pub fn of(outcome: &SendOutcome) -> Self {
         match outcome.clone() {
-            SendOutcome::Judged(_) => Self::Healthy,
+            SendOutcome::Judged(_) | SendOutcome::SenderRefused { .. } => Self::Healthy,
             SendOutcome::Unknown { reason, .. } => Self::Unavailable { reason, retry_after: None },
             SendOutcome::Throttled { reason, retry_after } => {
                 Self::Throttled { reason, retry_after }

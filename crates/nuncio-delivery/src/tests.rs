@@ -4,6 +4,7 @@ mod budget;
 mod clock;
 mod mailboxes;
 mod sandbox;
+mod senders;
 
 use std::time::Duration;
 

@@ -35,7 +35,7 @@ pub fn judge(replies: &Replies, sender: SenderKind) -> SendOutcome {
     let Some(end) = &replies.end else {
         return lost(replies, Reason::new("OUTCOME_UNKNOWN", "the server's answer is missing"));
     };
-    fill(verdicts, || Verdict::Accepted(end.clone()))
+    SendOutcome::Judged(fill(verdicts, || Verdict::Accepted(end.clone())))
 }
 
 /// The outcome where the answer to the mail was lost.
@@ -45,7 +45,7 @@ pub fn lost(replies: &Replies, reason: Reason) -> SendOutcome {
 
 /// The outcome of a mail that was refused as a whole, by a reply that nuncio made up.
 pub fn refused_here(reply: &SmtpReply, recipients: usize) -> SendOutcome {
-    fill(vec![None; recipients], || Verdict::Refused(reply.clone()))
+    SendOutcome::Judged(fill(vec![None; recipients], || Verdict::Refused(reply.clone())))
 }
 
 /// Verdicts on those who were not accepted at RCPT.
@@ -70,7 +70,19 @@ fn no_recipient(
 ) -> SendOutcome {
     let findings = replies.recipients.iter().flatten().map(|r| (r, classify(Phase::Rcpt, r)));
     let mut of_the_way = findings.filter_map(|(reply, finding)| way(&finding, reply, sender));
-    of_the_way.next().unwrap_or_else(|| judged(verdicts))
+    if let Some(outcome) = of_the_way.next() {
+        return outcome;
+    }
+    // Some servers tell it at the first recipient, and then at each.
+    let negative = replies.recipients.iter().flatten();
+    let mut refused = negative.filter_map(|reply| sender_refused(Phase::Rcpt, reply, sender));
+    match refused.next() {
+        Some(reason) => {
+            let verdicts = verdicts.into_iter().flatten().collect();
+            SendOutcome::SenderRefused { verdicts, reason }
+        }
+        None => judged(verdicts),
+    }
 }
 
 fn for_all(
@@ -83,7 +95,7 @@ fn for_all(
     if let Some(outcome) = way(&finding, reply, sender) {
         return outcome;
     }
-    fill(verdicts, || match finding.class {
+    let filled = fill(verdicts, || match finding.class {
         Class::Deferred => Verdict::Deferred(reply.clone()),
         Class::Refused
         | Class::Sender
@@ -92,7 +104,18 @@ fn for_all(
         | Class::SessionLost
         | Class::Unavailable
         | Class::Throttled(_) => Verdict::Refused(reply.clone()),
-    })
+    });
+    match sender_refused(phase, reply, sender) {
+        Some(reason) => SendOutcome::SenderRefused { verdicts: filled, reason },
+        None => SendOutcome::Judged(filled),
+    }
+}
+
+/// The reason, if the reply is about a sender that only this mail asks for.
+fn sender_refused(phase: Phase, reply: &SmtpReply, sender: SenderKind) -> Option<Reason> {
+    let finding = classify(phase, reply);
+    let is_about_it = finding.class == Class::Sender && sender == SenderKind::Other;
+    is_about_it.then(|| finding.reason(reply))
 }
 
 /// The outcome, if the reply is about the way to the provider.
@@ -116,9 +139,8 @@ fn way(finding: &Finding, reply: &SmtpReply, sender: SenderKind) -> Option<SendO
     }
 }
 
-fn fill(verdicts: Vec<Option<Verdict>>, other: impl Fn() -> Verdict) -> SendOutcome {
-    let filled = verdicts.into_iter().map(|one| one.unwrap_or_else(&other));
-    SendOutcome::Judged(filled.collect())
+fn fill(verdicts: Vec<Option<Verdict>>, other: impl Fn() -> Verdict) -> Vec<Verdict> {
+    verdicts.into_iter().map(|one| one.unwrap_or_else(&other)).collect()
 }
 
 fn judged(verdicts: Vec<Option<Verdict>>) -> SendOutcome {

@@ -408,6 +408,7 @@ pub(crate) fn outgoing(recipients: &[&str]) -> OutgoingMail {
         mail: Mail {
             from: None,
             reply_to: None,
+            other_senders: Vec::new(),
             recipients,
             subject: "hello".to_owned(),
             text: Some(Sensitive::from("a text\n.\nmore".to_owned())),

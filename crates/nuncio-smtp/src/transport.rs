@@ -335,6 +335,7 @@ fn naming(outcome: SendOutcome, mailbox: &EmailAddress) -> SendOutcome {
             SendOutcome::Throttled { reason: named(reason), retry_after }
         }
         SendOutcome::Judged(_)
+        | SendOutcome::SenderRefused { .. }
         | SendOutcome::Unknown { .. }
         | SendOutcome::Unavailable { .. }
         | SendOutcome::Abandoned => outcome,

@@ -212,6 +212,7 @@ fn mail(number: usize) -> OutgoingMail {
         mail: Mail {
             from: None,
             reply_to: None,
+            other_senders: Vec::new(),
             recipients: vec![recipient],
             subject: format!("mail {number}"),
             text: Some(Sensitive::from(".\r\n..\nGrüße\n.".to_owned())),

@@ -10,7 +10,7 @@ use nuncio_core::class::MailClass;
 use nuncio_core::job::{
     Attempt, BudgetUse, Job, JobState, MailJobId, Reason, RecipientResult, RecipientState,
 };
-use nuncio_core::mail::{Attachment, Mail, Recipient, RecipientKind};
+use nuncio_core::mail::{Attachment, Mail, Recipient, RecipientKind, Sender};
 use nuncio_core::ports::job_store::{Backlog, Change, ChangeSeq, JobPage, JobQuery, MailboxUsage};
 use nuncio_core::reply::{EnhancedCode, SmtpReply};
 use nuncio_core::secret::Sensitive;
@@ -321,6 +321,7 @@ pub(crate) fn mail_to(mail: &Mail) -> String {
     to_json(&StoredMail {
         from: mail.from.as_ref().map(StoredRecipient::from),
         reply_to: mail.reply_to.as_ref().map(StoredRecipient::from),
+        other_senders: mail.other_senders.iter().map(StoredSender::from).collect(),
         recipients: recipients.collect(),
         subject: mail.subject.clone(),
         text: mail.text.as_ref().map(|text| text.expose().to_owned()),
@@ -331,6 +332,7 @@ pub(crate) fn mail_to(mail: &Mail) -> String {
 
 pub(crate) fn mail_from(json: &str, attachments: Vec<Attachment>) -> Result<Mail, RowError> {
     let stored: StoredMail = from_json("mail", json)?;
+    let other_senders = stored.other_senders.into_iter().map(StoredSender::into_sender);
     let recipients = stored.recipients.into_iter().map(|one| {
         let kind = one.kind.into();
         Ok(Recipient { mailbox: one.into_mailbox()?, kind })
@@ -338,6 +340,7 @@ pub(crate) fn mail_from(json: &str, attachments: Vec<Attachment>) -> Result<Mail
     Ok(Mail {
         from: stored.from.map(StoredRecipient::into_mailbox).transpose()?,
         reply_to: stored.reply_to.map(StoredRecipient::into_mailbox).transpose()?,
+        other_senders: other_senders.collect::<Result<_, RowError>>()?,
         recipients: recipients.collect::<Result<_, RowError>>()?,
         subject: stored.subject,
         text: stored.text.map(Sensitive::from),
@@ -417,6 +420,8 @@ struct StoredMail {
     from: Option<StoredRecipient>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     reply_to: Option<StoredRecipient>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    other_senders: Vec<StoredSender>,
     recipients: Vec<StoredRecipient>,
     subject: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -425,6 +430,14 @@ struct StoredMail {
     html: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     template: Option<String>,
+}
+
+#[derive(Deserialize, Serialize)]
+struct StoredSender {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    from: Option<StoredRecipient>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    reply_to: Option<StoredRecipient>,
 }
 
 #[derive(Deserialize, Serialize)]
@@ -487,6 +500,24 @@ impl From<&Mailbox> for StoredRecipient {
             name: mailbox.display_name.clone(),
             kind: StoredKind::default(),
         }
+    }
+}
+
+impl From<&Sender> for StoredSender {
+    fn from(sender: &Sender) -> Self {
+        Self {
+            from: sender.from.as_ref().map(StoredRecipient::from),
+            reply_to: sender.reply_to.as_ref().map(StoredRecipient::from),
+        }
+    }
+}
+
+impl StoredSender {
+    fn into_sender(self) -> Result<Sender, RowError> {
+        Ok(Sender {
+            from: self.from.map(StoredRecipient::into_mailbox).transpose()?,
+            reply_to: self.reply_to.map(StoredRecipient::into_mailbox).transpose()?,
+        })
     }
 }
 

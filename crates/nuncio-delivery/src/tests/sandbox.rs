@@ -7,10 +7,10 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use jiff::{SignedDuration, Timestamp};
-use nuncio_core::address::EmailAddress;
+use nuncio_core::address::{EmailAddress, Mailbox};
 use nuncio_core::class::MailClass;
 use nuncio_core::job::*;
-use nuncio_core::mail::{ContentDraft, MailDraft, MailboxDraft};
+use nuncio_core::mail::{ContentDraft, MailDraft, MailboxDraft, Sender};
 use nuncio_core::outcome::{SendOutcome, Verdict};
 use nuncio_core::ports::clock::Clock;
 use nuncio_core::ports::job_store::*;
@@ -56,6 +56,9 @@ pub(super) struct Sent {
     pub(super) mailbox: String,
     pub(super) message_id: String,
     pub(super) recipients: Vec<String>,
+    /// Empty means the mailbox of the settings.
+    pub(super) from: String,
+    pub(super) reply_to: String,
 }
 
 impl Sandbox {
@@ -219,6 +222,10 @@ impl Sandbox {
         self.store.get(id).await.unwrap().unwrap()
     }
 
+    pub(super) async fn attempts(&self, id: MailJobId) -> Vec<Attempt> {
+        self.store.attempts(id, 10).await.unwrap()
+    }
+
     pub(super) async fn ended(&self, id: MailJobId) -> Job {
         self.wait(id, JobState::is_final).await
     }
@@ -307,6 +314,32 @@ pub(super) fn mail_to(to: &[&str]) -> Submission {
         trace: None,
         violations: Violations::default(),
     }
+}
+
+/// A mail that the first of these senders sends, or else the next; answers go to the first.
+pub(super) fn mail_from(first: &str, others: &[Option<&str>]) -> Submission {
+    let mailbox = |address: &str| Mailbox::from(address.parse::<EmailAddress>().unwrap());
+    let mut submission = mail();
+    submission.mail.from =
+        Some(MailboxDraft { address: first.to_owned(), display_name: String::new() });
+    submission.mail.other_senders = others
+        .iter()
+        .map(|from| Sender { from: from.map(mailbox), reply_to: Some(mailbox(first)) })
+        .collect();
+    submission
+}
+
+pub(super) fn sender_refused() -> SendOutcome {
+    let reply = reply(554, "5.2.252 SendAsDenied");
+    let reason = Reason::new("SENDER_REFUSED", "the mailbox may not send as this sender");
+    SendOutcome::SenderRefused {
+        verdicts: vec![Verdict::Refused(reply.clone())],
+        reason: reason.reply(reply),
+    }
+}
+
+fn address_of(mailbox: Option<&Mailbox>) -> String {
+    mailbox.map(|mailbox| mailbox.address.to_string()).unwrap_or_default()
 }
 
 pub(super) fn of_class(class: MailClass, submission: Submission) -> Submission {
@@ -439,6 +472,8 @@ impl MailTransport for Provider {
             mailbox: mailbox.to_string(),
             message_id: mail.message_id.clone(),
             recipients: mail.recipients.iter().map(ToString::to_string).collect(),
+            from: address_of(mail.mail.from.as_ref()),
+            reply_to: address_of(mail.mail.reply_to.as_ref()),
         });
         let answers_after = *self.answers_after.lock().unwrap();
         tokio::time::sleep(answers_after).await;

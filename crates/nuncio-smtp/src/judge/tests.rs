@@ -15,7 +15,11 @@ fn replies(mail: u16, recipients: &[u16], data: u16, end: u16) -> Replies {
 }
 
 fn check(replies: &Replies, expect: &str) {
-    let shown = match judge(replies, SenderKind::Mailbox) {
+    check_as(SenderKind::Mailbox, replies, expect);
+}
+
+fn check_as(sender: SenderKind, replies: &Replies, expect: &str) {
+    let shown = match judge(replies, sender) {
         SendOutcome::Judged(verdicts) => {
             let one = |verdict: &Verdict| match verdict {
                 Verdict::Accepted(reply) => format!("accepted {}", reply.code),
@@ -24,6 +28,7 @@ fn check(replies: &Replies, expect: &str) {
             };
             verdicts.iter().map(one).collect::<Vec<_>>().join(", ")
         }
+        SendOutcome::SenderRefused { reason, .. } => format!("sender refused {}", reason.code),
         SendOutcome::Unknown { .. } => "unknown".to_owned(),
         SendOutcome::Throttled { reason, .. } => format!("throttled {}", reason.code),
         SendOutcome::Unavailable { reason, .. } => format!("unavailable {}", reason.code),
@@ -58,4 +63,22 @@ fn a_reply_to_data_or_content_holds_for_the_rest() {
 #[test]
 fn an_answer_that_is_missing_is_not_made_up() {
     check(&replies(250, &[250], 354, 0), "unknown");
+}
+
+fn not_owned() -> SmtpReply {
+    let enhanced = "5.7.1".parse().ok();
+    let text = "<a@b>: Sender address rejected: not owned by user c@d".to_owned();
+    SmtpReply { code: 553, enhanced, text }
+}
+
+#[test]
+fn a_refused_sender_is_told_apart_wherever_the_server_says_it() {
+    let at_mail = Replies { mail: Some(not_owned()), ..replies(0, &[0], 0, 0) };
+    let at_rcpt = Replies { recipients: vec![Some(not_owned()); 2], ..replies(250, &[], 0, 0) };
+    let at_end = Replies { end: Some(not_owned()), ..replies(250, &[250, 550], 354, 0) };
+
+    for refused in [&at_mail, &at_rcpt, &at_end] {
+        check_as(SenderKind::Other, refused, "sender refused SENDER_REFUSED");
+        check_as(SenderKind::Mailbox, refused, "closed SENDER_REFUSED");
+    }
 }

@@ -72,6 +72,7 @@ fn show(outcome: &SendOutcome) -> String {
         SendOutcome::Judged(verdicts) => {
             verdicts.iter().map(verdict).collect::<Vec<_>>().join(", ")
         }
+        SendOutcome::SenderRefused { reason, .. } => format!("sender refused {}", reason.code),
         SendOutcome::Unknown { verdicts, reason } => {
             let one = |v: &Option<Verdict>| v.as_ref().map_or("unknown".to_owned(), verdict);
             let verdicts: Vec<_> = verdicts.iter().map(one).collect();
@@ -572,7 +573,7 @@ async fn a_sender_of_one_mail_only_does_not_close_the_channel() {
     let outcome =
         fixture.transport.send(&fixture.saved, fixture.mailbox(), &mail, &Gate(true)).await;
 
-    assert_eq!(show(&outcome), "refused 554");
+    assert_eq!(show(&outcome), "sender refused SENDER_REFUSED");
     fixture.finish().await;
     check(&(crate::testing::mail() + "S: 554 5.2.252 SendAsDenied; no\n"), "closed SENDER_REFUSED")
         .await;

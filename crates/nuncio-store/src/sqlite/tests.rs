@@ -31,6 +31,7 @@ fn job(number: u8) -> NewJob {
     let mail = Mail {
         from: None,
         reply_to: None,
+        other_senders: Vec::new(),
         recipients: vec![Recipient {
             mailbox: "guest@example.com"
                 .parse::<nuncio_core::address::EmailAddress>()

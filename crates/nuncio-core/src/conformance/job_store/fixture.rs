@@ -54,6 +54,7 @@ pub(in crate::conformance) fn mail(recipients: &[&str]) -> Mail {
     Mail {
         from: None,
         reply_to: None,
+        other_senders: Vec::new(),
         recipients: recipients.iter().map(recipient).collect(),
         subject: "Welcome".to_owned(),
         text: Some("Hello".to_owned().into()),

@@ -7,7 +7,7 @@ use futures::future::join_all;
 use super::fixture::*;
 use crate::address::Mailbox;
 use crate::job::{Job, JobState, NewJob};
-use crate::mail::{Attachment, Mail, Recipient, RecipientKind};
+use crate::mail::{Attachment, Mail, Recipient, RecipientKind, Sender};
 use crate::ports::job_store::*;
 
 pub async fn a_submitted_job_waits_with_all_that_was_given(store: &impl JobStore) {
@@ -159,6 +159,10 @@ fn rich_mail() -> Mail {
     Mail {
         from: Some(mailbox("portal@example.com", "Gäste \"Portal\"")),
         reply_to: Some(mailbox("sponsor@example.com", "Sponsor, The")),
+        other_senders: vec![
+            Sender { from: Some(mailbox("portal@example.com", "Portal")), reply_to: None },
+            Sender { from: None, reply_to: Some(mailbox("sponsor@example.com", "")) },
+        ],
         recipients: vec![
             recipient("grüße@bücher.example", "Jürgen 李", RecipientKind::To),
             recipient("cc@example.com", "Copy", RecipientKind::Cc),

@@ -1,0 +1,49 @@
+//! What happens to a mail whose sender the provider refuses.
+
+use nuncio_core::job::{JobState, RecipientState};
+
+use super::sandbox::*;
+
+#[tokio::test(start_paused = true)]
+async fn a_mail_whose_sender_is_refused_goes_out_from_the_next_one_at_once() {
+    let sandbox = Sandbox::new().replying([sender_refused(), sender_refused()]).start();
+    let others = [Some("portal@example.com"), None];
+
+    let job = sandbox.submit(mail_from("sponsor@example.com", &others)).await;
+
+    let ended = sandbox.ended(job).await;
+    assert_eq!((ended.state, ended.attempts, ended.reason), (JobState::Sent, 1, None));
+    let sent = sandbox.sent();
+    let senders: Vec<_> =
+        sent.iter().map(|one| (one.from.as_str(), one.reply_to.as_str())).collect();
+    let sponsor = "sponsor@example.com";
+    assert_eq!(senders, [(sponsor, ""), ("portal@example.com", sponsor), ("", sponsor)]);
+    assert!(sent.iter().all(|one| one.message_id == sent[0].message_id));
+    let attempts = sandbox.attempts(job).await;
+    let detail = &attempts[0].detail;
+    assert!(detail.contains("from `portal@example.com`") && detail.contains(sponsor), "{detail}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_mail_without_other_senders_fails_and_says_that_its_sender_was_refused() {
+    let sandbox = Sandbox::new().replying([sender_refused()]).start();
+
+    let job = sandbox.submit(mail_from("sponsor@example.com", &[])).await;
+
+    let ended = sandbox.ended(job).await;
+    assert_eq!(ended.state, JobState::Failed);
+    assert_eq!(ended.reason.expect("a failed job has one").code, "SENDER_REFUSED");
+    assert_eq!(ended.recipients[0].state, RecipientState::Refused);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refused_sender_stops_nobody_else() {
+    let sandbox = Sandbox::new().replying([sender_refused()]).start();
+    let refused = sandbox.submit(mail_from("sponsor@example.com", &[])).await;
+    sandbox.ended(refused).await;
+
+    let other = sandbox.submit(mail()).await;
+
+    assert_eq!(sandbox.ended(other).await.state, JobState::Sent);
+    assert!(sandbox.alarms().is_empty());
+}
