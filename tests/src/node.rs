@@ -69,7 +69,7 @@ impl Default for NodeOptions {
             log_filter: "info,nuncio=debug".to_owned(),
             otlp_endpoint: None,
             drain_timeout_s: 20,
-            roles: "pan,psn".to_owned(),
+            roles: "pan,mnt,psn".to_owned(),
             store_url: None,
             lease_s: 60,
         }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use tonic::transport::{Channel, Endpoint};
 
 use crate::limits::MESSAGE_BYTES_MAX;
+use crate::v1::alarm_service_client::AlarmServiceClient;
 use crate::v1::mail_job_service_client::MailJobServiceClient;
 use crate::v1::node_service_client::NodeServiceClient;
 use crate::v1::smtp_settings_service_client::SmtpSettingsServiceClient;
@@ -17,6 +18,7 @@ const KEEP_ALIVE_TIMEOUT: Duration = Duration::from_secs(5);
 /// The clients of all services, over one connection.
 #[derive(Clone, Debug)]
 pub struct Clients {
+    pub alarms: AlarmServiceClient<Channel>,
     pub mail_jobs: MailJobServiceClient<Channel>,
     pub smtp_settings: SmtpSettingsServiceClient<Channel>,
     pub nodes: NodeServiceClient<Channel>,
@@ -83,6 +85,7 @@ impl Clients {
             };
         }
         Self {
+            alarms: client!(AlarmServiceClient),
             mail_jobs: client!(MailJobServiceClient),
             smtp_settings: client!(SmtpSettingsServiceClient),
             nodes: client!(NodeServiceClient),

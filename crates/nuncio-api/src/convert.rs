@@ -6,6 +6,7 @@
 pub mod enums;
 pub mod time;
 
+pub mod alarm;
 pub mod job;
 pub mod mail;
 pub mod node;

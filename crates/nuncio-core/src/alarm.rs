@@ -1,8 +1,13 @@
 //! An alarm: what is raised, and what makes two of them the same.
+//!
+//! Its types are in `kind` and `catalogue`.
 
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
+
+pub mod catalogue;
+pub mod kind;
 
 /// An alarm as it is raised.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -77,6 +77,8 @@ pub struct Config {
 pub enum Role {
     /// Settings and their administration.
     Pan,
+    /// Alarms and who is told of them.
+    Mnt,
     /// Takes mail jobs and sends them.
     Psn,
 }
@@ -127,12 +129,13 @@ impl Config {
 }
 
 impl Role {
-    pub const ALL: [Self; 2] = [Self::Pan, Self::Psn];
+    pub const ALL: [Self; 3] = [Self::Pan, Self::Mnt, Self::Psn];
 
     /// The name that people write: `pan`.
     pub fn name(self) -> &'static str {
         match self {
             Self::Pan => "pan",
+            Self::Mnt => "mnt",
             Self::Psn => "psn",
         }
     }

@@ -6,6 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use nuncio_api::v1::alarm_service_server::SERVICE_NAME as ALARM_SERVICE;
 use nuncio_api::v1::mail_job_service_server::SERVICE_NAME as MAIL_JOB_SERVICE;
 use nuncio_api::v1::node_service_server::{NodeServiceServer, SERVICE_NAME as NODE_SERVICE};
 use nuncio_api::v1::smtp_settings_service_server::SERVICE_NAME as SMTP_SETTINGS_SERVICE;
@@ -21,6 +22,7 @@ use nuncio_delivery::channel::Channels;
 use nuncio_delivery::delivery::Delivery;
 use nuncio_delivery::intake::Intake;
 use nuncio_delivery::observer::{DeliveryObserver, tell_ended};
+use nuncio_mnt::mnt::Mnt;
 use nuncio_oauth::cache::TokenCache;
 use nuncio_pan::pan::Pan;
 use nuncio_psn::psn::Psn;
@@ -120,6 +122,10 @@ impl Node {
         if config.roles.contains(&Role::Pan) {
             adapters.pan(&status.name).register(&mut routes);
             services.push(SMTP_SETTINGS_SERVICE);
+        }
+        if config.roles.contains(&Role::Mnt) {
+            Mnt::register(&mut routes);
+            services.push(ALARM_SERVICE);
         }
         let observer: Arc<dyn DeliveryObserver> = Arc::<Metrics>::clone(&metrics);
         let intake = adapters.intake(&observer);

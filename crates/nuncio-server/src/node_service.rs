@@ -73,6 +73,7 @@ impl NodeService for Nodes {
 fn node(status: &NodeStatus, snapshot: &NodeSnapshot) -> v1::Node {
     let roles = status.roles.iter().map(|role| match role {
         Role::Pan => v1::NodeRole::Pan.into(),
+        Role::Mnt => v1::NodeRole::Mnt.into(),
         Role::Psn => v1::NodeRole::Psn.into(),
     });
     let uptime = snapshot.at.duration_since(status.started_at);

@@ -30,6 +30,7 @@ const LAYERS: &[(&str, Layer)] = &[
     ("nuncio-oauth", Only(&["nuncio-core", "nuncio-net", "nuncio-runtime", "nuncio-tls"])),
     ("nuncio-smtp", Only(&["nuncio-core", "nuncio-net", "nuncio-runtime", "nuncio-tls"])),
     ("nuncio-delivery", Only(&["nuncio-core", "nuncio-runtime"])),
+    ("nuncio-mnt", Only(ROLE)),
     ("nuncio-pan", Only(ROLE)),
     ("nuncio-psn", Only(ROLE)),
     ("nuncio-server", AllBut(&["nuncio", "nuncio-cli", "nuncio-provider-sim", "nuncio-tests"])),

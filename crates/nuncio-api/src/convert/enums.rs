@@ -1,5 +1,7 @@
 //! Enumerations, both ways. Every pair is told once, without wildcard.
 
+use nuncio_core::alarm::Severity;
+use nuncio_core::alarm::kind::{Category, Measure, Operator, TypeStatus};
 use nuncio_core::class::MailClass;
 use nuncio_core::job::{JobState, RecipientState};
 use nuncio_core::mail::RecipientKind;
@@ -113,6 +115,41 @@ pairs!(SmtpTestStageKind, StageKind:
     Ehlo = Ehlo,
     Auth = Auth,
     Mail = Mail,
+);
+
+pairs!(AlarmSeverity, Severity:
+    Info = Info,
+    Warning = Warning,
+    Critical = Critical,
+);
+
+pairs!(AlarmCategory, Category:
+    Audit = Audit,
+    Services = Services,
+    SystemHealth = SystemHealth,
+    Licensing = Licensing,
+    SystemError = SystemError,
+    Trustsec = TrustSec,
+    MailPath = MailPath,
+    Other = Other,
+);
+
+pairs!(AlarmTypeStatus, TypeStatus:
+    Enabled = Enabled,
+    Disabled = Disabled,
+    Suppressed = Suppressed,
+);
+
+pairs!(AlarmMeasure, Measure:
+    Occurrences = Occurrences,
+    Value = Value,
+);
+
+pairs!(AlarmOperator, Operator:
+    GreaterOrEqual = GreaterOrEqual,
+    Greater = Greater,
+    LessOrEqual = LessOrEqual,
+    Less = Less,
 );
 
 #[cfg(test)]

@@ -41,8 +41,8 @@ pub struct ServeArgs {
     #[arg(
         long,
         value_name = "ROLES",
-        help = "Roles of this node, separated by commas: pan (settings), psn (takes and sends mail) \
-                [default: pan,psn] [env: NUNCIO_ROLES] [file: roles]"
+        help = "Roles of this node, separated by commas: pan (settings), mnt (alarms), psn (takes and \
+                sends mail) [default: pan,mnt,psn] [env: NUNCIO_ROLES] [file: roles]"
     )]
     pub roles: Option<String>,
 

@@ -125,7 +125,7 @@ fn store_url(text: &str) -> Result<Option<PostgresUrl>, String> {
 
 fn roles(names: Vec<String>) -> Result<BTreeSet<Role>, String> {
     if names.is_empty() {
-        return Err("is empty; name at least one of `pan`, `psn`".to_owned());
+        return Err("is empty; name at least one of `pan`, `mnt`, `psn`".to_owned());
     }
     let (mut roles, mut unknown) = (BTreeSet::new(), Vec::new());
     for name in names {
@@ -133,11 +133,14 @@ fn roles(names: Vec<String>) -> Result<BTreeSet<Role>, String> {
             Some(role) => {
                 roles.insert(role);
             }
-            None if name == "mnt" => unknown.push("`mnt` arrives in a later version".to_owned()),
             None => unknown.push(format!("`{name}` is no role")),
         }
     }
-    if unknown.is_empty() { Ok(roles) } else { Err(unknown.join(", ") + "; use `pan`, `psn`") }
+    if unknown.is_empty() {
+        Ok(roles)
+    } else {
+        Err(unknown.join(", ") + "; use `pan`, `mnt`, `psn`")
+    }
 }
 
 fn listen(text: &str) -> Result<SocketAddr, String> {

@@ -70,7 +70,7 @@ fn without_any_source_there_are_defaults() {
 
     assert_eq!(config.node_name.as_str(), "test-host");
     assert_eq!(config.data_dir, Path::new("./nuncio-data"));
-    assert_eq!(config.roles, BTreeSet::from([Role::Pan, Role::Psn]));
+    assert_eq!(config.roles, BTreeSet::from([Role::Pan, Role::Mnt, Role::Psn]));
     assert_eq!(config.grpc_listen.to_string(), "127.0.0.1:7587");
     assert_eq!(config.http_listen.to_string(), "127.0.0.1:7588");
     assert_eq!(config.log.format, LogFormat::Human);
@@ -206,8 +206,10 @@ fn the_help_of_each_flag_names_its_variable_and_its_key() {
 #[test]
 fn all_problems_of_all_sources_are_shown_at_once() {
     let mut file = NamedTempFile::new().unwrap();
-    file.write_all(b"rolse = ['psn']\nroles = ['mnt', 'smtp']\ndelivery.retention_days = '30'\n")
-        .unwrap();
+    file.write_all(
+        b"rolse = ['psn']\nroles = ['mnt', 'smtp', 'imap']\ndelivery.retention_days = '30'\n",
+    )
+    .unwrap();
     let env = [("NUNCIO_GRPC_LISTEN", "0.0.0.0:7587"), ("NUNCIO_DELIVERY_DRAIN_TIMEOUT_S", "0")];
     let flags = ["--log-filter=a=b=c", "--delivery-retention-days=3651"];
 
@@ -218,7 +220,7 @@ fn all_problems_of_all_sources_are_shown_at_once() {
         shown,
         "the configuration is not valid:\n\
          \x20 rolse (file FILE): is no setting; remove it, or use one of `data_dir`, `roles`\n\
-         \x20 roles (file FILE): `mnt` arrives in a later version, `smtp` is no role; use `pan`, `psn`\n\
+         \x20 roles (file FILE): `smtp` is no role, `imap` is no role; use `pan`, `mnt`, `psn`\n\
          \x20 log.filter (flag --log-filter): `a=b=c` is no filter; use one such as \
          `info,nuncio_smtp=debug`\n\
          \x20 delivery.retention_days (file FILE): `\"30\"` is no whole number; write it without quotes\n\
@@ -234,7 +236,7 @@ fn all_problems_of_all_sources_are_shown_at_once() {
 
 #[test]
 fn a_wrong_value_says_what_to_do() {
-    check("roles = []", "roles: is empty; name at least one of `pan`, `psn`");
+    check("roles = []", "roles: is empty; name at least one of `pan`, `mnt`, `psn`");
     check("roles = 'psn'", "roles: must be a list of texts, such as `[\"pan\", \"psn\"]`");
     check("data_dir = ''", "data_dir: must be a path, such as `./nuncio-data`");
     check("node: name = 'a b'", "node.name: must be 1 to 253 letters, digits, `-`, `_` or `.`");
@@ -283,7 +285,7 @@ fn a_broken_file_is_told_with_its_line_beside_other_problems() {
     let said = said(&error);
     assert!(said[0].starts_with("config: `"), "{said:?}");
     assert!(said[0].contains("is not TOML at line 3: "), "{said:?}");
-    assert_eq!(said[1], "roles: `x` is no role; use `pan`, `psn`");
+    assert_eq!(said[1], "roles: `x` is no role; use `pan`, `mnt`, `psn`");
 }
 
 #[test]

@@ -1,0 +1,5 @@
+//! The role MnT: takes alarms, and tells people without flooding them.
+
+pub mod mnt;
+
+mod service;
