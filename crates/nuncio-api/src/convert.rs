@@ -4,9 +4,11 @@
 //! fields named as in the API, and go on. What goes out is always right, so it is plain `From`.
 
 pub mod enums;
+pub mod field_mask;
 pub mod time;
 
 pub mod alarm;
+pub mod directory;
 pub mod job;
 pub mod mail;
 pub mod node;

@@ -2,3 +2,6 @@
 
 pub mod guest;
 pub mod user;
+
+pub mod draft;
+pub mod lifecycle;

@@ -44,6 +44,14 @@ impl Violations {
         }
     }
 
+    /// The same with `prefix` before the name of each field, for example `guest.`.
+    #[must_use]
+    pub fn under(self, prefix: &str) -> Self {
+        let prefixed =
+            |Violation { field, problem }| Violation { field: format!("{prefix}{field}"), problem };
+        Self(self.0.into_iter().map(prefixed).collect())
+    }
+
     /// Gives `value` if nothing is wrong.
     pub fn none_or<T>(self, value: impl FnOnce() -> T) -> Result<T, Self> {
         if self.0.is_empty() { Ok(value()) } else { Err(self) }

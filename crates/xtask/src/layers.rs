@@ -25,6 +25,7 @@ const LAYERS: &[(&str, Layer)] = &[
     ("nuncio-api", Only(&["nuncio-core"])),
     ("nuncio-store", Only(&["nuncio-core"])),
     ("nuncio-cluster", Only(&["nuncio-core", "nuncio-runtime"])),
+    ("nuncio-directory", Only(&["nuncio-core"])),
     ("nuncio-tls", Only(&["nuncio-core"])),
     ("nuncio-net", Only(&["nuncio-core"])),
     ("nuncio-oauth", Only(&["nuncio-core", "nuncio-net", "nuncio-runtime", "nuncio-tls"])),
@@ -44,7 +45,8 @@ const LAYERS: &[(&str, Layer)] = &[
 const PROGRAM: &[&str] =
     &["nuncio-runtime", "nuncio-api", "nuncio-server", "nuncio-cli", "nuncio-provider-sim"];
 
-const ROLE: &[&str] = &["nuncio-core", "nuncio-runtime", "nuncio-api", "nuncio-delivery"];
+const ROLE: &[&str] =
+    &["nuncio-core", "nuncio-runtime", "nuncio-api", "nuncio-delivery", "nuncio-directory"];
 
 /// The command: fails with all violations.
 pub(crate) fn run() -> Result<()> {

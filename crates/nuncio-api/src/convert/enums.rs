@@ -3,6 +3,8 @@
 use nuncio_core::alarm::Severity;
 use nuncio_core::alarm::kind::{Category, Measure, Operator, TypeStatus};
 use nuncio_core::class::MailClass;
+use nuncio_core::directory::guest::GuestState;
+use nuncio_core::directory::user::UserKind;
 use nuncio_core::job::{JobState, RecipientState};
 use nuncio_core::mail::RecipientKind;
 use nuncio_core::settings::{Encryption, Provider};
@@ -150,6 +152,20 @@ pairs!(AlarmOperator, Operator:
     Greater = Greater,
     LessOrEqual = LessOrEqual,
     Less = Less,
+);
+
+pairs!(GuestState, GuestState:
+    PendingApproval = PendingApproval,
+    Created = Created,
+    Active = Active,
+    Suspended = Suspended,
+    Expired = Expired,
+    Denied = Denied,
+);
+
+pairs!(UserKind, UserKind:
+    Administrator = Administrator,
+    NetworkUser = NetworkUser,
 );
 
 #[cfg(test)]

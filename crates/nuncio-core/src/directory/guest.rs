@@ -34,6 +34,10 @@ pub struct Guest {
     pub reason_for_visit: String,
     pub ssid: String,
     pub state: GuestState,
+    /// Why the guest is suspended or denied; empty in every other state.
+    pub state_reason: String,
+    /// Whether there was a first login: who comes back from a suspension is `ACTIVE` then, else `CREATED`.
+    pub has_logged_in: bool,
     pub valid_from: Timestamp,
     /// The first moment when the access has ended.
     pub valid_to: Timestamp,
@@ -101,6 +105,14 @@ impl GuestState {
         Self::Expired,
         Self::Denied,
     ];
+
+    /// Whether the access of a guest in this state ends by itself at `valid_to`.
+    pub fn can_expire(self) -> bool {
+        match self {
+            Self::PendingApproval | Self::Created | Self::Active | Self::Suspended => true,
+            Self::Expired | Self::Denied => false,
+        }
+    }
 
     /// The name in upper case: `PENDING_APPROVAL`.
     pub fn name(self) -> &'static str {
