@@ -16,6 +16,7 @@ pub mod trace;
 
 pub mod alarm;
 pub mod directory;
+pub mod portal;
 pub mod reminder;
 
 pub mod job;
