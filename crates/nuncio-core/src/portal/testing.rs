@@ -27,6 +27,8 @@ pub(super) fn guest() -> Guest {
         reason_for_visit: String::new(),
         ssid: String::new(),
         state: GuestState::Created,
+        state_reason: String::new(),
+        has_logged_in: false,
         valid_from: at("2026-03-01T08:25:00Z"),
         valid_to: at("2026-03-03T08:25:00Z"),
         is_password_own: false,

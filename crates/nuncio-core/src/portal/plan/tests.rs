@@ -128,11 +128,11 @@ fn a_password_that_the_guest_chose_cannot_be_sent_again() {
     let notice = |event| Notice { event, guest: &guest, has_password: true, options: NO_OPTIONS };
     let settings = GuestMailSettings::default();
 
-    let resent = planned(&notice(PortalEvent::CredentialsResent), &settings);
-    let reset = planned(&notice(PortalEvent::PasswordReset), &settings);
+    let again = planned(&notice(PortalEvent::CredentialsResent), &settings);
+    let anew = planned(&notice(PortalEvent::PasswordReset), &settings);
 
-    assert_eq!(resent, ["GUEST_PASSWORD_OWN"]);
-    assert_eq!(reset, ["guest-password-reset to ada@example.com"]);
+    assert_eq!(again, ["GUEST_PASSWORD_OWN"]);
+    assert_eq!(anew, ["guest-password-reset to ada@example.com"]);
 }
 
 #[test]
