@@ -5,6 +5,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use nuncio_core::job::Job;
 use nuncio_core::ports::job_store::{Dead, Incarnation, JobStore, StoreError};
+use nuncio_core::ports::records::RecordStore;
 use nuncio_store::postgres::{self, PostgresJobStore};
 use nuncio_store::sqlite::{self, SqliteJobStore};
 
@@ -51,6 +52,15 @@ impl Store {
     }
 
     pub(crate) fn port(&self) -> Arc<dyn JobStore> {
+        match self {
+            Self::Sqlite(store) => Arc::<SqliteJobStore>::clone(store),
+            Self::Postgres(store) => Arc::<PostgresJobStore>::clone(store),
+        }
+    }
+
+    /// What roles know beside jobs, in the same transactions.
+    #[expect(dead_code, reason = "the roles that need it are on their way")]
+    pub(crate) fn records(&self) -> Arc<dyn RecordStore> {
         match self {
             Self::Sqlite(store) => Arc::<SqliteJobStore>::clone(store),
             Self::Postgres(store) => Arc::<PostgresJobStore>::clone(store),

@@ -1,10 +1,11 @@
-//! Stores of mail jobs: adapters of the port `JobStore`.
+//! Stores of mail jobs and of records: adapters of the ports `JobStore` and `RecordStore`.
 //!
-//! `life` and `rows` say how a job changes and how it is written down, `write` how many writes share a commit,
-//! whatever the engine. Each engine has a module: `memory` for tests, `sqlite` for a node with a disk of its own,
+//! `life` and `rows` say how a job changes and how it is written down, `records` what changesets are taken,
+//! `write` how many writes share a commit, `ports` what is asked of both databases, whatever the engine. Each engine has a module: `memory` for tests, `sqlite` for a node with a disk of its own,
 //! `postgres` for nodes that share a database. All pass the same suite.
 
 mod life;
+mod ports;
 mod records;
 mod rows;
 mod write;

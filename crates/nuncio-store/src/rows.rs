@@ -12,6 +12,7 @@ use nuncio_core::job::{
 };
 use nuncio_core::mail::{Attachment, Mail, Recipient, RecipientKind, Sender};
 use nuncio_core::ports::job_store::{Backlog, Change, ChangeSeq, JobPage, JobQuery, MailboxUsage};
+use nuncio_core::ports::records::{Record, RecordKey, RecordKind};
 use nuncio_core::reply::{EnhancedCode, SmtpReply};
 use nuncio_core::secret::Sensitive;
 use serde::{Deserialize, Serialize};
@@ -113,6 +114,72 @@ pub(crate) struct UsageRow {
     told_at_us: i64,
     messages: i64,
     recipients: i64,
+}
+
+/// A record, but for its kind.
+#[derive(sqlx::FromRow)]
+pub(crate) struct RecordRow {
+    id: String,
+    version: i64,
+    owner: Option<String>,
+    due_at_us: Option<i64>,
+    updated_at_us: i64,
+    content: String,
+}
+
+/// A record, and the place where somebody wants it.
+#[derive(sqlx::FromRow)]
+pub(crate) struct PlacedRecordRow {
+    place: i64,
+    #[sqlx(flatten)]
+    record: RecordRow,
+}
+
+impl RecordRow {
+    fn into_record(self, kind: RecordKind) -> Result<Record, RowError> {
+        let due_at = self.due_at_us.map(|us| time_from("due_at_us", us)).transpose()?;
+        Ok(Record {
+            key: RecordKey { kind, id: self.id },
+            version: self.version,
+            owner: self.owner,
+            due_at,
+            updated_at: time_from("updated_at_us", self.updated_at_us)?,
+            content: self.content,
+        })
+    }
+}
+
+pub(crate) fn records_from(
+    rows: Vec<RecordRow>,
+    kind: RecordKind,
+) -> Result<Vec<Record>, RowError> {
+    rows.into_iter().map(|row| row.into_record(kind)).collect()
+}
+
+/// The records in the places of their keys.
+pub(crate) fn records_at(
+    rows: Vec<PlacedRecordRow>,
+    keys: &[RecordKey],
+) -> Result<Vec<Option<Record>>, RowError> {
+    let mut records = vec![None; keys.len()];
+    for PlacedRecordRow { place, record } in rows {
+        let place = place_from(place)?;
+        records[place] = Some(record.into_record(keys[place].kind)?);
+    }
+    Ok(records)
+}
+
+/// Versions with the places of their keys.
+pub(crate) fn versions_from(rows: Vec<(i64, i64)>) -> Result<Vec<(usize, i64)>, RowError> {
+    rows.into_iter().map(|(place, version)| Ok((place_from(place)?, version))).collect()
+}
+
+pub(crate) fn place_to(place: usize) -> i64 {
+    i64::try_from(place).expect("so many fit into memory")
+}
+
+fn place_from(place: i64) -> Result<usize, RowError> {
+    usize::try_from(place).map_err(|_| RowError::Value { column: "place" })
 }
 
 impl TryFrom<JobRow> for Job {

@@ -7,6 +7,7 @@
 
 pub(crate) mod advance;
 pub(crate) mod claim;
+pub(crate) mod commit;
 pub(crate) mod end;
 pub(crate) mod engine;
 pub(crate) mod group;
@@ -16,7 +17,7 @@ pub(crate) mod submit;
 use std::sync::Arc;
 
 use nuncio_core::ports::job_store::StoreError;
-use tokio::sync::{Mutex, Semaphore, mpsc, oneshot};
+use tokio::sync::{Mutex, Semaphore, mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -36,6 +37,7 @@ pub(crate) struct Writer {
     room: Arc<Semaphore>,
     closing: CancellationToken,
     tasks: Mutex<JoinSet<()>>,
+    records: watch::Sender<()>,
 }
 
 /// A request on its way into a group.
@@ -52,12 +54,13 @@ impl Writer {
         let (queue, requests) = mpsc::channel(QUEUE_MAX);
         let requests = Arc::new(Mutex::new(requests));
         let closing = CancellationToken::new();
+        let records = watch::Sender::new(());
         let mut tasks = JoinSet::new();
         for engine in engines {
-            tasks.spawn(work(engine, requests.clone(), closing.clone()));
+            tasks.spawn(work(engine, requests.clone(), closing.clone(), records.clone()));
         }
         let room = Arc::new(Semaphore::new(QUEUE_BYTES_MAX));
-        Self { queue, room, closing, tasks: Mutex::new(tasks) }
+        Self { queue, room, closing, tasks: Mutex::new(tasks), records }
     }
 
     /// Has a request written, and waits until it is on disk.
@@ -73,6 +76,11 @@ impl Writer {
         let enter: Enter = Box::new(move |group| group.enter(op, reply, room));
         self.queue.send(enter).await.map_err(|_| closed())?;
         answer.await.map_err(|_| closed())?
+    }
+
+    /// Marked changed after each commit with a changeset.
+    pub(crate) fn records_changed(&self) -> watch::Receiver<()> {
+        self.records.subscribe()
     }
 
     /// Lets nobody in any more, and waits until those who are in have been served.
@@ -91,6 +99,7 @@ async fn work<E: Engine>(
     mut engine: E,
     requests: Arc<Mutex<mpsc::Receiver<Enter>>>,
     closing: CancellationToken,
+    records: watch::Sender<()>,
 ) {
     loop {
         let entering = next(&requests, &closing).await;
@@ -102,8 +111,10 @@ async fn work<E: Engine>(
             enter(&mut group);
         }
         let outcome = group.commit_in_time(&mut engine).await.map_err(Arc::new);
-        if let Err(error) = &outcome {
-            tracing::warn!(%error, "a group of writes to the job store has failed");
+        match &outcome {
+            Ok(()) if group.changes_records() => records.send_replace(()),
+            Ok(()) => {}
+            Err(error) => tracing::warn!(%error, "a group of writes to the job store has failed"),
         }
         group.answer::<E>(outcome.err().as_ref());
     }

@@ -12,9 +12,18 @@ use crate::rows::{self, ended, waiting};
 use crate::write::end::Prune;
 use crate::write::engine::{HeldRow, held_columns};
 
-pub(super) async fn find(tx: &mut Transaction<'_>, id: MailJobId) -> sqlx::Result<Option<HeldRow>> {
-    let sql = concat!("SELECT ", held_columns!(), " FROM mail_jobs WHERE id = $1 FOR UPDATE");
-    sqlx::query_as(sql).bind(rows::id_to(id)).fetch_optional(&mut *tx.connection).await
+/// In the order of the ids, so that two nodes do not wait for each other.
+pub(super) async fn find(
+    tx: &mut Transaction<'_>,
+    ids: &[MailJobId],
+) -> sqlx::Result<Vec<HeldRow>> {
+    let sql = concat!(
+        "SELECT ",
+        held_columns!(),
+        " FROM mail_jobs WHERE id = ANY($1) ORDER BY id FOR UPDATE"
+    );
+    let ids: Vec<_> = ids.iter().map(|id| rows::id_to(*id)).collect();
+    sqlx::query_as(sql).bind(ids).fetch_all(&mut *tx.connection).await
 }
 
 pub(super) async fn has_mail(tx: &mut Transaction<'_>, id: MailJobId) -> sqlx::Result<bool> {

@@ -5,16 +5,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use nuncio_core::job::{Job, MailJobId};
+use nuncio_core::job::{Job, MailJobId, RequestKey};
 use nuncio_core::ports::job_store::{Claim, Dead};
+use nuncio_core::ports::records::RecordKey;
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{Connection, Error, PgConnection};
 
 use crate::postgres::changes::{Mark, Pending};
 use crate::postgres::open::connect;
 use crate::postgres::signals::Signals;
-use crate::postgres::{advance, claim, end, lease, read, submit};
+use crate::postgres::{advance, claim, end, lease, read, records, submit};
 use crate::write::advance::Advance;
+use crate::write::commit::Put;
 use crate::write::end::Prune;
 use crate::write::engine::{Engine, HeldRow, LeasedRow, NotCommitted, Trouble, is_of_a_value};
 use crate::write::lease::{EnterBody, Extend};
@@ -154,8 +156,8 @@ impl Engine for PostgresEngine {
         advance::advance(&mut self.tx(), steps).await
     }
 
-    async fn find(&mut self, id: MailJobId) -> sqlx::Result<Option<HeldRow>> {
-        end::find(&mut self.tx(), id).await
+    async fn find(&mut self, ids: &[MailJobId]) -> sqlx::Result<Vec<HeldRow>> {
+        end::find(&mut self.tx(), ids).await
     }
 
     async fn has_mail(&mut self, id: MailJobId) -> sqlx::Result<bool> {
@@ -180,6 +182,25 @@ impl Engine for PostgresEngine {
 
     async fn prune(&mut self, prune: &Prune) -> sqlx::Result<u64> {
         end::prune(&mut self.tx(), prune).await
+    }
+
+    async fn requests(
+        &mut self,
+        keys: &[&RequestKey],
+    ) -> sqlx::Result<HashMap<RequestName, Known>> {
+        submit::requests(&mut self.tx(), keys).await
+    }
+
+    async fn record_versions(&mut self, keys: &[&RecordKey]) -> sqlx::Result<Vec<(usize, i64)>> {
+        records::versions(&mut self.tx(), keys).await
+    }
+
+    async fn put_records(&mut self, puts: &[Put<'_>]) -> sqlx::Result<()> {
+        records::put(&mut self.tx(), puts).await
+    }
+
+    async fn remove_records(&mut self, keys: &[&RecordKey]) -> sqlx::Result<()> {
+        records::remove(&mut self.tx(), keys).await
     }
 }
 

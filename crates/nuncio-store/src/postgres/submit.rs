@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use nuncio_core::job::MailJobId;
+use nuncio_core::job::{MailJobId, RequestKey};
 use nuncio_core::mail::Attachment;
 use nuncio_core::trace::TraceParent;
 use sqlx::Error;
@@ -52,13 +52,8 @@ async fn claim_requests(
         return Ok(HashMap::new());
     }
     let claimed: HashSet<_> = claimed.into_iter().collect();
-    let sql = "SELECT caller, request_id, fingerprint, job FROM request_keys \
-               WHERE (caller, request_id) IN (SELECT * FROM UNNEST($1::TEXT[], $2::TEXT[]))";
-    let mut found: Vec<KnownRow> = sqlx::query_as(sql)
-        .bind(&callers)
-        .bind(&request_ids)
-        .fetch_all(&mut *tx.connection)
-        .await?;
+    let keys: Vec<_> = keyed.iter().map(|(key, _)| *key).collect();
+    let mut found = stored_requests(tx, &keys).await?;
     found.retain(|row| !claimed.contains(&row.job));
     let known = known_from(found).map_err(unreadable)?;
     if known.len() + claimed.len() < keyed.len() {
@@ -66,6 +61,27 @@ async fn claim_requests(
         return Err(Error::RowNotFound);
     }
     Ok(known)
+}
+
+/// The requests of these that were stored before.
+pub(super) async fn requests(
+    tx: &mut Transaction<'_>,
+    keys: &[&RequestKey],
+) -> sqlx::Result<HashMap<RequestName, Known>> {
+    known_from(stored_requests(tx, keys).await?).map_err(unreadable)
+}
+
+async fn stored_requests(
+    tx: &mut Transaction<'_>,
+    keys: &[&RequestKey],
+) -> sqlx::Result<Vec<KnownRow>> {
+    let sql = "SELECT caller, request_id, fingerprint, job FROM request_keys \
+               WHERE (caller, request_id) IN (SELECT * FROM UNNEST($1::TEXT[], $2::TEXT[]))";
+    sqlx::query_as(sql)
+        .bind(keys.iter().map(|key| key.caller.0.as_str()).collect::<Vec<_>>())
+        .bind(keys.iter().map(|key| key.request_id.as_str()).collect::<Vec<_>>())
+        .fetch_all(&mut *tx.connection)
+        .await
 }
 
 async fn insert(tx: &mut Transaction<'_>, new: &[&Submit]) -> sqlx::Result<()> {

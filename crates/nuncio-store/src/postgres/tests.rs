@@ -17,6 +17,11 @@ nuncio_core::job_store_conformance!(async {
     (store, ())
 });
 
+nuncio_core::record_store_conformance!(async {
+    let store = PostgresJobStore::open(&database("conformance").await).await.unwrap();
+    (store, ())
+});
+
 const START: Timestamp = Timestamp::constant(1_800_000_000, 0);
 /// How long a test waits for what another node or a new connection brings.
 const SOON: Duration = Duration::from_secs(20);

@@ -3,16 +3,29 @@
 use jiff::Timestamp;
 use nuncio_core::job::MailJobId;
 use nuncio_core::ports::job_store::Dead;
-use sqlx::QueryBuilder;
+use sqlx::{AssertSqlSafe, QueryBuilder};
 
 use crate::rows::{self, ended, waiting};
 use crate::sqlite::engine::Transaction;
+use crate::sqlite::values::{ROWS_MAX, padded, tuple};
 use crate::write::end::Prune;
 use crate::write::engine::{HeldRow, held_columns};
 
-pub(super) async fn find(tx: &mut Transaction<'_>, id: MailJobId) -> sqlx::Result<Option<HeldRow>> {
-    let sql = concat!("SELECT ", held_columns!(), " FROM mail_jobs WHERE id = ?");
-    sqlx::query_as(sql).bind(rows::id_to(id)).fetch_optional(&mut *tx.connection).await
+pub(super) async fn find(
+    tx: &mut Transaction<'_>,
+    ids: &[MailJobId],
+) -> sqlx::Result<Vec<HeldRow>> {
+    let mut found = Vec::with_capacity(ids.len());
+    for some in ids.chunks(ROWS_MAX) {
+        let select = concat!("SELECT ", held_columns!(), " FROM mail_jobs WHERE id IN ");
+        let sql = format!("{select}{}", tuple(padded(some.len())));
+        let mut query = sqlx::query_as(AssertSqlSafe(sql));
+        for id in some {
+            query = query.bind(rows::id_to(*id));
+        }
+        found.extend(query.fetch_all(&mut *tx.connection).await?);
+    }
+    Ok(found)
 }
 
 pub(super) async fn has_mail(tx: &mut Transaction<'_>, id: MailJobId) -> sqlx::Result<bool> {

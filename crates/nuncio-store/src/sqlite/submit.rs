@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use nuncio_core::job::MailJobId;
+use nuncio_core::job::{MailJobId, RequestKey};
 use nuncio_core::mail::Attachment;
 use nuncio_core::trace::TraceParent;
 use sqlx::{AssertSqlSafe, SqliteConnection};
@@ -30,6 +30,27 @@ pub(super) async fn submit(
     }
     *tx.news |= !new.is_empty();
     Ok(known)
+}
+
+/// The requests of these that were stored before.
+pub(super) async fn requests(
+    tx: &mut Transaction<'_>,
+    keys: &[&RequestKey],
+) -> sqlx::Result<HashMap<RequestName, Known>> {
+    let mut known: Vec<KnownRow> = Vec::new();
+    for some in keys.chunks(ROWS_MAX) {
+        let sql = format!(
+            "SELECT k.caller, k.request_id, k.fingerprint, k.job FROM ({}) AS r \
+             CROSS JOIN request_keys AS k ON k.caller = r.column1 AND k.request_id = r.column2",
+            values(some.len(), 2)
+        );
+        let mut query = sqlx::query_as(AssertSqlSafe(sql));
+        for key in some {
+            query = query.bind(key.caller.0.as_str()).bind(key.request_id.as_str());
+        }
+        known.extend(query.fetch_all(&mut *tx.connection).await?);
+    }
+    known_from(known).map_err(unreadable)
 }
 
 async fn insert(

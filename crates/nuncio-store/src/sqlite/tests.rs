@@ -19,6 +19,12 @@ nuncio_core::job_store_conformance!(async {
     (store, folder)
 });
 
+nuncio_core::record_store_conformance!(async {
+    let folder = tempfile::tempdir().unwrap();
+    let store = SqliteJobStore::open(&folder.path().join("jobs.db")).await.unwrap();
+    (store, folder)
+});
+
 const START: Timestamp = Timestamp::constant(1_800_000_000, 0);
 
 fn folder() -> (TempDir, PathBuf) {

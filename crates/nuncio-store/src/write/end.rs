@@ -74,7 +74,7 @@ one_after_the_other!(Prune, prunings, u32, StoreError);
 
 impl Cancel {
     async fn run_alone<E: Engine>(&self, engine: &mut E) -> sqlx::Result<Answer<Self>> {
-        let Some(found) = engine.find(self.id).await? else {
+        let Some(found) = engine.find(&[self.id]).await?.pop() else {
             return Ok(Err(CancelError::NotFound(self.id)));
         };
         let (job, held) = found.try_into_held().map_err(unreadable)?;
@@ -90,7 +90,7 @@ impl Cancel {
 
 impl Direct {
     async fn run_alone<E: Engine>(&self, engine: &mut E) -> sqlx::Result<Answer<Self>> {
-        let Some(found) = engine.find(self.id).await? else {
+        let Some(found) = engine.find(&[self.id]).await?.pop() else {
             return Ok(Err(DirectError::NotFound(self.id)));
         };
         let (job, held) = found.try_into_held().map_err(unreadable)?;

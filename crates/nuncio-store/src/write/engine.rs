@@ -6,12 +6,14 @@ use std::io;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use nuncio_core::job::{Job, MailJobId};
+use nuncio_core::job::{Job, MailJobId, RequestKey};
 use nuncio_core::ports::job_store::{Claim, Dead, StoreError};
+use nuncio_core::ports::records::RecordKey;
 use sqlx::{Error, FromRow};
 
 use crate::rows::{JobRow, readable};
 use crate::write::advance::Advance;
+use crate::write::commit::Put;
 use crate::write::end::Prune;
 use crate::write::lease::{EnterBody, Extend};
 use crate::write::submit::{Known, RequestName, Submit};
@@ -83,9 +85,11 @@ pub(crate) trait Engine: Send + Sized + 'static {
         steps: &[&Advance],
     ) -> impl Future<Output = sqlx::Result<HashMap<MailJobId, Job>>> + Send;
 
-    /// A job, which nobody else changes until the end of the transaction.
-    fn find(&mut self, id: MailJobId)
-    -> impl Future<Output = sqlx::Result<Option<HeldRow>>> + Send;
+    /// The jobs with these ids, which nobody else changes until the end of the transaction.
+    fn find(
+        &mut self,
+        ids: &[MailJobId],
+    ) -> impl Future<Output = sqlx::Result<Vec<HeldRow>>> + Send;
 
     fn has_mail(&mut self, id: MailJobId) -> impl Future<Output = sqlx::Result<bool>> + Send;
 
@@ -114,6 +118,29 @@ pub(crate) trait Engine: Send + Sized + 'static {
     fn release_held(&mut self, now: Timestamp) -> impl Future<Output = sqlx::Result<u64>> + Send;
 
     fn prune(&mut self, prune: &Prune) -> impl Future<Output = sqlx::Result<u64>> + Send;
+
+    /// The requests of these that were stored before.
+    fn requests(
+        &mut self,
+        keys: &[&RequestKey],
+    ) -> impl Future<Output = sqlx::Result<HashMap<RequestName, Known>>> + Send;
+
+    /// The versions of the records that are there, with the places of their keys. Nobody else changes them
+    /// until the end of the transaction. The keys come in their order, each once.
+    fn record_versions(
+        &mut self,
+        keys: &[&RecordKey],
+    ) -> impl Future<Output = sqlx::Result<Vec<(usize, i64)>>> + Send;
+
+    /// Writes records whose versions were read in this transaction, in the order of their keys.
+    ///
+    /// If a new one is there meanwhile, it is a [`Trouble::Conflict`].
+    fn put_records(&mut self, puts: &[Put<'_>]) -> impl Future<Output = sqlx::Result<()>> + Send;
+
+    fn remove_records(
+        &mut self,
+        keys: &[&RecordKey],
+    ) -> impl Future<Output = sqlx::Result<()>> + Send;
 }
 
 /// What an error means for the group in which it happened.

@@ -11,6 +11,7 @@ use tokio::sync::{OwnedSemaphorePermit, oneshot};
 use tokio::time::timeout;
 
 use crate::write::advance::Advance;
+use crate::write::commit::Commit;
 use crate::write::end::{Cancel, Direct, Expire, Prune, ReleaseHeld, Rescue};
 use crate::write::engine::{Engine, NotCommitted, Trouble, store_error, timed_out};
 use crate::write::lease::{EnterBody, Extend};
@@ -63,6 +64,7 @@ pub(crate) struct Group {
     pub(crate) bodies: Lane<EnterBody>,
     pub(crate) extensions: Lane<Extend>,
     pub(crate) submits: Lane<Submit>,
+    pub(crate) commits: Lane<Commit>,
     pub(crate) cancellations: Lane<Cancel>,
     pub(crate) directions: Lane<Direct>,
     pub(crate) rescues: Lane<Rescue>,
@@ -172,6 +174,7 @@ impl Group {
         self.bodies.run(engine, manner).await?;
         self.extensions.run(engine, manner).await?;
         self.submits.run(engine, manner).await?;
+        self.commits.run(engine, manner).await?;
         self.cancellations.run(engine, manner).await?;
         self.directions.run(engine, manner).await?;
         self.rescues.run(engine, manner).await?;
@@ -181,12 +184,18 @@ impl Group {
         self.prunings.run(engine, manner).await
     }
 
+    /// Whether a changeset was done.
+    pub(crate) fn changes_records(&self) -> bool {
+        self.commits.answers.iter().any(|answer| matches!(answer, Some(Ok(_))))
+    }
+
     /// Gives each caller its answer, or all of them the reason why there is none.
     pub(crate) fn answer<E: Engine>(self, failure: Option<&Arc<Error>>) {
         self.settlements.answer::<E>(failure);
         self.bodies.answer::<E>(failure);
         self.extensions.answer::<E>(failure);
         self.submits.answer::<E>(failure);
+        self.commits.answer::<E>(failure);
         self.cancellations.answer::<E>(failure);
         self.directions.answer::<E>(failure);
         self.rescues.answer::<E>(failure);

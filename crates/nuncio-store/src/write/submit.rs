@@ -98,14 +98,14 @@ impl Op for Submit {
 /// A request that was stored before.
 #[derive(Debug)]
 pub(crate) struct Known {
-    fingerprint: Vec<u8>,
-    job: MailJobId,
+    pub(crate) fingerprint: Vec<u8>,
+    pub(crate) job: MailJobId,
 }
 
 /// A caller and its request id.
 pub(crate) type RequestName = (String, String);
 
-fn request_name(key: &RequestKey) -> RequestName {
+pub(crate) fn request_name(key: &RequestKey) -> RequestName {
     (key.caller.0.clone(), key.request_id.clone())
 }
 
