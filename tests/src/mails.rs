@@ -36,6 +36,7 @@ pub fn guest_credentials(to: &str) -> v1::CreateMailJobRequest {
         template: "templates/guest-credentials".to_owned(),
         variables: variables.map(|(name, value)| (name.to_owned(), value.to_owned())).into(),
         locale: "en".to_owned(),
+        portal: String::new(),
     };
     request(v1::MailClass::Credentials, v1::mail::Content::Template(template), &[to])
 }

@@ -5,7 +5,8 @@ use std::fmt;
 use crate::address::{DISPLAY_NAME_CHARS_MAX, EmailAddress, Mailbox};
 use crate::class::MailClass;
 use crate::secret::Sensitive;
-use crate::template::{TemplateError, Templates, Variables};
+use crate::template::catalogue::Template;
+use crate::template::{TemplateError, TemplateUse, Templates, Variables};
 use crate::violation::Violations;
 
 /// The most recipients of one mail: what an Exchange Online administrator may allow at most.
@@ -93,8 +94,18 @@ pub struct MailboxDraft {
 
 #[derive(Clone)]
 pub enum ContentDraft {
-    Raw { subject: String, text: String, html: String },
-    Template { name: String, variables: Variables, locale: String },
+    Raw {
+        subject: String,
+        text: String,
+        html: String,
+    },
+    /// A portal's own texts are preferred; an empty `portal` means those for all portals.
+    Template {
+        name: String,
+        variables: Variables,
+        locale: String,
+        portal: String,
+    },
 }
 
 /// Why a draft is no mail.
@@ -164,8 +175,8 @@ impl Mail {
     }
 
     /// The class of a job that names none.
-    pub fn default_class(&self, templates: &Templates) -> MailClass {
-        let template = self.template.as_deref().and_then(|name| templates.find(name));
+    pub fn default_class(&self) -> MailClass {
+        let template = self.template.as_deref().and_then(Template::named);
         template.map_or(MailClass::Bulk, |template| template.class)
     }
 }
@@ -228,8 +239,10 @@ fn check_content(
             }
             Ok(Some(Content { subject, text, html, template: None }))
         }
-        Some(ContentDraft::Template { name, variables, locale }) => {
-            match templates.render(&name, &variables, &locale) {
+        Some(ContentDraft::Template { name, variables, locale, portal }) => {
+            let (portal, locale) = (Some(portal.as_str()), locale.as_str());
+            let wanted = TemplateUse { name: &name, portal, locale, variables: &variables };
+            match templates.render(&wanted) {
                 Ok(made) => {
                     check_subject(violations, "mail.template.variables", &made.subject);
                     let (subject, text, html) = (made.subject, made.text, made.html);
@@ -238,14 +251,15 @@ fn check_content(
                 Err(TemplateError::Unknown { name, known }) => {
                     Err(MailError::UnknownTemplate { name, known })
                 }
-                Err(TemplateError::Variables(problems)) => {
-                    for (variable, problem) in problems {
+                Err(TemplateError::Invalid { variables, locale, portal }) => {
+                    for (variable, problem) in variables {
                         violations.add(format!("mail.template.variables.{variable}"), problem);
                     }
-                    Ok(None)
-                }
-                Err(TemplateError::Locale(problem)) => {
-                    violations.add("mail.template.locale", problem);
+                    for (field, problem) in [("locale", locale), ("portal", portal)] {
+                        if let Some(problem) = problem {
+                            violations.add(format!("mail.template.{field}"), problem);
+                        }
+                    }
                     Ok(None)
                 }
                 Err(TemplateError::Broken(problem)) => {

@@ -1,60 +1,67 @@
-//! Templates: subjects and bodies with variables.
+//! Templates: subjects and bodies with variables, in the languages of their readers.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
-use minijinja::syntax::SyntaxConfig;
-use minijinja::{AutoEscape, Environment, UndefinedBehavior, Value};
+use icu_locale_core::Locale;
+use minijinja::Value;
 
-use crate::class::MailClass;
 use crate::secret::Sensitive;
+use crate::template::catalogue::Template;
+use crate::template::custom::{CustomTexts, DEFAULT_PORTAL, Texts, TextsKey, check_portal};
+use crate::template::engine::{RenderError, Target};
+use crate::template::layout::Script;
+use crate::template::locale::{DEFAULT_LANGUAGE, candidates, format_locale, parse_locale};
 
-/// How many steps one rendering may take, so that no template runs for ever.
-const FUEL: u64 = 100_000;
-/// The longest value of a variable, in characters.
-pub const VARIABLE_CHARS_MAX: usize = 4096;
+pub mod catalogue;
+pub mod custom;
+pub mod locale;
+pub mod shipped;
+pub mod variable;
+
+mod engine;
+mod format;
+mod layout;
 
 /// The values of a template's variables by name. They may hold guests' passwords.
 pub type Variables = BTreeMap<String, Sensitive>;
 
-/// The templates that a node knows.
-#[derive(Clone, Debug)]
+/// The templates that a node knows: those that come with nuncio, and the portals' own. A snapshot: it never changes.
+#[derive(Clone, Debug, Default)]
 pub struct Templates {
-    all: &'static [Template],
+    custom: Arc<BTreeMap<TextsKey, CustomTexts>>,
 }
 
-/// A template: what it is called, what it needs, and its texts.
-#[derive(Debug)]
-pub struct Template {
-    /// Its name: `templates/guest-credentials`.
-    pub name: &'static str,
-    /// The class of a mail made from it, if the caller names none.
-    pub class: MailClass,
-    /// Every variable, and whether it must be given.
-    pub variables: &'static [Variable],
-    /// The texts by language; the first is the one for all other languages.
-    pub texts: &'static [Texts],
-}
-
-#[derive(Debug)]
-pub struct Variable {
-    pub name: &'static str,
-    pub required: bool,
-}
-
-#[derive(Debug)]
-pub struct Texts {
-    /// A BCP 47 tag, for example `en`.
-    pub locale: &'static str,
-    pub subject: &'static str,
-    pub text: &'static str,
-    pub html: &'static str,
+/// What is to be made.
+#[derive(Clone, Copy, Debug)]
+pub struct TemplateUse<'a> {
+    /// `templates/guest-credentials`.
+    pub name: &'a str,
+    /// The portal whose texts are preferred; none or empty means [`DEFAULT_PORTAL`].
+    pub portal: Option<&'a str>,
+    /// The reader's language as BCP 47 tag; empty means `en`.
+    pub locale: &'a str,
+    pub variables: &'a Variables,
 }
 
 /// What a template made. The bodies may hold secrets, so there is no `Debug`.
+#[derive(Clone)]
 pub struct Rendered {
     pub subject: String,
     pub text: String,
     pub html: String,
+    /// Whose texts it was made from.
+    pub source: TextsSource,
+    /// The texts that would have come first, and what is wrong with them.
+    pub broken: Vec<(TextsKey, String)>,
+}
+
+/// Whose texts a mail was made from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TextsSource {
+    /// None means that they came with nuncio.
+    pub portal: Option<String>,
+    pub locale: String,
 }
 
 /// Why a template made nothing.
@@ -62,10 +69,13 @@ pub struct Rendered {
 pub enum TemplateError {
     #[error("template `{name}` does not exist; there are: {known}")]
     Unknown { name: String, known: String },
-    #[error("the variables do not fit")]
-    Variables(Vec<(String, String)>),
-    #[error("{0}")]
-    Locale(String),
+    #[error("the template cannot be used so")]
+    Invalid {
+        /// By name of the variable.
+        variables: Vec<(String, String)>,
+        locale: Option<String>,
+        portal: Option<String>,
+    },
     #[error("{0}")]
     Broken(String),
 }
@@ -73,124 +83,151 @@ pub enum TemplateError {
 impl Templates {
     /// The templates that come with nuncio.
     pub fn shipped() -> Self {
-        Self { all: SHIPPED }
+        Self::default()
     }
 
-    pub fn find(&self, name: &str) -> Option<&'static Template> {
-        self.all.iter().find(|template| template.name == name)
+    /// Those that come with nuncio, and these.
+    pub fn with_custom(custom: BTreeMap<TextsKey, CustomTexts>) -> Self {
+        Self { custom: Arc::new(custom) }
     }
 
-    /// Makes subject and bodies. HTML is escaped; an unknown or missing variable is an error.
-    pub fn render(
-        &self,
-        name: &str,
-        variables: &Variables,
-        locale: &str,
-    ) -> Result<Rendered, TemplateError> {
-        let template = self.find(name).ok_or_else(|| {
-            let known: Vec<_> = self.all.iter().map(|one| format!("`{}`", one.name)).collect();
-            TemplateError::Unknown { name: name.to_owned(), known: known.join(", ") }
-        })?;
-        check_variables(template, variables)?;
-        let texts = template.texts_for(locale)?;
-        let values = Value::from_pairs(
-            template
-                .variables
-                .iter()
-                .map(|one| (one.name, variables.get(one.name).map_or("", Sensitive::expose))),
-        );
-        let make = |source, escape| {
-            render(source, escape, &values)
-                .map_err(|error| TemplateError::Broken(format!("`{name}` is broken: {error}")))
-        };
-        Ok(Rendered {
-            subject: make(texts.subject, AutoEscape::None)?,
-            text: make(texts.text, AutoEscape::None)?,
-            html: make(texts.html, AutoEscape::Html)?,
-        })
+    /// The portals' own texts.
+    pub fn custom(&self) -> &BTreeMap<TextsKey, CustomTexts> {
+        &self.custom
     }
-}
 
-impl Template {
-    /// The texts for a language: the exact tag, its language alone, or the template's first.
-    fn texts_for(&self, locale: &str) -> Result<&'static Texts, TemplateError> {
-        let well_formed =
-            locale.len() <= 35 && locale.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
-        if !well_formed {
-            let problem = "is no language tag; give one such as `en` or `de-CH` (BCP 47)";
-            return Err(TemplateError::Locale(problem.to_owned()));
+    /// Makes subject and bodies. An unknown or missing variable is an error.
+    ///
+    /// Texts are looked for in the portal, then in the default portal, then among those that come with nuncio; in each
+    /// by the exact tag, then by shorter ones, then by the portal's default. A text that cannot be filled is passed
+    /// over for the next one and told in `broken`.
+    pub fn render(&self, wanted: &TemplateUse<'_>) -> Result<Rendered, TemplateError> {
+        let name = wanted.name;
+        let template = Template::named(name).ok_or_else(|| unknown(name))?;
+        let (values, locale) = check(template, wanted)?;
+        let portal = wanted.portal.filter(|portal| !portal.is_empty()).unwrap_or(DEFAULT_PORTAL);
+        let mut broken = Vec::new();
+        for (key, texts) in self.custom_for(template.id, portal, &locale) {
+            match fill(texts, &key.locale, &locale, template, &values) {
+                Ok((subject, text, html)) => {
+                    let (portal, locale) = (Some(key.portal.clone()), key.locale.clone());
+                    let source = TextsSource { portal, locale };
+                    return Ok(Rendered { subject, text, html, source, broken });
+                }
+                Err(error) => broken.push((key.clone(), error.to_string())),
+            }
         }
-        let language = locale.split('-').next().unwrap_or_default();
-        let find = |tag: &str| self.texts.iter().find(|one| one.locale.eq_ignore_ascii_case(tag));
-        let first = self.texts.first().expect("every template has texts");
-        Ok(find(locale).or_else(|| find(language)).unwrap_or(first))
+        let (language, texts) = shipped_for(template.id, &locale);
+        let (subject, text, html) = fill(texts, language, &locale, template, &values)
+            .map_err(|error| TemplateError::Broken(format!("`{name}` is broken: {error}")))?;
+        let source = TextsSource { portal: None, locale: language.to_owned() };
+        Ok(Rendered { subject, text, html, source, broken })
+    }
+
+    /// The portals' own texts that will do, the best first.
+    fn custom_for<'a>(
+        &'a self,
+        id: &str,
+        portal: &str,
+        locale: &Locale,
+    ) -> impl Iterator<Item = (&'a TextsKey, &'a Texts)> {
+        let portals =
+            if portal == DEFAULT_PORTAL { vec![portal] } else { vec![portal, DEFAULT_PORTAL] };
+        let mut found = Vec::new();
+        for portal in portals {
+            let key = |locale: &str| TextsKey {
+                portal: portal.to_owned(),
+                template: id.to_owned(),
+                locale: locale.to_owned(),
+            };
+            let by_tag = candidates(locale).into_iter().map(|tag| key(&tag));
+            found.extend(by_tag.filter_map(|key| self.custom.get_key_value(&key)));
+            let of_portal = self.custom.range(key("")..);
+            let of_portal =
+                of_portal.take_while(|(key, _)| key.portal == portal && key.template == id);
+            found.extend(of_portal.filter(|(_, custom)| custom.is_default));
+        }
+        found.into_iter().map(|(key, custom)| (key, &custom.texts))
     }
 }
 
-fn check_variables(template: &Template, given: &Variables) -> Result<(), TemplateError> {
-    let mut problems = Vec::new();
-    for variable in template.variables.iter().filter(|variable| variable.required) {
-        if given.get(variable.name).is_none_or(|value| value.expose().is_empty()) {
-            problems.push((variable.name.to_owned(), "is missing; this template needs it".into()));
+fn unknown(name: &str) -> TemplateError {
+    let known: Vec<_> = Template::all().iter().map(|one| format!("`{}`", one.name())).collect();
+    TemplateError::Unknown { name: name.to_owned(), known: known.join(", ") }
+}
+
+/// The shipped texts for a language, and which they are.
+fn shipped_for(id: &str, locale: &Locale) -> (&'static str, &'static Texts) {
+    let language = shipped::LANGUAGES.into_iter().find(|tag| *tag == locale.id.language.as_str());
+    let language = language.unwrap_or(DEFAULT_LANGUAGE);
+    let texts = shipped::texts(id, language);
+    (language, texts.expect("every template has a text in every language, which a test tells"))
+}
+
+type Values = BTreeMap<&'static str, variable::Given>;
+
+/// Reads variables, locale and portal, or tells all that is wrong with them.
+fn check(template: &Template, wanted: &TemplateUse<'_>) -> Result<(Values, Locale), TemplateError> {
+    let given = wanted.variables;
+    let (mut values, mut problems) = (Values::new(), Vec::new());
+    for name in template.required {
+        if given.get(*name).is_none_or(|value| value.expose().is_empty()) {
+            problems.push(((*name).to_owned(), "is missing; this template needs it".into()));
         }
     }
     for (name, value) in given {
-        if !template.variables.iter().any(|variable| variable.name == name) {
-            let known: Vec<_> = template.variables.iter().map(|one| one.name).collect();
-            let problem =
-                format!("is not a variable of this template; known: {}", known.join(", "));
-            problems.push((name.clone(), problem));
-        }
-        if VARIABLE_CHARS_MAX < value.expose().chars().count() {
-            problems
-                .push((name.clone(), format!("is longer than {VARIABLE_CHARS_MAX} characters")));
+        match template.variable(name).map(|known| (known.name, known.kind.read(value.expose()))) {
+            Some((name, Ok(value))) => _ = values.insert(name, value),
+            Some((_, Err(problem))) => problems.push((name.clone(), problem)),
+            None => {
+                let known: Vec<_> = template.variables().map(|one| one.name).collect();
+                let known = known.join(", ");
+                let problem = format!("is not a variable of this template; known: {known}");
+                problems.push((name.clone(), problem));
+            }
         }
     }
-    if problems.is_empty() { Ok(()) } else { Err(TemplateError::Variables(problems)) }
+    let locale = parse_locale(wanted.locale);
+    let portal = wanted.portal.filter(|portal| !portal.is_empty());
+    let portal = portal.map_or(Ok(()), check_portal).err();
+    match locale {
+        Ok(locale) if problems.is_empty() && portal.is_none() => Ok((values, locale)),
+        locale => Err(TemplateError::Invalid { variables: problems, locale: locale.err(), portal }),
+    }
 }
 
-fn render(source: &str, escape: AutoEscape, values: &Value) -> Result<String, minijinja::Error> {
-    let mut environment = Environment::empty();
-    environment.set_undefined_behavior(UndefinedBehavior::Strict);
-    environment.set_fuel(Some(FUEL));
-    environment.set_syntax(SyntaxConfig::builder().trim_blocks(true).build()?);
-    environment.set_auto_escape_callback(move |_name| escape.clone());
-    environment.render_str(source, values)
+/// Subject, text and HTML.
+fn fill(
+    texts: &Texts,
+    tag: &str,
+    asked: &Locale,
+    template: &Template,
+    values: &Values,
+) -> Result<(String, String, String), RenderError> {
+    let locale = format_locale(asked, tag);
+    let value = |one: &'static variable::Variable| {
+        (one.name, engine::value(one.kind, values.get(one.name).cloned(), &locale))
+    };
+    let values = Value::from_pairs(template.variables().map(value));
+    let script = Script { locale: tag, is_right_to_left: locale::is_right_to_left(tag) };
+    let make = |source, target| engine::render(source, target, &values, &locale);
+    let subject = layout::subject(&make(&texts.subject, Target::Marked)?, script);
+    let marked = make(&texts.text, Target::Marked)?;
+    let text = layout::text(&marked, script);
+    let html = if texts.html.is_empty() {
+        layout::html(&marked, &subject, script)
+    } else {
+        let own = make(&texts.html, Target::Html)?;
+        if is_page(&own) { own } else { layout::page(&own, &subject, script) }
+    };
+    Ok((subject, text, html))
 }
 
-const fn required(name: &'static str) -> Variable {
-    Variable { name, required: true }
+fn is_page(html: &str) -> bool {
+    let start: String = html.trim_start().chars().take(9).collect();
+    let start = start.to_ascii_lowercase();
+    start.starts_with("<!doctype") || start.starts_with("<html")
 }
-
-const fn optional(name: &'static str) -> Variable {
-    Variable { name, required: false }
-}
-
-const SHIPPED: &[Template] = &[Template {
-    name: "templates/guest-credentials",
-    class: MailClass::Credentials,
-    variables: &[
-        required("username"),
-        required("password"),
-        required("valid_from"),
-        required("valid_to"),
-        optional("first_name"),
-        optional("last_name"),
-        optional("company"),
-        optional("mobile_number"),
-        optional("duration"),
-        optional("person_visited"),
-        optional("reason_for_visit"),
-        optional("unused_expires"),
-        optional("ssid"),
-    ],
-    texts: &[Texts {
-        locale: "en",
-        subject: include_str!("template/guest-credentials.en.subject.txt"),
-        text: include_str!("template/guest-credentials.en.body.txt"),
-        html: include_str!("template/guest-credentials.en.body.html"),
-    }],
-}];
 
 #[cfg(test)]
 mod tests;

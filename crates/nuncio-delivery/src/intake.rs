@@ -28,7 +28,8 @@ pub struct Intake {
     pub entropy: Arc<dyn Entropy>,
     pub observer: Arc<dyn DeliveryObserver>,
     pub settings: watch::Receiver<Option<Arc<SavedSmtpSettings>>>,
-    pub templates: Templates,
+    /// The templates as this node knows them now.
+    pub templates: watch::Receiver<Templates>,
 }
 
 /// What a caller gives.
@@ -79,7 +80,8 @@ impl Intake {
         let now = self.clock.now();
         let mut violations = submission.violations;
         let options = submission.options.check(now).map_err(|more| violations.append(more)).ok();
-        let mail = match submission.mail.check(&self.templates) {
+        let templates = self.templates.borrow().clone();
+        let mail = match submission.mail.check(&templates) {
             Ok(mail) => Some(mail),
             Err(MailError::Invalid(more)) => {
                 violations.append(more);
@@ -92,7 +94,7 @@ impl Intake {
         let (Some(options), Some(mail), true) = (options, mail, violations.is_empty()) else {
             return Err(IntakeError::Invalid(violations));
         };
-        let class = submission.class.unwrap_or_else(|| mail.default_class(&self.templates));
+        let class = submission.class.unwrap_or_else(|| mail.default_class());
         let request = options.request_id.clone().map(|request_id| RequestKey {
             caller: submission.caller,
             request_id,

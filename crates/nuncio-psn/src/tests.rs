@@ -41,7 +41,7 @@ fn fixture() -> Fixture {
         entropy: Arc::new(TestEntropy::default()),
         observer: Arc::new(Nobody),
         settings: watch::channel(None).1,
-        templates: Templates::shipped(),
+        templates: watch::channel(Templates::shipped()).1,
     };
     Fixture { service: MailJobs::new(intake, shutdown.clone()), store, shutdown }
 }
@@ -111,7 +111,8 @@ fn to(addresses: &[&str]) -> v1::CreateMailJobRequest {
 
 fn from_template(name: &str, variables: &[(&str, &str)]) -> v1::CreateMailJobRequest {
     let variables = variables.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
-    let template = v1::TemplateContent { template: name.into(), variables, locale: String::new() };
+    let template =
+        v1::TemplateContent { template: name.into(), variables, ..v1::TemplateContent::default() };
     let mut request = request();
     request.mail.as_mut().unwrap().content = Some(v1::mail::Content::Template(template));
     request

@@ -255,7 +255,7 @@ impl Adapters {
             entropy: Arc::clone(&self.entropy),
             observer: Arc::clone(observer),
             settings: self.settings.smtp(),
-            templates: Templates::shipped(),
+            templates: watch::channel(Templates::shipped()).1,
         }
     }
 

@@ -33,10 +33,11 @@ impl From<v1::mail::Content> for ContentDraft {
             v1::mail::Content::Raw(v1::RawContent { subject, text, html }) => {
                 Self::Raw { subject, text, html }
             }
-            v1::mail::Content::Template(v1::TemplateContent { template, variables, locale }) => {
+            v1::mail::Content::Template(content) => {
+                let v1::TemplateContent { template, variables, locale, portal } = content;
                 let hide = |(name, value)| (name, Sensitive::from(value));
                 let variables = variables.into_iter().map(hide).collect();
-                Self::Template { name: template, variables, locale }
+                Self::Template { name: template, variables, locale, portal }
             }
         }
     }

@@ -67,6 +67,7 @@ impl fmt::Debug for TemplateContent {
             .field("template", &self.template)
             .field("variables", &self.variables.keys())
             .field("locale", &self.locale)
+            .field("portal", &self.portal)
             .finish()
     }
 }

@@ -71,7 +71,8 @@ async fn a_variable_from_a_file_loses_its_last_line_end() {
     let password = format!("password={}", path.display());
 
     let args = ["send", "--to", "guest@example.com", "--template", "guest-credentials"];
-    let values = ["--var", "username=erika", "--var-file", &password, "--locale", "de"];
+    let values =
+        ["--var", "username=erika", "--var-file", &password, "--locale", "de", "--portal", "lobby"];
     let ran = nuncio(&fake.address, &[&args[..], &values[..]].concat()).await;
 
     assert_eq!(ran.exit, Exit::Ok, "{ran:?}");
@@ -82,7 +83,7 @@ async fn a_variable_from_a_file_loses_its_last_line_end() {
     assert_eq!(template.template, "templates/guest-credentials");
     assert_eq!(template.variables["username"], "erika");
     assert_eq!(template.variables["password"], "hunter2");
-    assert_eq!(template.locale, "de");
+    assert_eq!((template.locale.as_str(), template.portal.as_str()), ("de", "lobby"));
 }
 
 #[tokio::test]

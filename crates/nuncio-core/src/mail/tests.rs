@@ -205,7 +205,12 @@ fn template(name: &str, variables: &[(&str, &str)]) -> MailDraft {
         ((*name).to_owned(), value)
     });
     let (name, variables) = (name.to_owned(), variables.collect());
-    let content = Some(ContentDraft::Template { name, variables, locale: "en".to_owned() });
+    let content = Some(ContentDraft::Template {
+        name,
+        variables,
+        locale: "en".to_owned(),
+        portal: String::new(),
+    });
     MailDraft { content, ..draft() }
 }
 
@@ -220,8 +225,8 @@ fn a_template_makes_subject_bodies_and_class() {
 
     assert_eq!(made.template.as_deref(), Some("templates/guest-credentials"));
     assert!(made.text.is_some() && made.html.is_some());
-    assert_eq!(made.default_class(&templates), MailClass::Credentials);
-    assert_eq!(draft().check(&templates).unwrap().default_class(&templates), MailClass::Bulk);
+    assert_eq!(made.default_class(), MailClass::Credentials);
+    assert_eq!(draft().check(&templates).unwrap().default_class(), MailClass::Bulk);
 }
 
 #[test]

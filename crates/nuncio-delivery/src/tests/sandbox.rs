@@ -76,7 +76,7 @@ impl Sandbox {
             entropy: Arc::new(TestEntropy::default()),
             observer: Arc::clone(&observer),
             settings: settings_seen.clone(),
-            templates: Templates::shipped(),
+            templates: watch::channel(Templates::shipped()).1,
         };
         let delivery = Delivery {
             store: Arc::<Store>::clone(&store),

@@ -128,6 +128,7 @@ fn credentials(guest: u32) -> v1::CreateMailJobRequest {
         template: "templates/guest-credentials".to_owned(),
         variables,
         locale: "en".to_owned(),
+        portal: String::new(),
     });
     request(v1::MailClass::Credentials, content, &[&format!("guest{guest:03}@example.com")])
 }

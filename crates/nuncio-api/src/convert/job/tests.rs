@@ -87,7 +87,8 @@ fn a_reason_comes_back_as_it_went() {
 fn request() -> v1::CreateMailJobRequest {
     let variables = BTreeMap::from([("password".to_owned(), SECRET.to_owned())]);
     let template = "templates/guest-credentials".to_owned();
-    let content = v1::TemplateContent { template, variables, locale: "en".to_owned() };
+    let content =
+        v1::TemplateContent { template, variables, locale: "en".to_owned(), portal: String::new() };
     v1::CreateMailJobRequest {
         mail: Some(v1::Mail {
             to: vec![v1::Mailbox { address: "a@b".to_owned(), display_name: "A".to_owned() }],

@@ -59,6 +59,9 @@ pub struct SendArgs {
     /// The language of the template: `en`
     #[arg(long, requires = "template", value_name = "TAG", help_heading = "Content")]
     pub(super) locale: Option<String>,
+    /// The portal whose own texts are preferred
+    #[arg(long, requires = "template", value_name = "ID", help_heading = "Content")]
+    pub(super) portal: Option<String>,
 
     /// What kind of mail it is; it sets the priority
     #[arg(long, value_parser = names::class_parser(), ignore_case = true, help_heading = "Job")]

@@ -74,8 +74,10 @@ async fn content(args: &SendArgs) -> Result<Option<Content>, Failure> {
             variables.insert(name.clone(), read_value(path).await?);
         }
         let locale = args.locale.clone().unwrap_or_default();
+        let portal = args.portal.clone().unwrap_or_default();
         let template = template_name(template);
-        return Ok(Some(Content::Template(TemplateContent { template, variables, locale })));
+        let content = TemplateContent { template, variables, locale, portal };
+        return Ok(Some(Content::Template(content)));
     }
     let text = match (&args.text, &args.text_file) {
         (Some(text), _) => Some(text.clone()),
