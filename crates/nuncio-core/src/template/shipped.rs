@@ -9,9 +9,16 @@ use std::sync::LazyLock;
 use crate::template::custom::Texts;
 
 /// The languages of the shipped texts; the first is the one for all others.
-pub const LANGUAGES: [&str; 1] = ["en"];
+pub const LANGUAGES: [&str; 6] = ["en", "de", "fr", "es", "ja", "ar"];
 
-const FILES: [&str; LANGUAGES.len()] = [include_str!("texts/en.txt")];
+const FILES: [&str; LANGUAGES.len()] = [
+    include_str!("texts/en.txt"),
+    include_str!("texts/de.txt"),
+    include_str!("texts/fr.txt"),
+    include_str!("texts/es.txt"),
+    include_str!("texts/ja.txt"),
+    include_str!("texts/ar.txt"),
+];
 
 /// By language and id of a template. It is made of constants, so it is a constant too.
 static ALL: LazyLock<BTreeMap<(&'static str, &'static str), Texts>> = LazyLock::new(|| {
