@@ -20,6 +20,7 @@ use tracing::{info, warn};
 
 use crate::channel::Effect;
 use crate::observer::{DeliveryObserver, tell_ended};
+use crate::senders::Senders;
 
 /// How often a lease is extended while it lasts: three times in vain, and it is lost.
 const HEART_BEATS: u32 = 4;
@@ -36,6 +37,7 @@ pub(crate) struct Context {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) entropy: Arc<dyn Entropy>,
     pub(crate) observer: Arc<dyn DeliveryObserver>,
+    pub(crate) senders: Senders,
     pub(crate) lease: Duration,
 }
 
@@ -123,18 +125,35 @@ impl Context {
         gate: &LeaseGate<'_>,
     ) -> (SendOutcome, Vec<String>) {
         let mut refused = Vec::new();
-        loop {
-            let outcome = self.hand_over(settings, &outgoing, gate).await;
-            let (SendOutcome::SenderRefused { reason, .. }, Some(mail)) =
-                (&outcome, outgoing.mail.with_next_sender())
-            else {
-                return (outcome, refused);
+        while let Some(next) = outgoing.mail.with_next_sender() {
+            // Only the mailbox itself has no name here, and it is the last one.
+            let Some(from) = outgoing.mail.from.as_ref().map(|from| from.address.clone()) else {
+                break;
             };
-            if let Some(from) = &outgoing.mail.from {
-                refused.push(format!("from `{}` {}", from.address, reason.message));
+            if self.senders.is_passed_over(&from, self.clock.now()).await {
+                refused.push(format!("from `{from}` was refused lately"));
+                outgoing.mail = next;
+                continue;
             }
-            outgoing.mail = mail;
+            let outcome = self.hand_over(settings, &outgoing, gate).await;
+            match &outcome {
+                SendOutcome::SenderRefused { reason, .. } => {
+                    self.senders.refused(&from, reason, self.clock.now()).await;
+                    refused.push(format!("from `{from}`: {}", reason.message));
+                    outgoing.mail = next;
+                }
+                SendOutcome::Judged(_) => {
+                    self.senders.taken(&from, self.clock.now()).await;
+                    return (outcome, refused);
+                }
+                SendOutcome::Unknown { .. }
+                | SendOutcome::Throttled { .. }
+                | SendOutcome::Unavailable { .. }
+                | SendOutcome::Closed { .. }
+                | SendOutcome::Abandoned => return (outcome, refused),
+            }
         }
+        (self.hand_over(settings, &outgoing, gate).await, refused)
     }
 
     /// Hands a mail over, and keeps its lease alive meanwhile.

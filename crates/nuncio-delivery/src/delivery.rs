@@ -15,6 +15,7 @@ use crate::channel::Channels;
 use crate::housekeeping::Housekeeping;
 use crate::mailboxes::Mailboxes;
 use crate::observer::DeliveryObserver;
+use crate::senders::Senders;
 
 /// Everything that delivery needs. It builds none of it, so a test can bring its own.
 #[derive(Clone)]
@@ -24,6 +25,7 @@ pub struct Delivery {
     pub clock: Arc<dyn Clock>,
     pub entropy: Arc<dyn Entropy>,
     pub observer: Arc<dyn DeliveryObserver>,
+    pub senders: Senders,
     pub settings: watch::Receiver<Option<Arc<SavedSmtpSettings>>>,
     /// Told at each change of a mailbox's channel.
     pub channels: watch::Sender<Channels>,

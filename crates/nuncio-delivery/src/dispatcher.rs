@@ -110,6 +110,7 @@ impl Dispatcher {
             clock: Arc::clone(&delivery.clock),
             entropy: Arc::clone(&delivery.entropy),
             observer: Arc::clone(&delivery.observer),
+            senders: delivery.senders.clone(),
             lease: delivery.lease,
         });
         Self {

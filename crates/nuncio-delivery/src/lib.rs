@@ -2,6 +2,7 @@
 
 pub mod guest_mail;
 pub mod intake;
+pub mod senders;
 
 pub mod channel;
 pub mod observer;

@@ -22,6 +22,7 @@ use nuncio_delivery::channel::Channels;
 use nuncio_delivery::delivery::Delivery;
 use nuncio_delivery::intake::Intake;
 use nuncio_delivery::observer::{DeliveryObserver, tell_ended};
+use nuncio_delivery::senders::Senders;
 use nuncio_mnt::mnt::Mnt;
 use nuncio_oauth::cache::TokenCache;
 use nuncio_pan::pan::Pan;
@@ -272,6 +273,7 @@ impl Adapters {
             clock: Arc::clone(&self.clock),
             entropy: Arc::clone(&self.entropy),
             observer,
+            senders: Senders { records: self.store.records() },
             settings: self.settings.smtp(),
             channels,
             incarnation: self.incarnation.clone(),

@@ -59,7 +59,6 @@ impl Store {
     }
 
     /// What roles know beside jobs, in the same transactions.
-    #[expect(dead_code, reason = "the roles that need it are on their way")]
     pub(crate) fn records(&self) -> Arc<dyn RecordStore> {
         match self {
             Self::Sqlite(store) => Arc::<SqliteJobStore>::clone(store),

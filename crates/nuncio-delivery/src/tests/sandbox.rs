@@ -15,6 +15,7 @@ use nuncio_core::outcome::{SendOutcome, Verdict};
 use nuncio_core::ports::clock::Clock;
 use nuncio_core::ports::job_store::*;
 use nuncio_core::ports::mail::{BodyGate, MailTransport, OutgoingMail};
+use nuncio_core::ports::records::RecordStore;
 use nuncio_core::reply::SmtpReply;
 use nuncio_core::settings::*;
 use nuncio_core::template::Templates;
@@ -31,6 +32,7 @@ use crate::channel::{ChannelStatus, Channels};
 use crate::delivery::Delivery;
 use crate::intake::{Intake, Submission};
 use crate::observer::{Alarm, DeliveryObserver};
+use crate::senders::Senders;
 
 /// Longer than any job lives: who waits so long waits in vain.
 const DEADLINE: Duration = Duration::from_hours(24 * 30);
@@ -84,6 +86,7 @@ impl Sandbox {
             clock: Arc::<SetClock>::clone(&clock),
             entropy: Arc::new(TestEntropy::default()),
             observer,
+            senders: Senders { records: Arc::clone(&store.inner) as Arc<dyn RecordStore> },
             settings: settings_seen,
             channels,
             incarnation: Incarnation("first".to_owned()),
@@ -220,6 +223,10 @@ impl Sandbox {
 
     pub(super) async fn job(&self, id: MailJobId) -> Job {
         self.store.get(id).await.unwrap().unwrap()
+    }
+
+    pub(super) fn senders(&self) -> &Senders {
+        &self.delivery.senders
     }
 
     pub(super) async fn attempts(&self, id: MailJobId) -> Vec<Attempt> {
@@ -494,7 +501,7 @@ impl MailTransport for Provider {
 /// The store in memory, with faults.
 #[derive(Default)]
 struct Store {
-    inner: MemoryJobStore,
+    inner: Arc<MemoryJobStore>,
     failing_settlements: AtomicU32,
     settlement_takes: Mutex<Duration>,
     thefts: AtomicU32,

@@ -1,6 +1,7 @@
 //! What happens to a mail whose sender the provider refuses.
 
 use nuncio_core::job::{JobState, RecipientState};
+use nuncio_core::portal::sender::SENDER_RETRY;
 
 use super::sandbox::*;
 
@@ -46,4 +47,41 @@ async fn a_refused_sender_stops_nobody_else() {
 
     assert_eq!(sandbox.ended(other).await.state, JobState::Sent);
     assert!(sandbox.alarms().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refused_sender_is_remembered_and_tried_again_a_day_later() {
+    let sandbox = Sandbox::new().replying([sender_refused()]).start();
+    let sponsored = || mail_from("sponsor@example.com", &[None]);
+    let first = sandbox.submit(sponsored()).await;
+    sandbox.ended(first).await;
+
+    let second = sandbox.submit(sponsored()).await;
+    sandbox.ended(second).await;
+    let remembered = sandbox.senders().list(None, 10).await.unwrap();
+    tokio::time::sleep(SENDER_RETRY).await;
+    let third = sandbox.submit(sponsored()).await;
+    sandbox.ended(third).await;
+
+    let from: Vec<_> = sandbox.sent().iter().map(|one| one.from.clone()).collect();
+    assert_eq!(from, ["sponsor@example.com", "", "", "sponsor@example.com"]);
+    let told: Vec<_> = remembered.iter().map(|one| (one.address.as_str(), one.refusals)).collect();
+    assert_eq!(told, [("sponsor@example.com", 1)]);
+    assert_eq!(remembered[0].reason, "554 5.2.252 SendAsDenied");
+    assert!(sandbox.senders().list(None, 10).await.unwrap().is_empty(), "it was taken");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refused_sender_is_tried_at_once_on_request() {
+    let sandbox = Sandbox::new().replying([sender_refused()]).start();
+    let first = sandbox.submit(mail_from("Sponsor@example.com", &[None])).await;
+    sandbox.ended(first).await;
+
+    let sponsor = "sponsor@example.com".parse().unwrap();
+    assert!(sandbox.senders().forget(&sponsor, jiff::Timestamp::UNIX_EPOCH).await.unwrap());
+    assert!(!sandbox.senders().forget(&sponsor, jiff::Timestamp::UNIX_EPOCH).await.unwrap());
+    let second = sandbox.submit(mail_from("sponsor@example.com", &[None])).await;
+    sandbox.ended(second).await;
+
+    assert_eq!(sandbox.sent().last().unwrap().from, "sponsor@example.com");
 }
