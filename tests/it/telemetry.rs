@@ -144,7 +144,7 @@ async fn probes_and_health_tell_that_a_node_drains() {
 #[tokio::test(flavor = "multi_thread")]
 async fn reflection_lists_the_services_of_the_roles() {
     for (roles, expected) in [
-        ("pan,psn", &["MailJobService", "SmtpSettingsService", "NodeService"][..]),
+        ("pan,psn", &["MailJobService", "SmtpSettingsService", "DirectoryService"][..]),
         ("mnt", &["AlarmService", "NodeService"]),
         ("psn", &["MailJobService", "NodeService"]),
     ] {

@@ -6,6 +6,7 @@ use tonic::transport::{Channel, Endpoint};
 
 use crate::limits::MESSAGE_BYTES_MAX;
 use crate::v1::alarm_service_client::AlarmServiceClient;
+use crate::v1::directory_service_client::DirectoryServiceClient;
 use crate::v1::mail_job_service_client::MailJobServiceClient;
 use crate::v1::node_service_client::NodeServiceClient;
 use crate::v1::smtp_settings_service_client::SmtpSettingsServiceClient;
@@ -19,6 +20,7 @@ const KEEP_ALIVE_TIMEOUT: Duration = Duration::from_secs(5);
 #[derive(Clone, Debug)]
 pub struct Clients {
     pub alarms: AlarmServiceClient<Channel>,
+    pub directory: DirectoryServiceClient<Channel>,
     pub mail_jobs: MailJobServiceClient<Channel>,
     pub smtp_settings: SmtpSettingsServiceClient<Channel>,
     pub nodes: NodeServiceClient<Channel>,
@@ -86,6 +88,7 @@ impl Clients {
         }
         Self {
             alarms: client!(AlarmServiceClient),
+            directory: client!(DirectoryServiceClient),
             mail_jobs: client!(MailJobServiceClient),
             smtp_settings: client!(SmtpSettingsServiceClient),
             nodes: client!(NodeServiceClient),

@@ -1,5 +1,7 @@
 //! The opaque tokens of the API: where the next page begins, and where a watch goes on.
 
+pub mod by_id;
+
 use std::collections::BTreeMap;
 
 use base64::Engine;
@@ -180,10 +182,7 @@ fn page_start(token: &str, filter: u64) -> Result<MailJobId, PageTokenError> {
     Ok(MailJobId::from(Uuid::from_bytes(*uuid)))
 }
 
-/// A digest of the filter, the same on every node and in every version.
-///
-/// It guards against mistakes, not against forgers, who would only see what they may list anyway; so
-/// FNV-1a is enough. Order and repetition of states and classes do not matter.
+/// A digest of the filter. Order and repetition of states and classes do not matter.
 fn filter_digest(request: &v1::ListMailJobsRequest) -> u64 {
     let states = request.states().filter_map(Option::<JobState>::from).map(JobState::name);
     let classes = request.classes().filter_map(Option::<MailClass>::from).map(MailClass::name);
@@ -199,8 +198,15 @@ fn filter_digest(request: &v1::ListMailJobsRequest) -> u64 {
         time.map(|time| format!("{name}={}.{}", time.seconds, time.nanos))
     });
     let parts = names.into_iter().map(str::to_owned).chain(labels).chain(recipient).chain(times);
-    let bytes = parts.flat_map(|part| part.into_bytes().into_iter().chain([0]));
-    bytes.fold(0xcbf2_9ce4_8422_2325, |hash: u64, byte| {
+    digest(parts.flat_map(|part| part.into_bytes().into_iter().chain([0])))
+}
+
+/// A digest that is the same on every node and in every version.
+///
+/// It guards against mistakes, not against forgers, who would only see what they may list anyway; so
+/// FNV-1a is enough.
+fn digest(bytes: impl IntoIterator<Item = u8>) -> u64 {
+    bytes.into_iter().fold(0xcbf2_9ce4_8422_2325, |hash: u64, byte| {
         (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
     })
 }

@@ -95,7 +95,7 @@ impl Directory {
                     continue;
                 }
             };
-            if before.as_ref().is_some_and(|before| is_same(&before.subject, &after)) {
+            if before.as_ref().is_some_and(|before| after.is_same_as(&before.subject)) {
                 outcomes.push(RowOutcome::Unchanged);
                 continue;
             }
@@ -111,11 +111,6 @@ impl Directory {
         }
         (outcomes, changes)
     }
-}
-
-/// Whether two differ in nothing but the moment of their last change.
-fn is_same<S: Subject>(before: &S, after: &S) -> bool {
-    after.clone().touched(before.updated_at()) == *before
 }
 
 #[cfg(test)]

@@ -40,6 +40,11 @@ pub trait Subject: Clone + PartialEq + Send + Sync + 'static {
 
     fn updated_at(&self) -> Timestamp;
 
+    /// Whether the two differ in nothing but the moment of their last change.
+    fn is_same_as(&self, before: &Self) -> bool {
+        self.clone().touched(before.updated_at()) == *before
+    }
+
     /// The content of the record.
     fn encode(&self, notes: Option<&Notes>) -> String;
 

@@ -1,8 +1,9 @@
-//! The role PAN: settings. They are proved before they are saved.
+//! The role PAN: settings, which are proved before they are saved, and the directory of guests and users.
 
 pub mod pan;
 pub mod smtp_test;
 
+mod directory;
 mod proofs;
 mod service;
 

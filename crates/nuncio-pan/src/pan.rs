@@ -2,12 +2,17 @@
 
 use std::sync::Arc;
 
+use nuncio_api::limits::MESSAGE_BYTES_MAX;
+use nuncio_api::v1::directory_service_server::DirectoryServiceServer;
 use nuncio_api::v1::smtp_settings_service_server::SmtpSettingsServiceServer;
 use nuncio_core::ports::clock::Clock;
 use nuncio_core::ports::mail::SmtpTester;
 use nuncio_core::ports::settings::SettingsShare;
+use nuncio_directory::directory::Directory;
+use tokio_util::sync::CancellationToken;
 use tonic::service::RoutesBuilder;
 
+use crate::directory::DirectoryApi;
 use crate::service::SmtpSettingsApi;
 
 /// Everything the role needs. It builds none of it, so a test can bring its own.
@@ -18,13 +23,14 @@ pub struct Pan {
     /// Tests from every live node.
     pub tester: Arc<dyn SmtpTester>,
     pub clock: Arc<dyn Clock>,
+    pub directory: Directory,
     /// The name of this node.
     pub node: String,
 }
 
 impl Pan {
     /// Adds the role's services to a node's.
-    pub fn register(&self, routes: &mut RoutesBuilder) {
+    pub fn register(&self, routes: &mut RoutesBuilder, shutdown: &CancellationToken) {
         let service = SmtpSettingsApi::new(
             Arc::clone(&self.settings),
             Arc::clone(&self.tester),
@@ -32,5 +38,9 @@ impl Pan {
             self.node.clone(),
         );
         routes.add_service(SmtpSettingsServiceServer::new(service));
+        let (directory, clock) = (self.directory.clone(), Arc::clone(&self.clock));
+        let directory = DirectoryApi::new(directory, clock, shutdown.clone());
+        let directory = DirectoryServiceServer::new(directory);
+        routes.add_service(directory.max_decoding_message_size(MESSAGE_BYTES_MAX));
     }
 }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use nuncio_api::v1::alarm_service_server::SERVICE_NAME as ALARM_SERVICE;
+use nuncio_api::v1::directory_service_server::SERVICE_NAME as DIRECTORY_SERVICE;
 use nuncio_api::v1::mail_job_service_server::SERVICE_NAME as MAIL_JOB_SERVICE;
 use nuncio_api::v1::node_service_server::{NodeServiceServer, SERVICE_NAME as NODE_SERVICE};
 use nuncio_api::v1::smtp_settings_service_server::SERVICE_NAME as SMTP_SETTINGS_SERVICE;
@@ -23,6 +24,8 @@ use nuncio_delivery::delivery::Delivery;
 use nuncio_delivery::intake::Intake;
 use nuncio_delivery::observer::{DeliveryObserver, tell_ended};
 use nuncio_delivery::senders::Senders;
+use nuncio_directory::directory::Directory;
+use nuncio_directory::follow_up::AtExpiry;
 use nuncio_mnt::mnt::Mnt;
 use nuncio_oauth::cache::TokenCache;
 use nuncio_pan::pan::Pan;
@@ -121,8 +124,8 @@ impl Node {
         let (node, tester) = (status.clone(), Arc::clone(&adapters.tester));
         routes.add_service(NodeServiceServer::new(Nodes { status: node, tester }));
         if config.roles.contains(&Role::Pan) {
-            adapters.pan(&status.name).register(&mut routes);
-            services.push(SMTP_SETTINGS_SERVICE);
+            adapters.pan(&status.name).register(&mut routes, &streams);
+            services.extend([SMTP_SETTINGS_SERVICE, DIRECTORY_SERVICE]);
         }
         if config.roles.contains(&Role::Mnt) {
             Mnt::register(&mut routes);
@@ -244,8 +247,14 @@ impl Adapters {
             settings: Arc::clone(&self.settings),
             tester: Arc::clone(&self.tester),
             clock: Arc::clone(&self.clock),
+            directory: self.directory(),
             node: node.to_owned(),
         }
+    }
+
+    /// Guests and users, and what follows from their changes.
+    fn directory(&self) -> Directory {
+        Directory { records: self.store.records(), follow_up: Arc::new(AtExpiry) }
     }
 
     /// How the roles of this node accept mails.
