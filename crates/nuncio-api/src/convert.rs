@@ -8,6 +8,7 @@ pub mod field_mask;
 pub mod time;
 
 pub mod alarm;
+pub mod alarm_event;
 pub mod directory;
 pub mod job;
 pub mod mail;

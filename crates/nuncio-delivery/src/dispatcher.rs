@@ -21,9 +21,10 @@ use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 use tracing::{Instrument as _, Span, error, info, info_span, warn};
 
+use crate::alarms::{AlarmChange, Alarms};
 use crate::attempt::{Context, Sent};
 use crate::budget::{Budget, Room};
-use crate::channel::{Channel, ChannelStatus, Permit};
+use crate::channel::{Channel, ChannelStatus, Effect, Permit};
 use crate::delivery::Delivery;
 use crate::observer::Alarm;
 
@@ -54,7 +55,7 @@ pub(crate) struct Dispatcher {
     settling: JoinSet<Option<JobState>>,
     channel: Channel,
     budget: Budget,
-    alarm: Option<Alarm>,
+    alarms: Alarms,
     /// Whether the budget knows what was used before `began_at`.
     is_budget_restored: bool,
     began_at: Timestamp,
@@ -128,7 +129,7 @@ impl Dispatcher {
             settling: JoinSet::new(),
             channel: Channel::default(),
             budget: Budget::default(),
-            alarm: None,
+            alarms: Alarms::default(),
             started: Instant::now(),
         }
     }
@@ -145,7 +146,7 @@ impl Dispatcher {
                     self.claim(settings, ask);
                     continue;
                 }
-                Step::Wait(until) => until,
+                Step::Wait(until) => self.wake(until),
             };
             tokio::select! {
                 biased;
@@ -161,7 +162,7 @@ impl Dispatcher {
                 Some(end) = self.claims.join_next() => self.claimed(end),
                 Some(end) = self.settling.join_next() => self.settled(end).await,
                 Ok(()) = changed.changed() => self.news = true,
-                () = sleep_until(wake) => {}
+                () = sleep_until(wake) => self.tell_alarms(false),
             }
         }
         self.drain().await;
@@ -336,8 +337,9 @@ impl Dispatcher {
             return; // It speaks of settings that are gone.
         }
         let jitter = self.delivery.entropy.jitter();
+        let healthy = matches!(sent.effect, Effect::Healthy);
         let opened = self.channel.observe(sent.effect, now, jitter);
-        self.tell_channel();
+        self.tell_channel(healthy);
         if opened {
             self.release_held().await;
         }
@@ -374,7 +376,7 @@ impl Dispatcher {
             );
             self.release_held().await;
         }
-        self.tell_channel();
+        self.tell_channel(false);
     }
 
     /// The provider's minute and day go on over a restart of this node. What was used before is asked for when
@@ -415,7 +417,7 @@ impl Dispatcher {
     }
 
     /// Tells the state of the channel to whoever looks, and to log and observer where it has changed.
-    fn tell_channel(&mut self) {
+    fn tell_channel(&mut self, healthy: bool) {
         let status = self.channel.status(self.started.elapsed(), self.delivery.clock.now());
         let mailbox = &self.mailbox;
         self.delivery.channels.send_if_modified(|channels| {
@@ -429,30 +431,28 @@ impl Dispatcher {
             channels.0.insert(mailbox.clone(), status.clone());
             !same_kind
         });
-        self.tell_alarm(&status);
+        self.tell_alarms(healthy);
     }
 
-    /// One alarm from the moment when the channel closes until it is open again, however often it is probed.
-    fn tell_alarm(&mut self, status: &ChannelStatus) {
-        match (status, &self.alarm) {
-            (ChannelStatus::Closed { reason, .. }, None) => {
-                let (mailbox, reason) = (self.mailbox.clone(), reason.clone());
-                let alarm = Alarm::MailboxClosed { mailbox, reason };
-                self.delivery.observer.alarm_raised(&alarm);
-                self.alarm = Some(alarm);
+    /// Tells what a person must know of, and when it is over; `healthy` means that the provider has just answered.
+    fn tell_alarms(&mut self, healthy: bool) {
+        let now = self.started.elapsed();
+        let status = self.channel.status(now, self.delivery.clock.now());
+        let observer = &self.delivery.observer;
+        for change in self.alarms.observe(&status, healthy, now) {
+            match change {
+                AlarmChange::Raise(kind, reason) => {
+                    observer.alarm_raised(&Alarm { kind, mailbox: self.mailbox.clone(), reason });
+                }
+                AlarmChange::Clear(kind) => observer.alarm_cleared(kind, &self.mailbox),
             }
-            (ChannelStatus::Open, Some(alarm)) => {
-                self.delivery.observer.alarm_cleared(alarm);
-                self.alarm = None;
-            }
-            (
-                ChannelStatus::Open
-                | ChannelStatus::NotConfigured
-                | ChannelStatus::Paused { .. }
-                | ChannelStatus::Closed { .. },
-                _,
-            ) => {}
         }
+    }
+
+    /// The moment to wake at: this one, or earlier if there is an alarm to tell before.
+    fn wake(&self, wake: Instant) -> Instant {
+        let look_again_at = self.alarms.look_again_at();
+        look_again_at.map_or(wake, |at| wake.min(self.started + at))
     }
 
     /// Lets everything end that has begun: what a claim brings is sent, too.

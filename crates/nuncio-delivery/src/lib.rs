@@ -9,6 +9,7 @@ pub mod observer;
 
 pub mod delivery;
 
+mod alarms;
 mod attempt;
 mod budget;
 mod dispatcher;

@@ -20,24 +20,36 @@ pub trait DeliveryObserver: Send + Sync {
     /// Something that a person must know of; told once, until it is over.
     fn alarm_raised(&self, alarm: &Alarm);
 
-    /// It is over.
-    fn alarm_cleared(&self, alarm: &Alarm);
+    /// It is over. Also told when a mailbox sends for the first time in the life of the node: then what an
+    /// earlier life has raised is over.
+    fn alarm_cleared(&self, kind: AlarmKind, mailbox: &EmailAddress);
 }
 
 /// What a person must know of.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Alarm {
-    /// The provider refuses to let this mailbox send, and nothing but a change will help.
-    MailboxClosed { mailbox: EmailAddress, reason: Reason },
+pub struct Alarm {
+    pub kind: AlarmKind,
+    pub mailbox: EmailAddress,
+    pub reason: Reason,
 }
 
-impl Alarm {
-    pub const NAMES: [&'static str; 1] = ["mailbox-closed"];
+/// The types of alarms that delivery raises.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum AlarmKind {
+    /// The provider refuses to let this mailbox send, and nothing but a change will help.
+    MailboxClosed,
+    /// The provider cannot be reached, or takes nothing, for longer than a mail should have to wait.
+    MailProviderDown,
+}
 
-    /// The name of its type.
-    pub fn name(&self) -> &'static str {
+impl AlarmKind {
+    pub const ALL: [Self; 2] = [Self::MailboxClosed, Self::MailProviderDown];
+
+    /// The id of its type.
+    pub fn name(self) -> &'static str {
         match self {
-            Self::MailboxClosed { .. } => "mailbox-closed",
+            Self::MailboxClosed => "mailbox-closed",
+            Self::MailProviderDown => "mail-provider-down",
         }
     }
 }

@@ -7,12 +7,13 @@ use futures::StreamExt as _;
 use jiff::Timestamp;
 use nuncio_api::v1;
 use nuncio_api::v1::mail_job_service_server::MailJobService as _;
+use nuncio_core::address::EmailAddress;
 use nuncio_core::class::MailClass;
 use nuncio_core::job::{JobState, MailJobId};
 use nuncio_core::ports::job_store::{Claim, Dead, Incarnation, JobStore};
 use nuncio_core::template::Templates;
 use nuncio_delivery::intake::Intake;
-use nuncio_delivery::observer::{Alarm, DeliveryObserver};
+use nuncio_delivery::observer::{Alarm, AlarmKind, DeliveryObserver};
 use nuncio_runtime::clock::{TestClock, TestEntropy};
 use nuncio_store::memory::MemoryJobStore;
 use prost::Message as _;
@@ -452,6 +453,6 @@ impl DeliveryObserver for Nobody {
     fn job_accepted(&self, _class: MailClass) {}
     fn attempt_ended(&self, _class: MailClass, _outcome: &str, _elapsed: Duration) {}
     fn alarm_raised(&self, _alarm: &Alarm) {}
-    fn alarm_cleared(&self, _alarm: &Alarm) {}
+    fn alarm_cleared(&self, _kind: AlarmKind, _mailbox: &EmailAddress) {}
     fn job_ended(&self, _class: MailClass, _state: JobState) {}
 }

@@ -70,6 +70,8 @@ pub struct Config {
     pub drain_timeout: Duration,
     /// How long the jobs of a dead node wait for another one.
     pub lease: Duration,
+    /// Where the MnT is; none means this node, if it has that role.
+    pub mnt: Option<PeerUrl>,
 }
 
 /// A part of the product that a node plays.
@@ -108,6 +110,10 @@ pub struct NodeName(String);
 /// The URL of an OTLP collector, with the scheme `http` or `https`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OtlpEndpoint(String);
+
+/// The gRPC address of another node, with the scheme `http`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PeerUrl(String);
 
 /// Texts by name, such as the environment of the process.
 pub trait Strings {
@@ -160,6 +166,12 @@ impl fmt::Display for NodeName {
 }
 
 impl OtlpEndpoint {
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl PeerUrl {
     pub fn as_str(&self) -> &str {
         &self.0
     }

@@ -11,6 +11,7 @@ pub mod status;
 pub mod http;
 pub mod metrics;
 
+mod alarms;
 mod grpc;
 mod node_service;
 mod store;

@@ -5,9 +5,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use nuncio_core::address::EmailAddress;
 use nuncio_core::class::MailClass;
 use nuncio_core::job::JobState;
-use nuncio_delivery::observer::{Alarm, DeliveryObserver};
+use nuncio_delivery::observer::{Alarm, AlarmKind, DeliveryObserver};
 use prometheus_client::encoding::{EncodeLabelSet, text};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -87,8 +88,8 @@ impl Metrics {
 
     /// Makes all series, as a rate needs the zero from which a counter started.
     fn begin_at_zero(&self) {
-        for alarm in Alarm::NAMES {
-            drop(self.alarms.get_or_create(&ByAlarm { alarm }));
+        for kind in AlarmKind::ALL {
+            drop(self.alarms.get_or_create(&ByAlarm { alarm: kind.name() }));
         }
         for class in MailClass::ALL {
             drop(self.accepted.get_or_create(&ByClass::from(class)));
@@ -125,10 +126,10 @@ impl DeliveryObserver for Metrics {
     }
 
     fn alarm_raised(&self, alarm: &Alarm) {
-        self.alarms.get_or_create(&ByAlarm { alarm: alarm.name() }).inc();
+        self.alarms.get_or_create(&ByAlarm { alarm: alarm.kind.name() }).inc();
     }
 
-    fn alarm_cleared(&self, _alarm: &Alarm) {}
+    fn alarm_cleared(&self, _kind: AlarmKind, _mailbox: &EmailAddress) {}
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]

@@ -40,6 +40,7 @@ use tokio_util::sync::CancellationToken;
 use tonic::service::RoutesBuilder;
 use tracing::{info, warn};
 
+use crate::alarms::NodeAlarms;
 use crate::config::{Config, Role};
 use crate::grpc::GrpcServer;
 use crate::http::HttpServer;
@@ -57,6 +58,7 @@ pub struct Node {
     grpc: GrpcServer,
     http: HttpServer,
     delivery: Delivery,
+    alarms: NodeAlarms,
     smtp: Arc<SmtpTransport>,
     store: Store,
     streams: CancellationToken,
@@ -86,6 +88,10 @@ pub enum StartError {
     Store(#[from] OpenStoreError),
     #[error("the jobs of the last run cannot be taken back")]
     Rescue(#[from] StoreError),
+    #[error("the alarms of the last run cannot be read")]
+    Outbox(#[source] StoreError),
+    #[error("the MnT cannot be asked (`peers.mnt`)")]
+    Mnt(#[from] nuncio_api::client::ConnectError),
     #[error("gRPC reflection cannot be set up")]
     Reflection(#[from] tonic_reflection::server::Error),
 }
@@ -114,8 +120,9 @@ impl Node {
         let adapters = Adapters::open(config).await?;
         let (channels, channels_seen) = watch::channel(Channels::default());
         let address = listeners.grpc.local_addr().unwrap_or(config.grpc_listen);
-        let status = adapters.status(config, address, channels_seen);
         let metrics = Arc::new(Metrics::new());
+        let alarms = adapters.alarms(config, address, Arc::<Metrics>::clone(&metrics)).await?;
+        let status = adapters.status(config, address, channels_seen, alarms.waiting());
         tell_ended(&*metrics, &adapters.rescued);
         let streams = CancellationToken::new();
 
@@ -131,7 +138,7 @@ impl Node {
             Mnt::register(&mut routes);
             services.push(ALARM_SERVICE);
         }
-        let observer: Arc<dyn DeliveryObserver> = Arc::<Metrics>::clone(&metrics);
+        let observer = alarms.observer();
         let intake = adapters.intake(&observer);
         if config.roles.contains(&Role::Psn) {
             Psn { intake }.register(&mut routes, &streams);
@@ -143,6 +150,7 @@ impl Node {
             http: HttpServer::new(metrics, status),
             listeners,
             delivery,
+            alarms,
             smtp: adapters.smtp,
             store: adapters.store,
             streams,
@@ -174,6 +182,7 @@ impl Node {
             drop(at_work);
             end
         });
+        self.alarms.spawn(&mut tasks);
         let smtp = self.smtp;
         tasks.spawn("smtp connections", |stop| async move { smtp.run(stop).await });
         drop(working);
@@ -227,6 +236,7 @@ impl Adapters {
         config: &Config,
         address: SocketAddr,
         channels: watch::Receiver<Channels>,
+        waiting_alarms: watch::Receiver<usize>,
     ) -> NodeStatus {
         NodeStatus {
             name: config.node_name.as_str().to_owned(),
@@ -239,7 +249,19 @@ impl Adapters {
             tokens: Arc::clone(&self.tokens),
             settings: self.settings.smtp(),
             channels,
+            waiting_alarms,
         }
+    }
+
+    /// The way of this node's alarms; `observer` hears of everything that delivery does.
+    async fn alarms(
+        &self,
+        config: &Config,
+        address: SocketAddr,
+        observer: Arc<dyn DeliveryObserver>,
+    ) -> Result<NodeAlarms, StartError> {
+        let chance = (Arc::clone(&self.clock), Arc::clone(&self.entropy));
+        NodeAlarms::open(config, address, self.store.records(), chance, observer).await
     }
 
     fn pan(&self, node: &str) -> Pan {

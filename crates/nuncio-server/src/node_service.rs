@@ -88,6 +88,7 @@ fn node(status: &NodeStatus, snapshot: &NodeSnapshot) -> v1::Node {
         settings_generation: generation,
         channel: Some(channel(snapshot)),
         backlog: Some(snapshot.backlog.into()),
+        waiting_alarms: i64::try_from(snapshot.waiting_alarms).unwrap_or(i64::MAX),
     }
 }
 

@@ -28,6 +28,8 @@ pub struct NodeStatus {
     pub tokens: Arc<dyn TokenSource>,
     pub settings: watch::Receiver<Option<Arc<SavedSmtpSettings>>>,
     pub channels: watch::Receiver<Channels>,
+    /// How many alarms of this node the MnT does not have yet.
+    pub waiting_alarms: watch::Receiver<usize>,
 }
 
 /// How a node is at one moment.
@@ -39,6 +41,7 @@ pub struct NodeSnapshot {
     pub connections: usize,
     pub token_expires_at: Option<Timestamp>,
     pub backlog: Backlog,
+    pub waiting_alarms: usize,
 }
 
 impl NodeStatus {
@@ -51,6 +54,7 @@ impl NodeStatus {
             connections: self.transport.connections(),
             token_expires_at: self.token_expires_at(settings.as_deref()).await,
             backlog: self.store.backlog().await?,
+            waiting_alarms: *self.waiting_alarms.borrow(),
             settings,
         })
     }

@@ -31,6 +31,7 @@ const LAYERS: &[(&str, Layer)] = &[
     ("nuncio-oauth", Only(&["nuncio-core", "nuncio-net", "nuncio-runtime", "nuncio-tls"])),
     ("nuncio-smtp", Only(&["nuncio-core", "nuncio-net", "nuncio-runtime", "nuncio-tls"])),
     ("nuncio-delivery", Only(&["nuncio-core", "nuncio-runtime"])),
+    ("nuncio-alarms", Only(&["nuncio-core", "nuncio-runtime", "nuncio-api", "nuncio-delivery"])),
     ("nuncio-mnt", Only(ROLE)),
     ("nuncio-pan", Only(ROLE)),
     ("nuncio-psn", Only(ROLE)),
@@ -45,8 +46,14 @@ const LAYERS: &[(&str, Layer)] = &[
 const PROGRAM: &[&str] =
     &["nuncio-runtime", "nuncio-api", "nuncio-server", "nuncio-cli", "nuncio-provider-sim"];
 
-const ROLE: &[&str] =
-    &["nuncio-core", "nuncio-runtime", "nuncio-api", "nuncio-delivery", "nuncio-directory"];
+const ROLE: &[&str] = &[
+    "nuncio-core",
+    "nuncio-runtime",
+    "nuncio-api",
+    "nuncio-delivery",
+    "nuncio-directory",
+    "nuncio-alarms",
+];
 
 /// The command: fails with all violations.
 pub(crate) fn run() -> Result<()> {

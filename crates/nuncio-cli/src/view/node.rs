@@ -46,10 +46,14 @@ pub(crate) fn nodes(nodes: &[Node]) -> Table {
     table
 }
 
-/// The channels that are not open: why, and what to do.
+/// Alarms that wait, and the channels that are not open: why, and what to do.
 pub(crate) fn troubles(nodes: &[Node]) -> Table {
     let mut table = Table::list();
     for node in nodes {
+        if 0 < node.waiting_alarms {
+            let waiting = format!("{} wait until an MnT takes them", node.waiting_alarms);
+            table.row([Cell::from(&node.name), Cell::from("alarms"), Cell::from(waiting)]);
+        }
         for mailbox in node.channel.iter().flat_map(|channel| &channel.mailboxes) {
             if mailbox.reason.is_empty() && mailbox.remedy.is_empty() {
                 continue;

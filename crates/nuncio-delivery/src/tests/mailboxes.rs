@@ -7,7 +7,7 @@ use nuncio_core::job::JobState;
 
 use super::sandbox::*;
 use crate::channel::ChannelStatus;
-use crate::observer::Alarm;
+use crate::observer::{Alarm, AlarmKind};
 
 const FIRST: &str = "no-reply@example.com";
 const SECOND: &str = "no-reply-2@example.com";
@@ -54,9 +54,9 @@ async fn what_one_mailbox_may_not_send_another_sends_at_once() {
     assert!(sandbox.sent().iter().all(|one| one.mailbox == FIRST));
     assert!(sandbox.elapsed() < Duration::from_secs(1), "{:?}", sandbox.elapsed());
     assert_eq!(sandbox.channel(), ChannelStatus::Open, "mails go out");
-    let alarms = sandbox.alarms();
-    let [(Alarm::MailboxClosed { mailbox, reason }, true)] = alarms.as_slice() else {
-        panic!("one alarm is raised: {alarms:?}");
+    let raised: Vec<_> = sandbox.alarms().into_iter().filter_map(|(_, raised)| raised).collect();
+    let [Alarm { kind: AlarmKind::MailboxClosed, mailbox, reason }] = raised.as_slice() else {
+        panic!("one alarm is raised: {raised:?}");
     };
     assert_eq!((mailbox.as_str(), reason.code.as_str()), (SECOND, "INVALID_EMAIL_ADDRESS"));
 }
@@ -69,8 +69,21 @@ async fn a_closed_mailbox_raises_one_alarm_however_often_it_is_probed_and_clears
     let job = sandbox.submit(mail()).await;
 
     assert_eq!(sandbox.ended(job).await.state, JobState::Sent);
-    let raised: Vec<_> = sandbox.alarms().into_iter().map(|(_, raised)| raised).collect();
-    assert_eq!(raised, [true, false]);
+    let of_closing = |(kind, _): &(AlarmKind, _)| *kind == AlarmKind::MailboxClosed;
+    let told = sandbox.alarms().into_iter().filter(of_closing);
+    assert_eq!(told.map(|(_, raised)| raised.is_some()).collect::<Vec<_>>(), [true, false]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_provider_that_cannot_be_reached_for_minutes_raises_one_alarm_and_clears_it() {
+    let sandbox = Sandbox::new().unavailable_for(Duration::from_mins(30)).start();
+
+    let job = sandbox.submit(mail()).await;
+
+    assert_eq!(sandbox.ended(job).await.state, JobState::Sent);
+    let of_outage = |(kind, _): &(AlarmKind, _)| *kind == AlarmKind::MailProviderDown;
+    let told = sandbox.alarms().into_iter().filter(of_outage);
+    assert_eq!(told.map(|(_, raised)| raised.is_some()).collect::<Vec<_>>(), [true, false]);
 }
 
 #[tokio::test(start_paused = true)]

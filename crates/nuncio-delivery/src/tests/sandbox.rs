@@ -31,7 +31,7 @@ use tokio_util::sync::CancellationToken;
 use crate::channel::{ChannelStatus, Channels};
 use crate::delivery::Delivery;
 use crate::intake::{Intake, Submission};
-use crate::observer::{Alarm, DeliveryObserver};
+use crate::observer::{Alarm, AlarmKind, DeliveryObserver};
 use crate::senders::Senders;
 
 /// Longer than any job lives: who waits so long waits in vain.
@@ -276,8 +276,8 @@ impl Sandbox {
         self.told.ends.lock().unwrap().clone()
     }
 
-    /// The alarms in their order, raised (true) or cleared.
-    pub(super) fn alarms(&self) -> Vec<(Alarm, bool)> {
+    /// The alarms in their order; nothing where one was cleared.
+    pub(super) fn alarms(&self) -> Vec<(AlarmKind, Option<Alarm>)> {
         self.told.alarms.lock().unwrap().clone()
     }
 
@@ -623,7 +623,7 @@ impl JobStore for Store {
 #[derive(Default)]
 struct Told {
     ends: Mutex<Vec<(MailClass, JobState)>>,
-    alarms: Mutex<Vec<(Alarm, bool)>>,
+    alarms: Mutex<Vec<(AlarmKind, Option<Alarm>)>>,
 }
 
 impl DeliveryObserver for Told {
@@ -633,9 +633,9 @@ impl DeliveryObserver for Told {
         self.ends.lock().unwrap().push((class, state));
     }
     fn alarm_raised(&self, alarm: &Alarm) {
-        self.alarms.lock().unwrap().push((alarm.clone(), true));
+        self.alarms.lock().unwrap().push((alarm.kind, Some(alarm.clone())));
     }
-    fn alarm_cleared(&self, alarm: &Alarm) {
-        self.alarms.lock().unwrap().push((alarm.clone(), false));
+    fn alarm_cleared(&self, kind: AlarmKind, _mailbox: &EmailAddress) {
+        self.alarms.lock().unwrap().push((kind, None));
     }
 }

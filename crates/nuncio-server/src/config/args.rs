@@ -128,4 +128,12 @@ pub struct ServeArgs {
                 [env: NUNCIO_DELIVERY_LEASE_S] [file: delivery.lease_s]"
     )]
     pub delivery_lease_s: Option<String>,
+
+    #[arg(
+        long,
+        value_name = "URL",
+        help = "gRPC address of the MnT to which this node takes its alarms, such as http://mnt:7587 \
+                [default: this node, if it has the role mnt] [env: NUNCIO_PEERS_MNT] [file: peers.mnt]"
+    )]
+    pub peers_mnt: Option<String>,
 }

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use axum::http::Uri;
+use axum::http::uri::Authority;
 use nuncio_store::postgres::{PostgresUrl, PostgresUrlError};
 use tracing_subscriber::EnvFilter;
 
@@ -14,7 +15,7 @@ use crate::config::sources::{Found, Key, Sources};
 use crate::config::{
     Config, DATA_DIR, DRAIN_TIMEOUT_S, DRAIN_TIMEOUT_S_MAX, GRPC_LISTEN, HTTP_LISTEN, LEASE_S,
     LEASE_S_MAX, LOG_FILTER, LogConfig, LogFilter, LogFormat, NODE_NAME, NodeName, OtlpEndpoint,
-    RETENTION_DAYS, RETENTION_DAYS_MAX, Role, Strings,
+    PeerUrl, RETENTION_DAYS, RETENTION_DAYS_MAX, Role, Strings,
 };
 
 /// The longest name of a node, in characters: that of a host name (RFC 1035, section 2.3.4, as text).
@@ -47,6 +48,7 @@ pub(super) fn check(
     let drain = sources.get(Key::DrainTimeoutS, problems, seconds, DRAIN_TIMEOUT_S.into());
     let seconds = |seconds| whole(seconds, LEASE_S_MAX, "seconds");
     let lease = sources.get(Key::LeaseS, problems, seconds, LEASE_S.into());
+    let mnt = sources.get_text(Key::PeersMnt, problems, peer, None);
     if let (Some(grpc), Some(insecure)) = (&grpc, &insecure) {
         check_exposure(grpc, insecure.value, problems);
     }
@@ -65,6 +67,7 @@ pub(super) fn check(
         retention: Duration::from_secs(retention?.value * SECONDS_OF_A_DAY),
         drain_timeout: Duration::from_secs(drain?.value),
         lease: Duration::from_secs(lease?.value),
+        mnt: mnt?.value,
     })
 }
 
@@ -176,6 +179,26 @@ fn otlp_endpoint(text: &str) -> Result<Option<OtlpEndpoint>, String> {
     } else {
         // The text is not shown: a URL with a user name holds a password too.
         Err("is no http or https URL of a collector; give it as `http://127.0.0.1:4317`".to_owned())
+    }
+}
+
+fn peer(text: &str) -> Result<Option<PeerUrl>, String> {
+    if text.is_empty() {
+        return Ok(None);
+    }
+    let uri = text.parse::<Uri>().ok();
+    let known = uri.as_ref().is_some_and(|uri| {
+        let bare = |authority: &Authority| !authority.as_str().contains('@');
+        uri.scheme_str() == Some("http")
+            && uri.authority().is_some_and(bare)
+            && ["", "/"].contains(&uri.path())
+            && uri.query().is_none()
+    });
+    if known {
+        Ok(Some(PeerUrl(text.to_owned())))
+    } else {
+        Err("is no address of a node; give it as `http://mnt:7587` (TLS comes in a later version)"
+            .to_owned())
     }
 }
 

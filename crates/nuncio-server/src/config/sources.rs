@@ -28,10 +28,11 @@ pub(super) enum Key {
     RetentionDays,
     DrainTimeoutS,
     LeaseS,
+    PeersMnt,
 }
 
 impl Key {
-    pub(super) const ALL: [Self; 13] = [
+    pub(super) const ALL: [Self; 14] = [
         Self::DataDir,
         Self::StoreUrl,
         Self::Roles,
@@ -45,6 +46,7 @@ impl Key {
         Self::RetentionDays,
         Self::DrainTimeoutS,
         Self::LeaseS,
+        Self::PeersMnt,
     ];
 
     /// The name in the file: `section.name`, or `name` at its top.
@@ -63,6 +65,7 @@ impl Key {
             Self::RetentionDays => "delivery.retention_days",
             Self::DrainTimeoutS => "delivery.drain_timeout_s",
             Self::LeaseS => "delivery.lease_s",
+            Self::PeersMnt => "peers.mnt",
         }
     }
 
@@ -89,6 +92,7 @@ impl Key {
             Self::RetentionDays => args.delivery_retention_days.as_deref(),
             Self::DrainTimeoutS => args.delivery_drain_timeout_s.as_deref(),
             Self::LeaseS => args.delivery_lease_s.as_deref(),
+            Self::PeersMnt => args.peers_mnt.as_deref(),
         }
     }
 }

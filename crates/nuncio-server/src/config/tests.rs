@@ -118,6 +118,7 @@ fn every_setting_can_be_given_in_every_source() {
             log = { format = "json", filter = "warn" }
             telemetry.otlp_endpoint = "https://otel.example.com:4317"
             delivery = { retention_days = 1, drain_timeout_s = 2, lease_s = 3 }
+            peers.mnt = "http://mnt:7587"
         "#,
         ..Given::default()
     };
@@ -135,6 +136,7 @@ fn every_setting_can_be_given_in_every_source() {
         ("NUNCIO_DELIVERY_RETENTION_DAYS", "1"),
         ("NUNCIO_DELIVERY_DRAIN_TIMEOUT_S", "2"),
         ("NUNCIO_DELIVERY_LEASE_S", "3"),
+        ("NUNCIO_PEERS_MNT", "http://mnt:7587"),
     ];
     let flags = [
         "--data-dir=/var/lib/nuncio",
@@ -150,6 +152,7 @@ fn every_setting_can_be_given_in_every_source() {
         "--delivery-retention-days=1",
         "--delivery-drain-timeout-s=2",
         "--delivery-lease-s=3",
+        "--peers-mnt=http://mnt:7587",
     ];
     let by_file = file.load().unwrap();
 
@@ -159,6 +162,7 @@ fn every_setting_can_be_given_in_every_source() {
     assert_eq!(by_file.grpc_listen.to_string(), "0.0.0.0:1");
     assert_eq!(by_file.drain_timeout, Duration::from_secs(2));
     assert_eq!(by_file.lease, Duration::from_secs(3));
+    assert_eq!(by_file.mnt.unwrap().as_str(), "http://mnt:7587");
     assert_eq!(by_file.store_url.unwrap().to_string(), "postgres://nuncio@db:5432/mails");
 }
 

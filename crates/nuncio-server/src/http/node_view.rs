@@ -25,6 +25,7 @@ impl NodeView for NodeStatus {
             smtp_connections: Some(snapshot.connections),
             channel_open: Some(snapshot.channels.overall() == ChannelStatus::Open),
             settings_generation: settings.map(|saved| saved.generation),
+            waiting_alarms: Some(snapshot.waiting_alarms),
             oauth_token_expires_at: snapshot.token_expires_at,
             client_secret_expires_at: settings
                 .and_then(|saved| client_secret_expires_at(&saved.settings)),

@@ -36,6 +36,11 @@ impl Collector for GaugeCollector {
                 "Generation of the SMTP settings that this node uses.",
                 gauges.settings_generation,
             ),
+            (
+                "alarms_waiting",
+                "Alarms of this node that wait until an MnT takes them.",
+                gauges.waiting_alarms.map(|count| i64::try_from(count).unwrap_or(i64::MAX)),
+            ),
         ];
         for (name, help, value) in simple {
             encode_gauge(&mut encoder, name, help, None, value)?;

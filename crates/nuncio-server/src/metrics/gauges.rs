@@ -14,6 +14,8 @@ pub struct Gauges {
     /// Whether mail can go out as far as this node knows.
     pub channel_open: Option<bool>,
     pub settings_generation: Option<i64>,
+    /// How many alarms of this node the MnT does not have yet.
+    pub waiting_alarms: Option<usize>,
     pub oauth_token_expires_at: Option<Timestamp>,
     pub client_secret_expires_at: Option<Timestamp>,
 }

@@ -22,6 +22,7 @@ fn gauges() -> Gauges {
         smtp_connections: Some(3),
         channel_open: Some(true),
         settings_generation: Some(7),
+        waiting_alarms: Some(4),
         oauth_token_expires_at: Some("2026-11-23T12:00:00.9Z".parse().unwrap()),
         client_secret_expires_at: Some("2027-03-16T00:00:00Z".parse().unwrap()),
     }
@@ -74,6 +75,7 @@ fn gauges_are_those_of_the_scrape() {
         "nuncio_smtp_connections 3",
         "nuncio_channel_open 1",
         "nuncio_smtp_settings_generation 7",
+        "nuncio_alarms_waiting 4",
         "nuncio_oauth_token_expiry_timestamp_seconds 1795435200",
         "nuncio_client_secret_expiry_timestamp_seconds 1805155200",
     ];

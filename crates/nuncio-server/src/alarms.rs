@@ -1,0 +1,91 @@
+//! The alarms of this node: where its parts tell them, and how they get to the MnT.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::Arc;
+
+use nuncio_alarms::forwarder::Forwarder;
+use nuncio_alarms::mnt_client::MntClient;
+use nuncio_alarms::outbox::Outbox;
+use nuncio_alarms::standing::StandingAlarms;
+use nuncio_core::ports::alarms::AlarmSink;
+use nuncio_core::ports::clock::{Clock, Entropy};
+use nuncio_core::ports::records::RecordStore;
+use nuncio_delivery::observer::DeliveryObserver;
+use nuncio_runtime::tasks::Tasks;
+use tokio::sync::watch;
+use tracing::info;
+
+use crate::config::{Config, Role};
+use crate::node::StartError;
+
+/// The parts of a node that keep and tell its alarms.
+pub(crate) struct NodeAlarms {
+    outbox: Arc<Outbox>,
+    standing: Arc<StandingAlarms>,
+    /// None while nobody has said where an MnT is: then alarms wait.
+    forwarder: Option<Forwarder>,
+}
+
+impl NodeAlarms {
+    /// `address` is where this node serves gRPC; `observer` hears of everything that delivery does.
+    pub(crate) async fn open(
+        config: &Config,
+        address: SocketAddr,
+        records: Arc<dyn RecordStore>,
+        (clock, entropy): (Arc<dyn Clock>, Arc<dyn Entropy>),
+        observer: Arc<dyn DeliveryObserver>,
+    ) -> Result<Self, StartError> {
+        let node = config.node_name.as_str();
+        let outbox = Outbox::new(records, Arc::clone(&clock), Arc::clone(&entropy), node);
+        outbox.look().await.map_err(StartError::Outbox)?;
+        let outbox = Arc::new(outbox);
+        let forwarder = if let Some(mnt) = mnt(config, address) {
+            let receiver = Arc::new(MntClient::new(&mnt)?);
+            Some(Forwarder { outbox: Arc::clone(&outbox), receiver, entropy })
+        } else {
+            info!("alarms of this node wait on its disk: no `peers.mnt`, no role mnt");
+            None
+        };
+        let standing = Arc::new(StandingAlarms::new(observer, clock, node));
+        Ok(Self { outbox, standing, forwarder })
+    }
+
+    /// Takes the alarms of this node's parts.
+    pub(crate) fn sink(&self) -> Arc<dyn AlarmSink> {
+        Arc::<Outbox>::clone(&self.outbox)
+    }
+
+    /// Hears of delivery.
+    pub(crate) fn observer(&self) -> Arc<dyn DeliveryObserver> {
+        Arc::<StandingAlarms>::clone(&self.standing)
+    }
+
+    /// How many alarms wait.
+    pub(crate) fn waiting(&self) -> watch::Receiver<usize> {
+        self.outbox.waiting()
+    }
+
+    pub(crate) fn spawn(self, tasks: &mut Tasks) {
+        let sink = self.sink();
+        let standing = self.standing;
+        tasks.spawn("alarms", |stop| standing.run(sink, stop));
+        if let Some(forwarder) = self.forwarder {
+            tasks.spawn("alarms to the MnT", |stop| forwarder.run(stop));
+        }
+    }
+}
+
+/// Where the MnT is.
+fn mnt(config: &Config, address: SocketAddr) -> Option<String> {
+    if let Some(mnt) = &config.mnt {
+        return Some(mnt.as_str().to_owned());
+    }
+    let mut own = address;
+    if own.ip().is_unspecified() {
+        own.set_ip(match own.ip() {
+            IpAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
+            IpAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
+        });
+    }
+    config.roles.contains(&Role::Mnt).then(|| format!("http://{own}"))
+}
