@@ -9,6 +9,7 @@ use crate::v1::alarm_service_client::AlarmServiceClient;
 use crate::v1::directory_service_client::DirectoryServiceClient;
 use crate::v1::mail_job_service_client::MailJobServiceClient;
 use crate::v1::node_service_client::NodeServiceClient;
+use crate::v1::reminder_service_client::ReminderServiceClient;
 use crate::v1::smtp_settings_service_client::SmtpSettingsServiceClient;
 
 /// How often an open connection is probed, so that a watch notices a dead server.
@@ -24,6 +25,7 @@ pub struct Clients {
     pub mail_jobs: MailJobServiceClient<Channel>,
     pub smtp_settings: SmtpSettingsServiceClient<Channel>,
     pub nodes: NodeServiceClient<Channel>,
+    pub reminders: ReminderServiceClient<Channel>,
     /// For services that are not nuncio's own, such as `grpc.health.v1`.
     pub channel: Channel,
 }
@@ -92,6 +94,7 @@ impl Clients {
             mail_jobs: client!(MailJobServiceClient),
             smtp_settings: client!(SmtpSettingsServiceClient),
             nodes: client!(NodeServiceClient),
+            reminders: client!(ReminderServiceClient),
             channel,
         }
     }

@@ -13,5 +13,6 @@ pub mod directory;
 pub mod job;
 pub mod mail;
 pub mod node;
+pub mod reminder;
 pub mod settings;
 pub mod smtp_test;

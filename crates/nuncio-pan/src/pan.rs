@@ -1,9 +1,11 @@
 //! The role as a whole.
 
+use std::convert::Infallible;
 use std::sync::Arc;
 
 use nuncio_api::limits::MESSAGE_BYTES_MAX;
 use nuncio_api::v1::directory_service_server::DirectoryServiceServer;
+use nuncio_api::v1::reminder_service_server::ReminderServiceServer;
 use nuncio_api::v1::smtp_settings_service_server::SmtpSettingsServiceServer;
 use nuncio_core::ports::clock::Clock;
 use nuncio_core::ports::mail::SmtpTester;
@@ -13,11 +15,11 @@ use tokio_util::sync::CancellationToken;
 use tonic::service::RoutesBuilder;
 
 use crate::directory::DirectoryApi;
+use crate::reminder_service::ReminderApi;
+use crate::reminders::Reminders;
 use crate::service::SmtpSettingsApi;
 
 /// Everything the role needs. It builds none of it, so a test can bring its own.
-///
-/// It has no parts that run by themselves: it only answers.
 pub struct Pan {
     pub settings: Arc<dyn SettingsShare>,
     /// Tests from every live node.
@@ -26,6 +28,7 @@ pub struct Pan {
     pub directory: Directory,
     /// The name of this node.
     pub node: String,
+    pub reminders: Reminders,
 }
 
 impl Pan {
@@ -42,5 +45,16 @@ impl Pan {
         let directory = DirectoryApi::new(directory, clock, shutdown.clone());
         let directory = DirectoryServiceServer::new(directory);
         routes.add_service(directory.max_decoding_message_size(MESSAGE_BYTES_MAX));
+        let reminders = self.reminders.clone();
+        let service = ReminderApi { reminders, settings: Arc::clone(&self.settings) };
+        routes.add_service(ReminderServiceServer::new(service));
+    }
+
+    /// Runs the parts of the role that work by themselves, until `shutdown` is cancelled.
+    pub async fn run(self, shutdown: CancellationToken) -> Result<(), Infallible> {
+        let keeper = self.reminders.clone();
+        let (sent, kept) =
+            tokio::join!(self.reminders.run(shutdown.clone()), keeper.keep_house(shutdown));
+        sent.and(kept)
     }
 }

@@ -2,28 +2,24 @@
 
 use std::pin::Pin;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
 use futures::{Stream, StreamExt as _};
 use nuncio_api::convert::settings::expected_etag;
 use nuncio_api::convert::smtp_test::stage;
-use nuncio_api::error::{Precondition, failed_precondition, status, unavailable};
+use nuncio_api::error::{Precondition, failed_precondition, status};
 use nuncio_api::v1;
 use nuncio_api::v1::smtp_settings_service_server::SmtpSettingsService;
 use nuncio_core::ports::clock::Clock;
 use nuncio_core::ports::mail::SmtpTester;
-use nuncio_core::ports::settings::{SaveError, SettingsShare};
+use nuncio_core::ports::settings::SettingsShare;
 use nuncio_core::settings::{SavedSmtpSettings, SmtpSettings};
-use nuncio_runtime::chain::Chain;
 use nuncio_runtime::progress::Progress;
 use tonic::{Code, Request, Response, Status};
-use tracing::{error, info};
+use tracing::info;
 
+use crate::errors::not_saved;
 use crate::proofs::Proofs;
 use crate::smtp_test::{read_settings, test_stream};
-
-/// When a client may try again while the settings cannot be stored.
-const STORE_RETRY: Duration = Duration::from_secs(2);
 
 pub(crate) struct SmtpSettingsApi {
     settings: Arc<dyn SettingsShare>,
@@ -122,18 +118,4 @@ fn not_tested() -> Status {
     let precondition = Precondition { kind: "SMTP_TEST", subject: "smtpSettings", remedy };
     let message = "these smtp settings have not passed a test in the last ten minutes";
     failed_precondition("SMTP_SETTINGS_NOT_TESTED", message, [], &precondition)
-}
-
-fn not_saved(error: SaveError) -> Status {
-    let message = error.to_string();
-    match error {
-        SaveError::EtagMismatch { present } => {
-            let message = format!("{message}; get them, look, and save again with it");
-            status(Code::Aborted, "ETAG_MISMATCH", message, [("etag", present)])
-        }
-        SaveError::Store(_) => {
-            error!("smtp settings were not saved: {}", Chain(&error));
-            unavailable("SETTINGS_STORE_UNAVAILABLE", message, STORE_RETRY)
-        }
-    }
 }

@@ -8,7 +8,9 @@ use std::time::Duration;
 use nuncio_core::address::EmailAddress;
 use nuncio_core::class::MailClass;
 use nuncio_core::job::JobState;
+use nuncio_core::reminder::Channel;
 use nuncio_delivery::observer::{Alarm, AlarmKind, DeliveryObserver};
+use nuncio_pan::reminders::ReminderObserver;
 use prometheus_client::encoding::{EncodeLabelSet, text};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -30,6 +32,9 @@ pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; cha
 const SEND_DURATION_BUCKETS_S: [f64; 14] =
     [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 600.0];
 
+/// A reminder that goes out so long after its stage had come is late: quiet hours, or a PAN that was down.
+const REMINDER_LATE_MIN: Duration = Duration::from_mins(5);
+
 /// The most outcomes that are counted by their own names. Names are few, but come from a text.
 const OUTCOMES_MAX: usize = 100;
 /// Stands for all further outcomes.
@@ -43,6 +48,7 @@ pub struct Metrics {
     ended: Family<ByClassAndState, Counter>,
     attempts: Family<ByOutcome, Counter>,
     alarms: Family<ByAlarm, Counter>,
+    reminders: Reminders,
     /// How many outcomes were new.
     outcomes: AtomicUsize,
     send_duration: Histogram,
@@ -64,6 +70,8 @@ impl Metrics {
         registry.register("mail_jobs_ended", "Mail jobs that came to a final state", ended.clone());
         registry.register("mail_attempts", "Attempts to send a mail", attempts.clone());
         registry.register("alarms_raised", "Alarms that a person must know of", alarms.clone());
+        let reminders = Reminders::default();
+        reminders.register(&mut registry);
         registry.register_with_unit(
             "mail_send_duration",
             "Time that an attempt to send a mail took",
@@ -72,8 +80,17 @@ impl Metrics {
         );
         registry.register_collector(Box::new(GaugeCollector(Arc::clone(&gauges))));
         let outcomes = AtomicUsize::new(0);
-        let metrics =
-            Self { registry, accepted, ended, attempts, alarms, outcomes, send_duration, gauges };
+        let metrics = Self {
+            registry,
+            accepted,
+            ended,
+            attempts,
+            alarms,
+            reminders,
+            outcomes,
+            send_duration,
+            gauges,
+        };
         metrics.begin_at_zero();
         metrics
     }
@@ -130,6 +147,52 @@ impl DeliveryObserver for Metrics {
     }
 
     fn alarm_cleared(&self, _kind: AlarmKind, _mailbox: &EmailAddress) {}
+}
+
+/// What became of reminders.
+#[derive(Debug, Default)]
+struct Reminders {
+    sent: Family<ByReader, Counter>,
+    late: Counter,
+    superseded: Counter,
+    expired: Counter,
+}
+
+impl Reminders {
+    fn register(&self, registry: &mut Registry) {
+        registry.register("reminders_sent", "Reminders that became a mail job", self.sent.clone());
+        let help = "Reminders that became a mail job five minutes after their stage, or later";
+        registry.register("reminders_late", help, self.late.clone());
+        let help = "Stages that were passed over for a more urgent one";
+        registry.register("reminders_superseded", help, self.superseded.clone());
+        let help = "Guests whose access has ended";
+        registry.register("guests_expired", help, self.expired.clone());
+        for channel in Channel::ALL {
+            drop(self.sent.get_or_create(&ByReader { to: channel.name() }));
+        }
+    }
+}
+
+impl ReminderObserver for Metrics {
+    fn reminder_sent(&self, channel: Channel, late: Duration) {
+        self.reminders.sent.get_or_create(&ByReader { to: channel.name() }).inc();
+        if REMINDER_LATE_MIN <= late {
+            self.reminders.late.inc();
+        }
+    }
+
+    fn reminder_superseded(&self) {
+        self.reminders.superseded.inc();
+    }
+
+    fn guest_expired(&self) {
+        self.reminders.expired.inc();
+    }
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct ByReader {
+    to: &'static str,
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]

@@ -10,6 +10,7 @@ use nuncio_api::v1::alarm_service_server::SERVICE_NAME as ALARM_SERVICE;
 use nuncio_api::v1::directory_service_server::SERVICE_NAME as DIRECTORY_SERVICE;
 use nuncio_api::v1::mail_job_service_server::SERVICE_NAME as MAIL_JOB_SERVICE;
 use nuncio_api::v1::node_service_server::{NodeServiceServer, SERVICE_NAME as NODE_SERVICE};
+use nuncio_api::v1::reminder_service_server::SERVICE_NAME as REMINDER_SERVICE;
 use nuncio_api::v1::smtp_settings_service_server::SERVICE_NAME as SMTP_SETTINGS_SERVICE;
 use nuncio_cluster::embedded::EmbeddedCluster;
 use nuncio_core::job::Job;
@@ -18,6 +19,7 @@ use nuncio_core::ports::job_store::{Incarnation, StoreError};
 use nuncio_core::ports::mail::SmtpTester;
 use nuncio_core::ports::settings::SettingsShare;
 use nuncio_core::ports::token::TokenSource;
+use nuncio_core::settings::document::SettingsDocument;
 use nuncio_core::template::Templates;
 use nuncio_delivery::channel::Channels;
 use nuncio_delivery::delivery::Delivery;
@@ -25,10 +27,11 @@ use nuncio_delivery::intake::Intake;
 use nuncio_delivery::observer::{DeliveryObserver, tell_ended};
 use nuncio_delivery::senders::Senders;
 use nuncio_directory::directory::Directory;
-use nuncio_directory::follow_up::AtExpiry;
 use nuncio_mnt::mnt::Mnt;
 use nuncio_oauth::cache::TokenCache;
 use nuncio_pan::pan::Pan;
+use nuncio_pan::reminders::follow_up::Reminding;
+use nuncio_pan::reminders::{ReminderObserver, Reminders};
 use nuncio_psn::psn::Psn;
 use nuncio_runtime::clock::{SystemClock, SystemEntropy};
 use nuncio_runtime::tasks::{TaskError, Tasks};
@@ -59,6 +62,7 @@ pub struct Node {
     http: HttpServer,
     delivery: Delivery,
     alarms: NodeAlarms,
+    pan: Option<Pan>,
     smtp: Arc<SmtpTransport>,
     store: Store,
     streams: CancellationToken,
@@ -130,16 +134,18 @@ impl Node {
         let mut services = vec![NODE_SERVICE];
         let (node, tester) = (status.clone(), Arc::clone(&adapters.tester));
         routes.add_service(NodeServiceServer::new(Nodes { status: node, tester }));
-        if config.roles.contains(&Role::Pan) {
-            adapters.pan(&status.name).register(&mut routes, &streams);
-            services.extend([SMTP_SETTINGS_SERVICE, DIRECTORY_SERVICE]);
-        }
         if config.roles.contains(&Role::Mnt) {
             Mnt::register(&mut routes);
             services.push(ALARM_SERVICE);
         }
         let observer = alarms.observer();
         let intake = adapters.intake(&observer);
+        let is_pan = config.roles.contains(&Role::Pan);
+        let pan = is_pan.then(|| adapters.pan(&status.name, &intake, Arc::clone(&metrics) as _));
+        if let Some(pan) = &pan {
+            pan.register(&mut routes, &streams);
+            services.extend([SMTP_SETTINGS_SERVICE, DIRECTORY_SERVICE, REMINDER_SERVICE]);
+        }
         if config.roles.contains(&Role::Psn) {
             Psn { intake }.register(&mut routes, &streams);
             services.push(MAIL_JOB_SERVICE);
@@ -151,6 +157,7 @@ impl Node {
             listeners,
             delivery,
             alarms,
+            pan,
             smtp: adapters.smtp,
             store: adapters.store,
             streams,
@@ -183,6 +190,9 @@ impl Node {
             end
         });
         self.alarms.spawn(&mut tasks);
+        if let Some(pan) = self.pan {
+            tasks.spawn("pan", |stop| pan.run(stop));
+        }
         let smtp = self.smtp;
         tasks.spawn("smtp connections", |stop| async move { smtp.run(stop).await });
         drop(working);
@@ -264,8 +274,14 @@ impl Adapters {
         NodeAlarms::open(config, address, self.store.records(), chance, observer).await
     }
 
-    fn pan(&self, node: &str) -> Pan {
+    fn pan(&self, node: &str, intake: &Intake, observer: Arc<dyn ReminderObserver>) -> Pan {
         Pan {
+            reminders: Reminders {
+                records: self.store.records(),
+                intake: intake.clone(),
+                settings: self.settings.document(SettingsDocument::Reminders),
+                observer,
+            },
             settings: Arc::clone(&self.settings),
             tester: Arc::clone(&self.tester),
             clock: Arc::clone(&self.clock),
@@ -276,7 +292,9 @@ impl Adapters {
 
     /// Guests and users, and what follows from their changes.
     fn directory(&self) -> Directory {
-        Directory { records: self.store.records(), follow_up: Arc::new(AtExpiry) }
+        let settings = self.settings.document(SettingsDocument::Reminders);
+        let follow_up = Arc::new(Reminding { settings });
+        Directory { records: self.store.records(), follow_up }
     }
 
     /// How the roles of this node accept mails.

@@ -7,6 +7,7 @@ use nuncio_core::directory::guest::GuestState;
 use nuncio_core::directory::user::UserKind;
 use nuncio_core::job::{JobState, RecipientState};
 use nuncio_core::mail::RecipientKind;
+use nuncio_core::reminder::{Channel, WhyNot};
 use nuncio_core::settings::{Encryption, Provider};
 use nuncio_core::smtp_test::StageKind;
 use nuncio_core::violation::Violations;
@@ -62,6 +63,27 @@ macro_rules! pairs {
         }
     };
 }
+
+pairs!(ReminderChannel, Channel:
+    Subject = Subject,
+    Sponsor = Sponsor,
+);
+
+pairs!(NotReminded, WhyNot:
+    PendingApproval = PendingApproval,
+    Suspended = Suspended,
+    Expired = Expired,
+    Denied = Denied,
+    Disabled = Disabled,
+    NeverExpires = NeverExpires,
+    ExpiryUnknown = ExpiryUnknown,
+    SwitchedOff = SwitchedOff,
+    TooShort = TooShort,
+    NoAddress = NoAddress,
+    NoSponsor = NoSponsor,
+    AlreadySent = AlreadySent,
+    Later = Later,
+);
 
 pairs!(MailClass, MailClass:
     AlarmCritical = AlarmCritical,

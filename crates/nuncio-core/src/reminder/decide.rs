@@ -21,6 +21,13 @@ pub struct Decision {
     pub next_look: Option<Timestamp>,
 }
 
+impl Decision {
+    /// Whether nothing is to be done now.
+    pub fn is_idle(&self) -> bool {
+        self.send.is_empty() && self.supersede.is_empty() && !self.expire
+    }
+}
+
 /// A reminder that is due.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Due {
@@ -80,17 +87,34 @@ pub fn first_look(subject: &Subject, settings: &ReminderSettings) -> Option<Time
     earlier(first, end)
 }
 
-/// The places in the ledger that a decision has to know.
-pub fn places(subject: &Subject, settings: &ReminderSettings) -> Vec<LedgerKey> {
+/// The places in the ledger that a decision of this moment has to know.
+pub fn places(subject: &Subject, settings: &ReminderSettings, now: Timestamp) -> Vec<LedgerKey> {
+    if subject.expires_at.is_some_and(|expires_at| expires_at <= now) {
+        return Vec::new();
+    }
+    places_until(subject, settings, now)
+}
+
+/// Every place in the ledger that a subject can have by these settings: what a [`forecast`] has to know.
+pub fn all_places(subject: &Subject, settings: &ReminderSettings) -> Vec<LedgerKey> {
+    places_until(subject, settings, Timestamp::MAX)
+}
+
+fn places_until(
+    subject: &Subject,
+    settings: &ReminderSettings,
+    until: Timestamp,
+) -> Vec<LedgerKey> {
     let Some(expires_at) = open_until(subject) else { return Vec::new() };
     let rule = settings.rule(&subject.group);
     if !rule.is_enabled {
         return Vec::new();
     }
-    let place = |stage: &Stage, channel| key(subject, expires_at, stage, channel);
-    let stages = moments(subject, rule)
-        .flat_map(|(stage, _)| channels(rule).map(move |channel| place(stage, channel)));
-    stages.collect()
+    let due = moments(subject, rule).filter(|(_, moment)| *moment <= until);
+    let places = due.flat_map(|(stage, _)| {
+        channels(rule).map(move |channel| key(subject, expires_at, stage, channel))
+    });
+    places.collect()
 }
 
 /// Every reminder that is still to come, one after the other, as if nothing changed and nuncio never stood still.

@@ -1,5 +1,7 @@
 //! Hours in which nobody shall get a reminder.
 
+use std::fmt;
+
 use jiff::Timestamp;
 use jiff::civil::{Date, Time};
 use jiff::tz::TimeZone;
@@ -52,6 +54,13 @@ impl QuietHours {
             zone.to_ambiguous_timestamp(date.to_datetime(time)).compatible().ok()
         };
         Some((moment(date, self.start)?, moment(last, self.end)?))
+    }
+}
+
+/// For a person: `21:00:00-07:00:00`.
+impl fmt::Display for QuietHours {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}-{}", self.start, self.end)
     }
 }
 

@@ -1,10 +1,12 @@
 //! When who is reminded: the settings document of reminders.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::time::Duration;
 
 use super::Group;
 use super::quiet::QuietHours;
+use crate::template::custom::check_portal;
 use crate::violation::Violations;
 
 /// The most stages of a rule.
@@ -19,8 +21,6 @@ pub const STAGE_MAX: Duration = Duration::from_hours(366 * 24);
 pub const STAGE_MIN: Duration = Duration::from_mins(1);
 /// The stage where the operator says nothing: that of ISE's guest types.
 pub const STAGE_DEFAULT: Duration = Duration::from_hours(3 * 24);
-/// The longest name of a template, in characters.
-const TEMPLATE_CHARS_MAX: usize = 200;
 
 /// When who is reminded. Every value of this type is valid.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -48,10 +48,8 @@ pub struct Rule {
 pub struct Stage {
     /// In whole seconds. A day has 24 hours, whatever the clocks do.
     pub before: Duration,
-    /// The template of its mail; none means the shipped one.
-    pub template: Option<String>,
-    /// The template of the sponsor's mail; none means the shipped one.
-    pub sponsor_template: Option<String>,
+    /// The portal whose texts are preferred, so that each stage can have its own; none means the default one.
+    pub portal: Option<String>,
 }
 
 impl Default for ReminderSettings {
@@ -76,7 +74,7 @@ impl Default for Rule {
 impl Stage {
     /// With the shipped texts.
     pub fn at(before: Duration) -> Self {
-        Self { before, template: None, sponsor_template: None }
+        Self { before, portal: None }
     }
 }
 
@@ -138,6 +136,28 @@ impl ReminderSettings {
     }
 }
 
+/// For a person: `on, 7d 3d 2h, copy to sponsor`.
+impl fmt::Display for Rule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if self.is_enabled { "on," } else { "off," })?;
+        for stage in &self.stages {
+            write!(f, " {}", span(stage.before))?;
+            if let Some(portal) = &stage.portal {
+                write!(f, " (texts of `{portal}`)")?;
+            }
+        }
+        if self.copy_to_sponsor { f.write_str(", copy to sponsor") } else { Ok(()) }
+    }
+}
+
+/// In the largest unit that leaves nothing over: `3d`, `90m`.
+fn span(span: Duration) -> String {
+    let seconds = span.as_secs();
+    let units = [(86_400, "d"), (3600, "h"), (60, "m")];
+    let fits = units.into_iter().find(|(unit, _)| 0 < seconds && seconds.is_multiple_of(*unit));
+    fits.map_or(format!("{seconds}s"), |(unit, name)| format!("{}{name}", seconds / unit))
+}
+
 fn check_rule(violations: &mut Violations, field: &str, rule: &mut Rule) {
     if rule.is_enabled && rule.stages.is_empty() {
         let problem = "is empty; give a stage, for example 3 days, or switch the rule off";
@@ -157,24 +177,11 @@ fn check_rule(violations: &mut Violations, field: &str, rule: &mut Rule) {
         if rule.stages[..index].iter().any(|other| other.before == stage.before) {
             violations.add(format!("{field}.before"), "stands twice; remove one of the stages");
         }
-        for (name, template) in
-            [("template", &stage.template), ("sponsor_template", &stage.sponsor_template)]
-        {
-            check_template(violations, &format!("{field}.{name}"), template.as_deref());
+        if let Some(portal) = &stage.portal {
+            violations.check(format!("{field}.portal"), check_portal(portal));
         }
     }
     rule.stages.sort_by_key(|stage| std::cmp::Reverse(stage.before));
-}
-
-fn check_template(violations: &mut Violations, field: &str, template: Option<&str>) {
-    let fits = |name: &str| {
-        name.starts_with("templates/")
-            && name.len() <= TEMPLATE_CHARS_MAX
-            && !name.chars().any(char::is_control)
-    };
-    if template.is_some_and(|name| !fits(name)) {
-        violations.add(field, "is no template's name; it looks like `templates/guest-expiry`");
-    }
 }
 
 #[cfg(test)]

@@ -198,7 +198,7 @@ fn what_falls_into_quiet_hours_is_sent_when_they_end_and_only_the_most_urgent() 
     let mut settings = quiet(settings());
     settings.guests.stages.insert(3, Stage::at(Duration::from_hours(6)));
     let (none, evening) = (BTreeSet::new(), at("2026-06-09T20:00:00Z"));
-    let known = places(&guest, &settings).into_iter().take(3).collect();
+    let known = places(&guest, &settings, evening).into_iter().collect();
 
     let before = decide(&guest, &settings, &known, evening);
     let at_night = decide(&guest, &settings, &known, at("2026-06-10T02:00:00Z"));
@@ -273,6 +273,6 @@ fn it_is_told_why_somebody_gets_nothing() {
     assert_eq!(why(&bare, &on, Channel::Subject), WhyNot::NoAddress);
     assert_eq!(why(&bare, &on, Channel::Sponsor), WhyNot::NoSponsor);
     assert_eq!(why(&short, &on, Channel::Subject), WhyNot::TooShort);
-    let taken = places(&guest, &on).into_iter().collect();
+    let taken = places(&guest, &on, at("2026-06-10T11:59:00Z")).into_iter().collect();
     assert_eq!(why_not(&guest, &on, &taken, Channel::Subject, now), WhyNot::AlreadySent);
 }

@@ -33,7 +33,7 @@ fn stages_are_put_in_order() {
 #[test]
 fn everything_that_is_wrong_is_told_at_once() {
     let mut bad = rule(&[1, 1, 0]);
-    bad.stages[0].template = Some("guest-expiry".to_owned());
+    bad.stages[0].portal = Some("no portal/at all".to_owned());
     let users = Rule { copy_to_sponsor: true, ..rule(&[9000]) };
     let guest_types = BTreeMap::from([("a\nb".to_owned(), rule(&[]))]);
     let settings =
@@ -45,7 +45,7 @@ fn everything_that_is_wrong_is_told_at_once() {
     assert_eq!(
         fields,
         [
-            "reminder_settings.guests.stages[0].template",
+            "reminder_settings.guests.stages[0].portal",
             "reminder_settings.guests.stages[1].before",
             "reminder_settings.guests.stages[2].before",
             "reminder_settings.guest_types[\"a\\nb\"]",
@@ -54,4 +54,14 @@ fn everything_that_is_wrong_is_told_at_once() {
             "reminder_settings.network_users.copy_to_sponsor",
         ]
     );
+}
+
+#[test]
+fn a_rule_is_told_in_a_line() {
+    let mut told = rule(&[168, 36]);
+    told.copy_to_sponsor = true;
+    told.stages[1].portal = Some("last".to_owned());
+
+    assert_eq!(told.to_string(), "on, 7d 36h (texts of `last`), copy to sponsor");
+    assert_eq!(Rule::default().to_string(), "off, 3d");
 }

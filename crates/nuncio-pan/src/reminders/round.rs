@@ -1,0 +1,103 @@
+//! A round: whoever is due, page by page.
+
+use std::collections::BTreeSet;
+
+use futures::StreamExt as _;
+use futures::stream::FuturesUnordered;
+use jiff::Timestamp;
+use nuncio_core::ports::job_store::StoreError;
+use nuncio_core::ports::records::{DuePlace, Record, RecordKey};
+use nuncio_core::reminder::decide::places;
+use nuncio_core::reminder::ledger::LedgerKey;
+use nuncio_core::reminder::rules::ReminderSettings;
+use nuncio_directory::change::Entry;
+use tracing::error;
+
+use super::Reminders;
+use super::commit::Look;
+use super::remindable::Remindable;
+
+/// How many subjects are in memory at once.
+const PAGE: u32 = 200;
+/// How many transactions are under way at once: the store commits them together.
+const COMMITS_AT_ONCE: usize = 32;
+
+impl Reminders {
+    /// Looks at everybody of a kind who is due; gives how many stay due because they could not be read.
+    pub(crate) async fn round_of<S: Remindable>(&self) -> Result<usize, StoreError> {
+        let (mut after, mut failed) = (None, 0);
+        loop {
+            let now = self.intake.clock.now();
+            let page = self.records.due_records(S::KIND, now, after.as_ref(), PAGE).await?;
+            after = page
+                .last()
+                .and_then(|last| Some(DuePlace { due_at: last.due_at?, id: last.key.id.clone() }));
+            failed += self.look_at_all::<S>(&page, now).await?;
+            if page.len() < PAGE as usize {
+                return Ok(failed);
+            }
+        }
+    }
+
+    async fn look_at_all<S: Remindable>(
+        &self,
+        page: &[Record],
+        now: Timestamp,
+    ) -> Result<usize, StoreError> {
+        let settings = self.rules();
+        let entries = read_all::<S>(page);
+        let unread = page.len() - entries.len();
+        let taken = self.taken(&entries, &settings, now).await?;
+        let mut looks = FuturesUnordered::new();
+        for (entry, taken) in entries.iter().zip(taken) {
+            if COMMITS_AT_ONCE <= looks.len() {
+                looks.next().await.transpose()?;
+            }
+            looks.push(self.look(entry, taken, &settings, now));
+        }
+        while let Some(look) = looks.next().await {
+            match look? {
+                // Who was changed meanwhile is due in the next round, if at all.
+                Look::Done | Look::Conflict => {}
+            }
+        }
+        Ok(unread)
+    }
+
+    /// Which places of the ledger are taken that matter for each of them now, in their order.
+    pub(crate) async fn taken<S: Remindable>(
+        &self,
+        entries: &[Entry<S>],
+        settings: &ReminderSettings,
+        now: Timestamp,
+    ) -> Result<Vec<BTreeSet<LedgerKey>>, StoreError> {
+        let places = entries.iter().map(|entry| places(&entry.subject.view(), settings, now));
+        self.taken_of(places.collect()).await
+    }
+
+    /// Which of these places are taken.
+    pub(crate) async fn taken_of(
+        &self,
+        places: Vec<Vec<LedgerKey>>,
+    ) -> Result<Vec<BTreeSet<LedgerKey>>, StoreError> {
+        let keys: Vec<RecordKey> = places.iter().flatten().map(LedgerKey::record_key).collect();
+        if keys.is_empty() {
+            return Ok(vec![BTreeSet::new(); places.len()]);
+        }
+        let mut rows = self.records.read(&keys).await?.into_iter();
+        let taken = places.into_iter().map(|places| {
+            // As many rows as places, each in its place.
+            let taken = places.into_iter().zip(&mut rows).filter(|(_, row)| row.is_some());
+            taken.map(|(place, _)| place).collect()
+        });
+        Ok(taken.collect())
+    }
+}
+
+/// Those that can be read; of the others the log tells.
+pub(crate) fn read_all<S: Remindable>(page: &[Record]) -> Vec<Entry<S>> {
+    let read = page.iter().filter_map(|record| {
+        Entry::read(record).inspect_err(|problem| error!("nobody is reminded: {problem}")).ok()
+    });
+    read.collect()
+}
