@@ -7,10 +7,13 @@ use crate::exit;
 
 pub(crate) mod completions;
 pub(crate) mod doctor;
+pub(crate) mod guests;
 pub(crate) mod jobs;
 pub(crate) mod nodes;
+pub(crate) mod people;
 pub(crate) mod send;
 pub(crate) mod settings;
+pub(crate) mod users;
 
 /// The commands that talk to a node. The program flattens them into its own.
 #[derive(Subcommand)]
@@ -21,6 +24,12 @@ pub enum ClientCommand {
     /// Look at mail jobs, watch and cancel them
     #[command(subcommand)]
     Jobs(jobs::JobsCommand),
+    /// Keep the directory of guests
+    #[command(subcommand)]
+    Guests(Box<guests::GuestsCommand>),
+    /// Keep the directory of internal users
+    #[command(subcommand)]
+    Users(Box<users::UsersCommand>),
     /// Look at the settings, test and save them
     #[command(subcommand)]
     Settings(settings::SettingsCommand),

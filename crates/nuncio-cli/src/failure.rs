@@ -26,8 +26,17 @@ pub(crate) enum Failure {
     Input { problem: String, remedy: &'static str },
     #[error("file `{}` cannot be read", path.display())]
     File { path: PathBuf, source: io::Error },
+    #[error("file `{}` cannot be written", path.display())]
+    Written { path: PathBuf, source: io::Error },
     #[error("the result cannot be written")]
     Output(#[from] io::Error),
+    /// A part of an import was done.
+    #[error("the import broke off after {done} rows, which stay as they are")]
+    BrokenOff {
+        done: i64,
+        #[source]
+        failure: Box<Failure>,
+    },
     /// The answer of the server is not complete, as from another version.
     #[error("the server's answer has no {0}; is it another version?")]
     Incomplete(&'static str),
@@ -62,9 +71,10 @@ impl Failure {
             | Self::Input { .. }
             | Self::File { .. } => Exit::Invalid,
             Self::Status(status) => exit_of(status),
+            Self::BrokenOff { failure, .. } => failure.exit(),
             // Whoever closed the pipe has seen enough.
             Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => Exit::Ok,
-            Self::Output(_) | Self::Incomplete(_) => Exit::Failed,
+            Self::Written { .. } | Self::Output(_) | Self::Incomplete(_) => Exit::Failed,
         }
     }
 
@@ -75,7 +85,12 @@ impl Failure {
             Self::Status(status) => {
                 status.code() == Code::Unavailable || exit_of(status) == Exit::Unreachable
             }
-            Self::Input { .. } | Self::File { .. } | Self::Output(_) | Self::Incomplete(_) => false,
+            Self::BrokenOff { failure, .. } => failure.is_passing(),
+            Self::Input { .. }
+            | Self::File { .. }
+            | Self::Written { .. }
+            | Self::Output(_)
+            | Self::Incomplete(_) => false,
         }
     }
 
@@ -132,8 +147,15 @@ impl Failure {
                 unreachable_told(server, status.message())
             }
             Self::Status(status) => told_by_server(status),
+            Self::BrokenOff { failure, .. } => {
+                let told = failure.told(server);
+                let again = "when that is mended, import the same file again: it goes on";
+                let remedies = told.remedies.into_iter().chain([again.to_owned()]).collect();
+                Told { message: format!("{self}: {}", told.message), remedies, ..told }
+            }
             Self::Input { remedy, .. } => own("INVALID_INPUT", vec![(*remedy).to_owned()]),
             Self::File { .. } => own("FILE_NOT_READABLE", vec![]),
+            Self::Written { .. } => own("FILE_NOT_WRITABLE", vec![]),
             Self::Output(_) => own("OUTPUT_NOT_WRITABLE", vec![]),
             Self::Incomplete(_) => own("INCOMPLETE_ANSWER", vec![]),
         }
@@ -210,7 +232,9 @@ fn own_remedy(reason: &str) -> Option<&'static str> {
         "SMTP_SETTINGS_NOT_TESTED" => {
             Some("add `--test`, which tests exactly these values and saves them if they pass")
         }
-        "ETAG_MISMATCH" => Some("look at them with `nuncio settings smtp get`, then save again"),
+        "ETAG_MISMATCH" => Some("look at what is there now with `get`, then save again"),
+        "GUEST_NOT_FOUND" => Some("see which there are with `nuncio guests list`"),
+        "USER_NOT_FOUND" => Some("see which there are with `nuncio users list`"),
         "MAIL_JOB_NOT_FOUND" => Some("see which there are with `nuncio jobs list`"),
         "MAIL_JOB_MAY_BE_DUPLICATED" => Some("add `--allow-duplicate` to send it again"),
         "REQUEST_ID_REUSED" => Some("give another `--request-id`, or the same content as before"),

@@ -11,5 +11,6 @@ pub mod output;
 
 mod failure;
 mod input;
+mod rows;
 mod time;
 mod view;

@@ -2,7 +2,8 @@
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use nuncio_api::v1::{
-    ChannelState, MailClass, MailJobState, NodeRole, RecipientState, SmtpTestStageKind,
+    ChannelState, GuestState, MailClass, MailJobState, NodeRole, RecipientState, SmtpTestStageKind,
+    UserKind,
 };
 
 use crate::output::Tone;
@@ -26,6 +27,30 @@ pub(crate) fn state_parser() -> impl TypedValueParser<Value = MailJobState> {
         let name = format!("MAIL_JOB_STATE_{}", name.to_uppercase());
         MailJobState::from_str_name(&name).expect("each possible value is one of the API")
     })
+}
+
+const GUEST_STATES: [&str; 6] =
+    ["pending-approval", "created", "active", "suspended", "expired", "denied"];
+const USER_KINDS: [&str; 2] = ["administrator", "network-user"];
+
+/// Reads a state of a guest: `pending-approval`.
+pub(crate) fn guest_state_parser() -> impl TypedValueParser<Value = GuestState> {
+    PossibleValuesParser::new(GUEST_STATES).map(|name| {
+        let name = format!("GUEST_STATE_{}", name.to_uppercase().replace('-', "_"));
+        GuestState::from_str_name(&name).expect("each possible value is one of the API")
+    })
+}
+
+/// Reads a kind of users: `network-user`.
+pub(crate) fn user_kind_parser() -> impl TypedValueParser<Value = UserKind> {
+    PossibleValuesParser::new(USER_KINDS).map(|name| {
+        let name = format!("USER_KIND_{}", name.to_uppercase().replace('-', "_"));
+        UserKind::from_str_name(&name).expect("each possible value is one of the API")
+    })
+}
+
+pub(crate) fn guest_state(state: GuestState) -> &'static str {
+    state.as_str_name().trim_start_matches("GUEST_STATE_")
 }
 
 pub(crate) fn class(class: MailClass) -> String {
@@ -83,6 +108,15 @@ pub(crate) fn recipient_tone(state: RecipientState) -> Tone {
         RecipientState::Accepted => Tone::Good,
         RecipientState::Refused | RecipientState::Unknown => Tone::Bad,
         RecipientState::Pending | RecipientState::Unspecified => Tone::Plain,
+    }
+}
+
+pub(crate) fn guest_tone(state: GuestState) -> Tone {
+    match state {
+        GuestState::Created | GuestState::Active => Tone::Good,
+        GuestState::PendingApproval | GuestState::Suspended => Tone::Warning,
+        GuestState::Expired | GuestState::Denied => Tone::Dim,
+        GuestState::Unspecified => Tone::Plain,
     }
 }
 

@@ -158,6 +158,20 @@ impl Output {
         bar
     }
 
+    /// A bar over the bytes of a file, on a terminal only; without a size it only counts them.
+    pub(crate) fn bytes_bar(&mut self, size: Option<u64>, what: &'static str) -> ProgressBar {
+        let bar = ProgressBar::with_draw_target(size, self.draw_target());
+        let template = match size {
+            Some(_) => "{msg} [{bar:30}] {bytes}/{total_bytes} {eta}",
+            None => "{msg} {bytes}",
+        };
+        let style = ProgressStyle::with_template(template);
+        bar.set_style(style.expect("the template is right").progress_chars("=> "));
+        bar.set_message(what);
+        self.moving = bar.clone();
+        bar
+    }
+
     /// A sign that something goes on, on a terminal only.
     pub fn spinner(&mut self) -> ProgressBar {
         let spinner = ProgressBar::with_draw_target(None, self.draw_target());

@@ -2,7 +2,9 @@
 
 use nuncio_api::client::{Clients, connect};
 
-use crate::command::{ClientCommand, completions, doctor, jobs, nodes, send, settings};
+use crate::command::{
+    ClientCommand, completions, doctor, guests, jobs, nodes, send, settings, users,
+};
 use crate::environment::Environment;
 use crate::exit::Exit;
 use crate::failure::Failure;
@@ -36,6 +38,8 @@ pub async fn run(
     let end = match command {
         ClientCommand::Send(args) => Box::pin(send::run(&mut context, *args)).await,
         ClientCommand::Jobs(command) => Box::pin(jobs::run(&mut context, command)).await,
+        ClientCommand::Guests(command) => Box::pin(guests::run(&mut context, *command)).await,
+        ClientCommand::Users(command) => Box::pin(users::run(&mut context, *command)).await,
         ClientCommand::Settings(command) => Box::pin(settings::run(&mut context, command)).await,
         ClientCommand::Doctor => Box::pin(doctor::run(&mut context)).await,
         ClientCommand::Nodes => nodes::run(&mut context).await,

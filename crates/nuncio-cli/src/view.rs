@@ -2,5 +2,6 @@
 
 pub(crate) mod job;
 pub(crate) mod node;
+pub(crate) mod people;
 pub(crate) mod smtp_settings;
 pub(crate) mod smtp_test;
