@@ -11,6 +11,7 @@ pub(crate) mod guests;
 pub(crate) mod jobs;
 pub(crate) mod nodes;
 pub(crate) mod people;
+pub(crate) mod reminders;
 pub(crate) mod send;
 pub(crate) mod settings;
 pub(crate) mod users;
@@ -33,6 +34,9 @@ pub enum ClientCommand {
     /// Look at the settings, test and save them
     #[command(subcommand)]
     Settings(settings::SettingsCommand),
+    /// Say when who is reminded of what expires, and see beforehand who would get what
+    #[command(subcommand)]
+    Reminders(reminders::RemindersCommand),
     /// Find out what keeps mail from going out
     #[command(after_long_help = exit::HELP)]
     Doctor,

@@ -3,7 +3,7 @@
 use nuncio_api::client::{Clients, connect};
 
 use crate::command::{
-    ClientCommand, completions, doctor, guests, jobs, nodes, send, settings, users,
+    ClientCommand, completions, doctor, guests, jobs, nodes, reminders, send, settings, users,
 };
 use crate::environment::Environment;
 use crate::exit::Exit;
@@ -41,6 +41,7 @@ pub async fn run(
         ClientCommand::Guests(command) => Box::pin(guests::run(&mut context, *command)).await,
         ClientCommand::Users(command) => Box::pin(users::run(&mut context, *command)).await,
         ClientCommand::Settings(command) => Box::pin(settings::run(&mut context, command)).await,
+        ClientCommand::Reminders(command) => Box::pin(reminders::run(&mut context, command)).await,
         ClientCommand::Doctor => Box::pin(doctor::run(&mut context)).await,
         ClientCommand::Nodes => nodes::run(&mut context).await,
         ClientCommand::Completions { shell } => completions::run(&mut context, shell, program),

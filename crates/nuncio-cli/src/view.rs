@@ -3,5 +3,6 @@
 pub(crate) mod job;
 pub(crate) mod node;
 pub(crate) mod people;
+pub(crate) mod reminder;
 pub(crate) mod smtp_settings;
 pub(crate) mod smtp_test;

@@ -18,6 +18,7 @@ pub mod alarm;
 pub mod directory;
 pub mod portal;
 pub mod reminder;
+pub mod secret_expiry;
 
 pub mod job;
 pub mod outcome;

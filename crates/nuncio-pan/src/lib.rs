@@ -3,6 +3,7 @@
 
 pub mod pan;
 pub mod reminders;
+pub mod secret_watch;
 pub mod smtp_test;
 
 mod directory;

@@ -17,6 +17,7 @@ use tonic::service::RoutesBuilder;
 use crate::directory::DirectoryApi;
 use crate::reminder_service::ReminderApi;
 use crate::reminders::Reminders;
+use crate::secret_watch::SecretWatch;
 use crate::service::SmtpSettingsApi;
 
 /// Everything the role needs. It builds none of it, so a test can bring its own.
@@ -29,6 +30,7 @@ pub struct Pan {
     /// The name of this node.
     pub node: String,
     pub reminders: Reminders,
+    pub secret_watch: SecretWatch,
 }
 
 impl Pan {
@@ -53,8 +55,11 @@ impl Pan {
     /// Runs the parts of the role that work by themselves, until `shutdown` is cancelled.
     pub async fn run(self, shutdown: CancellationToken) -> Result<(), Infallible> {
         let keeper = self.reminders.clone();
-        let (sent, kept) =
-            tokio::join!(self.reminders.run(shutdown.clone()), keeper.keep_house(shutdown));
-        sent.and(kept)
+        let (sent, kept, watched) = tokio::join!(
+            self.reminders.run(shutdown.clone()),
+            keeper.keep_house(shutdown.clone()),
+            self.secret_watch.run(shutdown),
+        );
+        sent.and(kept).and(watched)
     }
 }

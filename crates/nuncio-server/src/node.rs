@@ -14,6 +14,7 @@ use nuncio_api::v1::reminder_service_server::SERVICE_NAME as REMINDER_SERVICE;
 use nuncio_api::v1::smtp_settings_service_server::SERVICE_NAME as SMTP_SETTINGS_SERVICE;
 use nuncio_cluster::embedded::EmbeddedCluster;
 use nuncio_core::job::Job;
+use nuncio_core::ports::alarms::AlarmSink;
 use nuncio_core::ports::clock::{Clock, Entropy};
 use nuncio_core::ports::job_store::{Incarnation, StoreError};
 use nuncio_core::ports::mail::SmtpTester;
@@ -32,6 +33,7 @@ use nuncio_oauth::cache::TokenCache;
 use nuncio_pan::pan::Pan;
 use nuncio_pan::reminders::follow_up::Reminding;
 use nuncio_pan::reminders::{ReminderObserver, Reminders};
+use nuncio_pan::secret_watch::SecretWatch;
 use nuncio_psn::psn::Psn;
 use nuncio_runtime::clock::{SystemClock, SystemEntropy};
 use nuncio_runtime::tasks::{TaskError, Tasks};
@@ -141,7 +143,8 @@ impl Node {
         let observer = alarms.observer();
         let intake = adapters.intake(&observer);
         let is_pan = config.roles.contains(&Role::Pan);
-        let pan = is_pan.then(|| adapters.pan(&status.name, &intake, Arc::clone(&metrics) as _));
+        let pan = is_pan
+            .then(|| adapters.pan(&status.name, &intake, Arc::clone(&metrics) as _, alarms.sink()));
         if let Some(pan) = &pan {
             pan.register(&mut routes, &streams);
             services.extend([SMTP_SETTINGS_SERVICE, DIRECTORY_SERVICE, REMINDER_SERVICE]);
@@ -274,8 +277,21 @@ impl Adapters {
         NodeAlarms::open(config, address, self.store.records(), chance, observer).await
     }
 
-    fn pan(&self, node: &str, intake: &Intake, observer: Arc<dyn ReminderObserver>) -> Pan {
+    fn pan(
+        &self,
+        node: &str,
+        intake: &Intake,
+        observer: Arc<dyn ReminderObserver>,
+        alarms: Arc<dyn AlarmSink>,
+    ) -> Pan {
         Pan {
+            secret_watch: SecretWatch {
+                records: self.store.records(),
+                settings: self.settings.smtp(),
+                tokens: Arc::clone(&self.tokens),
+                alarms,
+                clock: Arc::clone(&self.clock),
+            },
             reminders: Reminders {
                 records: self.store.records(),
                 intake: intake.clone(),

@@ -67,7 +67,7 @@ impl World {
         records: Arc<dyn RecordStore>,
         hours: &[u64],
     ) -> Self {
-        let clock = Arc::new(SetClock(Mutex::new(at("2026-05-01T00:00:00Z"))));
+        let clock = Arc::new(SetClock::at(at("2026-05-01T00:00:00Z")));
         let (saved, settings) = watch::channel(Some(Arc::new(document(1, &stages(hours)))));
         let told = Arc::new(Told::default());
         let intake = Intake {
@@ -206,6 +206,10 @@ pub(crate) fn user(id: &str, kind: UserKind, password_expires_at: &str) -> User 
 pub(crate) struct SetClock(Mutex<Timestamp>);
 
 impl SetClock {
+    pub(crate) fn at(now: Timestamp) -> Self {
+        Self(Mutex::new(now))
+    }
+
     pub(crate) fn set(&self, now: Timestamp) {
         *self.0.lock().unwrap() = now;
     }
