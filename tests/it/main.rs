@@ -17,4 +17,5 @@ mod secret_expiry;
 mod secrets;
 mod settings;
 mod telemetry;
+mod templates;
 mod truth;

@@ -46,7 +46,8 @@ pub fn mailbox(address: &str) -> v1::Mailbox {
     v1::Mailbox { address: address.to_owned(), display_name: String::new() }
 }
 
-fn request(
+/// A request with content of the caller's choice.
+pub fn request(
     class: v1::MailClass,
     content: v1::mail::Content,
     to: &[&str],

@@ -11,6 +11,7 @@ use crate::v1::mail_job_service_client::MailJobServiceClient;
 use crate::v1::node_service_client::NodeServiceClient;
 use crate::v1::reminder_service_client::ReminderServiceClient;
 use crate::v1::smtp_settings_service_client::SmtpSettingsServiceClient;
+use crate::v1::template_service_client::TemplateServiceClient;
 
 /// How often an open connection is probed, so that a watch notices a dead server.
 const KEEP_ALIVE_INTERVAL: Duration = Duration::from_secs(10);
@@ -26,6 +27,7 @@ pub struct Clients {
     pub smtp_settings: SmtpSettingsServiceClient<Channel>,
     pub nodes: NodeServiceClient<Channel>,
     pub reminders: ReminderServiceClient<Channel>,
+    pub templates: TemplateServiceClient<Channel>,
     /// For services that are not nuncio's own, such as `grpc.health.v1`.
     pub channel: Channel,
 }
@@ -95,6 +97,7 @@ impl Clients {
             smtp_settings: client!(SmtpSettingsServiceClient),
             nodes: client!(NodeServiceClient),
             reminders: client!(ReminderServiceClient),
+            templates: client!(TemplateServiceClient),
             channel,
         }
     }

@@ -5,6 +5,7 @@
 
 pub mod enums;
 pub mod field_mask;
+pub mod template;
 pub mod time;
 
 pub mod alarm;

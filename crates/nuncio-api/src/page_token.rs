@@ -32,6 +32,8 @@ pub const EXAMINED_MAX: u32 = 10_000;
 
 /// The version of a page token: its first byte.
 const PAGE_VERSION: u8 = b'1';
+/// The version of a page token of names: its first byte.
+const NAME_VERSION: u8 = b'n';
 /// The version of a resume token: its first byte. It differs, so that the two are not mixed up.
 const RESUME_VERSION: u8 = b'w';
 /// The most values of a filter that are read.
@@ -66,11 +68,7 @@ pub struct NotAResumeToken;
 
 /// The query of a request for a list of mail jobs, its page token included.
 pub fn job_query(request: &v1::ListMailJobsRequest) -> Result<JobQuery, ListError> {
-    let limit = match u32::try_from(request.page_size) {
-        Ok(0) => PAGE_SIZE,
-        Ok(size) => size.min(PAGE_SIZE_MAX),
-        Err(_) => return Err(ListError::PageSize(request.page_size)),
-    };
+    let limit = limit(request.page_size)?;
     let mut violations = Violations::default();
     for (field, values) in [("states", &request.states), ("classes", &request.classes)] {
         if FILTER_VALUES_MAX < values.len() {
@@ -102,6 +100,36 @@ pub fn job_query(request: &v1::ListMailJobsRequest) -> Result<JobQuery, ListErro
         query.before = Some(query.before.map_or(start, |until| until.min(start)));
     }
     Ok(query)
+}
+
+fn limit(page_size: i32) -> Result<u32, ListError> {
+    match u32::try_from(page_size) {
+        Ok(0) => Ok(PAGE_SIZE),
+        Ok(size) => Ok(size.min(PAGE_SIZE_MAX)),
+        Err(_) => Err(ListError::PageSize(page_size)),
+    }
+}
+
+/// How many entries a page has, from what a caller asked for.
+pub fn page_size(asked: i32) -> Result<usize, ListError> {
+    Ok(usize::try_from(limit(asked)?).unwrap_or(usize::MAX))
+}
+
+/// The token of the page behind `last`, where the order is that of names.
+pub fn next_name_token(last: &str) -> String {
+    URL_SAFE_NO_PAD.encode([&[NAME_VERSION], last.as_bytes()].concat())
+}
+
+/// The name behind which a page begins; empty without a token.
+pub fn start_of_names(token: &str) -> Result<String, ListError> {
+    if token.is_empty() {
+        return Ok(String::new());
+    }
+    let bytes = URL_SAFE_NO_PAD.decode(token).map_err(|_| PageTokenError::Malformed)?;
+    let Some((&NAME_VERSION, name)) = bytes.split_first() else {
+        return Err(PageTokenError::Malformed.into());
+    };
+    Ok(String::from_utf8(name.to_vec()).map_err(|_| PageTokenError::Malformed)?)
 }
 
 fn recipient_filter(violations: &mut Violations, address: &str) -> Option<EmailAddress> {

@@ -14,6 +14,7 @@ pub(crate) mod people;
 pub(crate) mod reminders;
 pub(crate) mod send;
 pub(crate) mod settings;
+pub(crate) mod templates;
 pub(crate) mod users;
 
 /// The commands that talk to a node. The program flattens them into its own.
@@ -37,6 +38,9 @@ pub enum ClientCommand {
     /// Say when who is reminded of what expires, and see beforehand who would get what
     #[command(subcommand)]
     Reminders(reminders::RemindersCommand),
+    /// Look at what mails say, change it, and try it
+    #[command(subcommand)]
+    Templates(templates::TemplatesCommand),
     /// Find out what keeps mail from going out
     #[command(after_long_help = exit::HELP)]
     Doctor,

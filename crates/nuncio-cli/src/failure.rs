@@ -235,6 +235,7 @@ fn own_remedy(reason: &str) -> Option<&'static str> {
         "ETAG_MISMATCH" => Some("look at what is there now with `get`, then save again"),
         "GUEST_NOT_FOUND" => Some("see which there are with `nuncio guests list`"),
         "USER_NOT_FOUND" => Some("see which there are with `nuncio users list`"),
+        "TEMPLATE_NOT_FOUND" => Some("see which there are with `nuncio templates list`"),
         "MAIL_JOB_NOT_FOUND" => Some("see which there are with `nuncio jobs list`"),
         "MAIL_JOB_MAY_BE_DUPLICATED" => Some("add `--allow-duplicate` to send it again"),
         "REQUEST_ID_REUSED" => Some("give another `--request-id`, or the same content as before"),

@@ -3,7 +3,7 @@
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use nuncio_api::v1::{
     ChannelState, GuestState, MailClass, MailJobState, NodeRole, RecipientState, SmtpTestStageKind,
-    UserKind,
+    TemplateVariableKind, UserKind,
 };
 
 use crate::output::Tone;
@@ -71,6 +71,13 @@ pub(crate) fn channel_state(state: ChannelState) -> &'static str {
 
 pub(crate) fn role(role: NodeRole) -> String {
     role.as_str_name().trim_start_matches("NODE_ROLE_").to_lowercase()
+}
+
+pub(crate) fn variable_kind(kind: TemplateVariableKind) -> String {
+    kind.as_str_name()
+        .trim_start_matches("TEMPLATE_VARIABLE_KIND_")
+        .to_lowercase()
+        .replace('_', "-")
 }
 
 pub(crate) fn stage(kind: SmtpTestStageKind) -> &'static str {

@@ -3,7 +3,8 @@
 use nuncio_api::client::{Clients, connect};
 
 use crate::command::{
-    ClientCommand, completions, doctor, guests, jobs, nodes, reminders, send, settings, users,
+    ClientCommand, completions, doctor, guests, jobs, nodes, reminders, send, settings, templates,
+    users,
 };
 use crate::environment::Environment;
 use crate::exit::Exit;
@@ -42,6 +43,7 @@ pub async fn run(
         ClientCommand::Users(command) => Box::pin(users::run(&mut context, *command)).await,
         ClientCommand::Settings(command) => Box::pin(settings::run(&mut context, command)).await,
         ClientCommand::Reminders(command) => Box::pin(reminders::run(&mut context, command)).await,
+        ClientCommand::Templates(command) => Box::pin(templates::run(&mut context, command)).await,
         ClientCommand::Doctor => Box::pin(doctor::run(&mut context)).await,
         ClientCommand::Nodes => nodes::run(&mut context).await,
         ClientCommand::Completions { shell } => completions::run(&mut context, shell, program),

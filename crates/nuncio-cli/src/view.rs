@@ -6,3 +6,4 @@ pub(crate) mod people;
 pub(crate) mod reminder;
 pub(crate) mod smtp_settings;
 pub(crate) mod smtp_test;
+pub(crate) mod template;

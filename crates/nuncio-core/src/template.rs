@@ -14,6 +14,7 @@ use crate::template::layout::Script;
 use crate::template::locale::{DEFAULT_LANGUAGE, candidates, format_locale, parse_locale};
 
 pub mod catalogue;
+pub mod check;
 pub mod custom;
 pub mod locale;
 pub mod shipped;
@@ -94,6 +95,27 @@ impl Templates {
     /// The portals' own texts.
     pub fn custom(&self) -> &BTreeMap<TextsKey, CustomTexts> {
         &self.custom
+    }
+
+    /// These, and texts in place of those with the same key.
+    #[must_use]
+    pub fn and(&self, key: TextsKey, texts: CustomTexts) -> Self {
+        let mut custom = (*self.custom).clone();
+        custom.insert(key, texts);
+        Self { custom: Arc::new(custom) }
+    }
+
+    /// The texts that mails of a portal in a language are made from, and whose they are.
+    pub fn texts(&self, template: &Template, portal: &str, tag: &str) -> (TextsSource, Texts) {
+        let locale = parse_locale(tag).unwrap_or(Locale::UNKNOWN);
+        let own = self.custom_for(template.id, portal, &locale).next();
+        if let Some((key, texts)) = own {
+            let source =
+                TextsSource { portal: Some(key.portal.clone()), locale: key.locale.clone() };
+            return (source, texts.clone());
+        }
+        let (language, texts) = shipped_for(template.id, &locale);
+        (TextsSource { portal: None, locale: language.to_owned() }, texts.clone())
     }
 
     /// Makes subject and bodies. An unknown or missing variable is an error.

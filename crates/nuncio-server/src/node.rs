@@ -12,6 +12,7 @@ use nuncio_api::v1::mail_job_service_server::SERVICE_NAME as MAIL_JOB_SERVICE;
 use nuncio_api::v1::node_service_server::{NodeServiceServer, SERVICE_NAME as NODE_SERVICE};
 use nuncio_api::v1::reminder_service_server::SERVICE_NAME as REMINDER_SERVICE;
 use nuncio_api::v1::smtp_settings_service_server::SERVICE_NAME as SMTP_SETTINGS_SERVICE;
+use nuncio_api::v1::template_service_server::SERVICE_NAME as TEMPLATE_SERVICE;
 use nuncio_cluster::embedded::EmbeddedCluster;
 use nuncio_core::job::Job;
 use nuncio_core::ports::alarms::AlarmSink;
@@ -21,7 +22,6 @@ use nuncio_core::ports::mail::SmtpTester;
 use nuncio_core::ports::settings::SettingsShare;
 use nuncio_core::ports::token::TokenSource;
 use nuncio_core::settings::document::SettingsDocument;
-use nuncio_core::template::Templates;
 use nuncio_delivery::channel::Channels;
 use nuncio_delivery::delivery::Delivery;
 use nuncio_delivery::intake::Intake;
@@ -39,6 +39,8 @@ use nuncio_runtime::clock::{SystemClock, SystemEntropy};
 use nuncio_runtime::tasks::{TaskError, Tasks};
 use nuncio_smtp::probe::SmtpProbe;
 use nuncio_smtp::transport::SmtpTransport;
+use nuncio_templates::api::TemplateApi;
+use nuncio_templates::share::TemplateShare;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -66,6 +68,7 @@ pub struct Node {
     alarms: NodeAlarms,
     pan: Option<Pan>,
     smtp: Arc<SmtpTransport>,
+    templates: Arc<TemplateShare>,
     store: Store,
     streams: CancellationToken,
     drain_timeout: Duration,
@@ -98,6 +101,8 @@ pub enum StartError {
     Outbox(#[source] StoreError),
     #[error("the MnT cannot be asked (`peers.mnt`)")]
     Mnt(#[from] nuncio_api::client::ConnectError),
+    #[error("the portals' own templates cannot be read")]
+    Templates(#[source] StoreError),
     #[error("gRPC reflection cannot be set up")]
     Reflection(#[from] tonic_reflection::server::Error),
 }
@@ -150,8 +155,13 @@ impl Node {
             services.extend([SMTP_SETTINGS_SERVICE, DIRECTORY_SERVICE, REMINDER_SERVICE]);
         }
         if config.roles.contains(&Role::Psn) {
-            Psn { intake }.register(&mut routes, &streams);
+            Psn { intake: intake.clone() }.register(&mut routes, &streams);
             services.push(MAIL_JOB_SERVICE);
+        }
+        if config.roles.contains(&Role::Pan) || config.roles.contains(&Role::Psn) {
+            let share = Arc::clone(&adapters.templates);
+            TemplateApi { share, intake }.register(&mut routes);
+            services.push(TEMPLATE_SERVICE);
         }
         let delivery = adapters.delivery(config, observer, channels);
         Ok(Self {
@@ -162,6 +172,7 @@ impl Node {
             alarms,
             pan,
             smtp: adapters.smtp,
+            templates: adapters.templates,
             store: adapters.store,
             streams,
             drain_timeout: config.drain_timeout,
@@ -196,6 +207,8 @@ impl Node {
         if let Some(pan) = self.pan {
             tasks.spawn("pan", |stop| pan.run(stop));
         }
+        let templates = self.templates;
+        tasks.spawn("templates", |stop| async move { templates.run(stop).await });
         let smtp = self.smtp;
         tasks.spawn("smtp connections", |stop| async move { smtp.run(stop).await });
         drop(working);
@@ -217,6 +230,7 @@ struct Adapters {
     smtp: Arc<SmtpTransport>,
     tester: Arc<dyn SmtpTester>,
     incarnation: Incarnation,
+    templates: Arc<TemplateShare>,
     /// The jobs that the last run left half done, as they stand now.
     rescued: Vec<Job>,
 }
@@ -241,7 +255,21 @@ impl Adapters {
         let smtp = SmtpTransport::new(Arc::clone(&tokens), Arc::clone(&clock), name);
         let tester = Arc::new(SmtpProbe::new(Arc::clone(&tokens), name, name));
         let smtp = Arc::new(smtp);
-        Ok(Self { clock, entropy, settings, store, tokens, smtp, tester, incarnation, rescued })
+        let templates = Arc::new(TemplateShare::new(store.records(), Arc::clone(&clock)));
+        // Before anything is served: a mail must not be made from the wrong texts.
+        templates.refresh().await.map_err(StartError::Templates)?;
+        Ok(Self {
+            clock,
+            entropy,
+            settings,
+            store,
+            tokens,
+            smtp,
+            tester,
+            incarnation,
+            templates,
+            rescued,
+        })
     }
 
     fn status(
@@ -321,7 +349,7 @@ impl Adapters {
             entropy: Arc::clone(&self.entropy),
             observer: Arc::clone(observer),
             settings: self.settings.smtp(),
-            templates: watch::channel(Templates::shipped()).1,
+            templates: self.templates.templates(),
         }
     }
 

@@ -32,6 +32,7 @@ const LAYERS: &[(&str, Layer)] = &[
     ("nuncio-smtp", Only(&["nuncio-core", "nuncio-net", "nuncio-runtime", "nuncio-tls"])),
     ("nuncio-delivery", Only(&["nuncio-core", "nuncio-runtime"])),
     ("nuncio-alarms", Only(&["nuncio-core", "nuncio-runtime", "nuncio-api", "nuncio-delivery"])),
+    ("nuncio-templates", Only(&["nuncio-core", "nuncio-runtime", "nuncio-api", "nuncio-delivery"])),
     ("nuncio-mnt", Only(ROLE)),
     ("nuncio-pan", Only(ROLE)),
     ("nuncio-psn", Only(ROLE)),

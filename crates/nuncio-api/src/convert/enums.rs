@@ -10,6 +10,7 @@ use nuncio_core::mail::RecipientKind;
 use nuncio_core::reminder::{Channel, WhyNot};
 use nuncio_core::settings::{Encryption, Provider};
 use nuncio_core::smtp_test::StageKind;
+use nuncio_core::template::variable::VariableKind;
 use nuncio_core::violation::Violations;
 
 use crate::v1;
@@ -92,6 +93,16 @@ pairs!(MailClass, MailClass:
     Alarm = Alarm,
     Reminder = Reminder,
     Bulk = Bulk,
+);
+
+pairs!(TemplateVariableKind, VariableKind:
+    Text = Text,
+    Credential = Credential,
+    Lines = Lines,
+    DateTime = DateTime,
+    Duration = Duration,
+    Number = Number,
+    Url = Url,
 );
 
 pairs!(MailJobState, JobState:

@@ -3,7 +3,8 @@
 use std::fmt;
 
 use super::{
-    Attachment, OauthAuthentication, PasswordAuthentication, Proxy, RawContent, TemplateContent,
+    Attachment, OauthAuthentication, PasswordAuthentication, PreviewTemplateRequest, Proxy,
+    RawContent, SendTestEmailRequest, TemplateContent,
 };
 
 /// Stands for a secret that is there.
@@ -57,6 +58,29 @@ impl fmt::Debug for RawContent {
             .field("subject", &self.subject)
             .field("text", &shown(&self.text))
             .field("html", &shown(&self.html))
+            .finish()
+    }
+}
+
+impl fmt::Debug for PreviewTemplateRequest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PreviewTemplateRequest")
+            .field("name", &self.name)
+            .field("draft", &self.draft)
+            .field("variables", &self.variables.keys())
+            .field("no_samples", &self.no_samples)
+            .finish()
+    }
+}
+
+impl fmt::Debug for SendTestEmailRequest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SendTestEmailRequest")
+            .field("name", &self.name)
+            .field("draft", &self.draft)
+            .field("variables", &self.variables.keys())
+            .field("to", &self.to)
+            .field("request_id", &self.request_id)
             .finish()
     }
 }

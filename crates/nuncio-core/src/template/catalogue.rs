@@ -1,6 +1,7 @@
 //! The templates that come with nuncio: names, classes, variables.
 
 use crate::class::MailClass;
+use crate::template::Variables;
 use crate::template::variable::{Variable, VariableKind};
 
 /// A template: what it is called, what it is for and what it can say.
@@ -53,6 +54,12 @@ impl Template {
     /// The variable with this name.
     pub fn variable(&self, name: &str) -> Option<&'static Variable> {
         self.variables().find(|one| one.name == name)
+    }
+
+    /// Values for a preview.
+    pub fn samples(&self) -> Variables {
+        let sample = |one: &Variable| (one.name.to_owned(), one.sample.to_owned().into());
+        self.variables().map(sample).collect()
     }
 
     pub fn requires(&self, variable: &str) -> bool {

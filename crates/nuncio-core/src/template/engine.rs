@@ -1,6 +1,7 @@
 //! Fills a text with values, within limits of time and size.
 //!
-//! There is no function, no macro, no include and no way around the escaping.
+//! There is no function, no macro, no include and no way around the escaping. [`check`](super::check) allows even less:
+//! values, conditions, loops over lines, and the filters below.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -20,6 +21,10 @@ use crate::template::variable::{Given, VariableKind};
 const FUEL: u64 = 100_000;
 /// The longest that one rendering may become, in bytes: 1 MiB.
 pub(crate) const OUTPUT_BYTES_MAX: usize = 1024 * 1024;
+
+/// The filters that a text may use.
+pub(crate) const FILTERS: [&str; 7] =
+    ["date", "default", "lines", "lower", "time", "trim", "upper"];
 
 /// What a rendering is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

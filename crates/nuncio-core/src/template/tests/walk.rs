@@ -2,12 +2,6 @@ use super::*;
 use crate::mail::SUBJECT_CHARS_MAX;
 use crate::template::variable::VariableKind;
 
-/// What a preview shows.
-fn samples(template: &Template) -> Variables {
-    let sample = |one: &variable::Variable| (one.name.to_owned(), one.sample.to_owned().into());
-    template.variables().map(sample).collect()
-}
-
 fn make(template: &Template, locale: &str, variables: &Variables) -> Rendered {
     let name = template.name();
     let wanted = TemplateUse { name: &name, portal: None, locale, variables };
@@ -32,7 +26,7 @@ fn plain(text: &str) -> String {
 #[test]
 fn every_template_speaks_every_language() {
     each(|template, language| {
-        let made = make(template, language, &samples(template));
+        let made = make(template, language, &template.samples());
 
         let at = format!("{} {language}", template.id);
         assert_eq!(made.source, TextsSource { portal: None, locale: language.to_owned() }, "{at}");
@@ -58,7 +52,7 @@ fn every_template_speaks_every_language() {
 #[test]
 fn every_required_variable_appears_in_text_and_html() {
     each(|template, language| {
-        let mut variables = samples(template);
+        let mut variables = template.samples();
         for name in template.required {
             let kind = template.variable(name).unwrap().kind;
             let value = if kind == VariableKind::Number {
@@ -90,7 +84,7 @@ fn every_required_variable_appears_in_text_and_html() {
 fn a_template_does_with_what_it_requires() {
     each(|template, language| {
         let required = |(name, _): &(String, Sensitive)| template.requires(name);
-        let variables = samples(template).into_iter().filter(required).collect();
+        let variables = template.samples().into_iter().filter(required).collect();
 
         let made = make(template, language, &variables);
 
