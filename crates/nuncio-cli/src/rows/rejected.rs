@@ -49,7 +49,11 @@ impl RejectedFile {
     }
 
     fn write(&mut self, head: &Head, raw: &ByteRecord, problems: &str) -> Result<(), Failure> {
-        let cells = head.without_problems(raw).chain([problems.as_bytes()]);
+        let columns = head.without_problems(&head.raw).count();
+        // A row that is too short gets empty cells, so that the problems stand in their column.
+        let missing = columns.saturating_sub(head.without_problems(raw).count());
+        let empty = std::iter::repeat_n(&b""[..], missing);
+        let cells = head.without_problems(raw).chain(empty).chain([problems.as_bytes()]);
         self.csv.write_record(cells).map_err(|error| not_written(&self.path, error.into()))
     }
 }

@@ -1,6 +1,7 @@
 use nuncio_api::v1::{Guest, GuestState, User};
 
 use super::*;
+use crate::rows::rejected::RejectedFile;
 
 fn open(content: &[u8]) -> Result<RowReader<Guest>, Failure> {
     RowReader::open(Box::new(Cursor::new(content.to_vec())), None)
@@ -120,6 +121,20 @@ fn what_an_import_said_of_a_row_is_no_field() {
     assert_eq!(reader.head.fields(), ["state"]);
     let cells: Vec<_> = reader.head.without_problems(&rows[0].raw).collect();
     assert_eq!(cells, [&b"a"[..], b"active"]);
+}
+
+#[test]
+fn what_is_wrong_with_a_short_row_stands_in_its_column() {
+    let mut reader = open(b"id;email;company\na\n").unwrap();
+    let rows = reader.next_rows(10).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("again.csv");
+    let mut file = RejectedFile::create(&path, &reader.head).unwrap();
+    file.add(&reader.head, &rows[0].raw, &rows[0].problems).unwrap();
+    file.finish().unwrap();
+    let report = std::fs::read_to_string(path).unwrap();
+    let row = "a;;;row: has 1 cells, but the head has 3";
+    assert_eq!(report, format!("id;email;company;{PROBLEMS}\n{row}\n"));
 }
 
 #[test]
