@@ -8,7 +8,7 @@ const PROTO_ROOT: &str = "../../proto";
 const PACKAGE: &str = "nuncio/v1";
 
 /// Messages that hold secrets: their `Debug` is written by hand, so that it hides them.
-const SECRET_MESSAGES: [&str; 8] = [
+const SECRET_MESSAGES: [&str; 9] = [
     ".nuncio.v1.Attachment",
     ".nuncio.v1.OauthAuthentication",
     ".nuncio.v1.PasswordAuthentication",
@@ -17,6 +17,7 @@ const SECRET_MESSAGES: [&str; 8] = [
     ".nuncio.v1.RawContent",
     ".nuncio.v1.SendTestEmailRequest",
     ".nuncio.v1.TemplateContent",
+    ".nuncio.v1.WebhookTarget",
 ];
 
 fn main() -> Result<(), Box<dyn Error>> {

@@ -13,6 +13,7 @@ mod process;
 mod python_client;
 mod real;
 mod roles;
+mod routes;
 mod secret_expiry;
 mod secrets;
 mod settings;

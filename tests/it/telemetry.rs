@@ -145,7 +145,7 @@ async fn probes_and_health_tell_that_a_node_drains() {
 async fn reflection_lists_the_services_of_the_roles() {
     for (roles, expected) in [
         ("pan,psn", &["MailJobService", "SmtpSettingsService", "DirectoryService"][..]),
-        ("mnt", &["AlarmService", "NodeService"]),
+        ("mnt", &["AlarmService", "AlarmRouteService", "NodeService"]),
         ("psn", &["MailJobService", "NodeService"]),
     ] {
         let options = NodeOptions { roles: roles.to_owned(), ..NodeOptions::default() };

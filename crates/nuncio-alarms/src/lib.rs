@@ -7,5 +7,9 @@ pub mod forwarder;
 pub mod mnt_client;
 pub mod standing;
 
+pub mod courier;
+pub mod route_service;
+pub mod routes;
+
 #[cfg(test)]
 mod testing;

@@ -5,6 +5,7 @@ use std::time::Duration;
 use tonic::transport::{Channel, Endpoint};
 
 use crate::limits::MESSAGE_BYTES_MAX;
+use crate::v1::alarm_route_service_client::AlarmRouteServiceClient;
 use crate::v1::alarm_service_client::AlarmServiceClient;
 use crate::v1::directory_service_client::DirectoryServiceClient;
 use crate::v1::mail_job_service_client::MailJobServiceClient;
@@ -22,6 +23,7 @@ const KEEP_ALIVE_TIMEOUT: Duration = Duration::from_secs(5);
 #[derive(Clone, Debug)]
 pub struct Clients {
     pub alarms: AlarmServiceClient<Channel>,
+    pub alarm_routes: AlarmRouteServiceClient<Channel>,
     pub directory: DirectoryServiceClient<Channel>,
     pub mail_jobs: MailJobServiceClient<Channel>,
     pub smtp_settings: SmtpSettingsServiceClient<Channel>,
@@ -92,6 +94,7 @@ impl Clients {
         }
         Self {
             alarms: client!(AlarmServiceClient),
+            alarm_routes: client!(AlarmRouteServiceClient),
             directory: client!(DirectoryServiceClient),
             mail_jobs: client!(MailJobServiceClient),
             smtp_settings: client!(SmtpSettingsServiceClient),

@@ -10,6 +10,7 @@ pub mod time;
 
 pub mod alarm;
 pub mod alarm_event;
+pub mod alarm_route;
 pub mod directory;
 pub mod job;
 pub mod mail;

@@ -5,6 +5,7 @@ use clap_complete::Shell;
 
 use crate::exit;
 
+pub(crate) mod alarms;
 pub(crate) mod completions;
 pub(crate) mod doctor;
 pub(crate) mod guests;
@@ -41,6 +42,9 @@ pub enum ClientCommand {
     /// Look at what mails say, change it, and try it
     #[command(subcommand)]
     Templates(templates::TemplatesCommand),
+    /// Look after alarms and where they are told
+    #[command(subcommand)]
+    Alarms(alarms::AlarmsCommand),
     /// Find out what keeps mail from going out
     #[command(after_long_help = exit::HELP)]
     Doctor,

@@ -3,8 +3,8 @@
 use nuncio_api::client::{Clients, connect};
 
 use crate::command::{
-    ClientCommand, completions, doctor, guests, jobs, nodes, reminders, send, settings, templates,
-    users,
+    ClientCommand, alarms, completions, doctor, guests, jobs, nodes, reminders, send, settings,
+    templates, users,
 };
 use crate::environment::Environment;
 use crate::exit::Exit;
@@ -44,6 +44,7 @@ pub async fn run(
         ClientCommand::Settings(command) => Box::pin(settings::run(&mut context, command)).await,
         ClientCommand::Reminders(command) => Box::pin(reminders::run(&mut context, command)).await,
         ClientCommand::Templates(command) => Box::pin(templates::run(&mut context, command)).await,
+        ClientCommand::Alarms(command) => Box::pin(alarms::run(&mut context, command)).await,
         ClientCommand::Doctor => Box::pin(doctor::run(&mut context)).await,
         ClientCommand::Nodes => nodes::run(&mut context).await,
         ClientCommand::Completions { shell } => completions::run(&mut context, shell, program),

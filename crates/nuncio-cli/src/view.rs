@@ -4,6 +4,7 @@ pub(crate) mod job;
 pub(crate) mod node;
 pub(crate) mod people;
 pub(crate) mod reminder;
+pub(crate) mod route;
 pub(crate) mod smtp_settings;
 pub(crate) mod smtp_test;
 pub(crate) mod template;

@@ -8,6 +8,7 @@ use jiff::Timestamp;
 
 pub mod catalogue;
 pub mod kind;
+pub mod route;
 
 /// An alarm as it is raised.
 #[derive(Clone, Debug, PartialEq, Eq)]

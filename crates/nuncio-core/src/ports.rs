@@ -5,5 +5,6 @@ pub mod clock;
 pub mod job_store;
 pub mod mail;
 pub mod records;
+pub mod routes;
 pub mod settings;
 pub mod token;

@@ -16,7 +16,7 @@ use crate::aadsts::{
     self, CLIENT_SECRET_EXPIRED, INVALID_CERTIFICATE, INVALID_CLIENT_SECRET,
     INVALID_TENANT_OR_ENDPOINT, Kind, Known, TOKEN_ENDPOINT_THROTTLED, TOKEN_ENDPOINT_UNAVAILABLE,
 };
-use crate::http::Seen;
+use nuncio_http::exchange::Seen;
 
 pub(crate) const NOT_A_TOKEN_RESPONSE: &str = "NOT_A_TOKEN_RESPONSE";
 /// The endpoint refused for a reason that is not in the tables.

@@ -10,4 +10,4 @@ pub(crate) mod assertion;
 pub(crate) mod aadsts;
 pub(crate) mod answer;
 
-pub(crate) mod http;
+mod client;

@@ -9,6 +9,7 @@ use nuncio_core::ports::token::{TokenError, TokenErrorKind};
 use nuncio_core::secret::{AccessToken, PrivateKeyPem};
 use nuncio_core::settings::ClientCredential;
 use nuncio_core::settings::proxy::Proxy;
+use nuncio_http::exchange::{Exchange, HttpError, Seen, Trusts};
 use nuncio_net::network::{Network, Tcp};
 use nuncio_runtime::chain::Chain;
 use nuncio_tls::diagnosis::{Server, TLS_FAILED};
@@ -21,8 +22,8 @@ use oauth2::{
 use crate::aadsts::{INVALID_CERTIFICATE, INVALID_TENANT_OR_ENDPOINT, TOKEN_ENDPOINT_UNAVAILABLE};
 use crate::answer::{Asked, Grant, NOT_A_TOKEN_RESPONSE, Refusal, error, not_a_token, refused};
 use crate::assertion::{self, Claims};
+use crate::client::TokenHttp;
 use crate::endpoint::{Granted, TokenEndpoint, WantedToken};
-use crate::http::{Exchange, HttpError, Seen, Trusts};
 
 pub const TOKEN_ENDPOINT_TIMED_OUT: &str = "TOKEN_ENDPOINT_TIMED_OUT";
 pub const TOKEN_ENDPOINT_NOT_FOUND: &str = "TOKEN_ENDPOINT_NOT_FOUND";
@@ -134,13 +135,14 @@ impl TokenEndpoint for HttpTokenEndpoint {
         let trust = trust.map_err(|fault| no_answer(server, wanted, proxy, fault))?;
         let exchange = Exchange {
             network: &*self.network,
-            trust: &trust,
+            trust: Some(&trust),
             server,
             proxy,
             timeout: wanted.timeout,
             now: self.clock.now(),
             seen: Mutex::default(),
         };
+        let client = TokenHttp(exchange);
         let mut request = requester.exchange_client_credentials().add_scopes(
             wanted.client.scope.split_whitespace().map(|scope| Scope::new(scope.into())),
         );
@@ -150,8 +152,8 @@ impl TokenEndpoint for HttpTokenEndpoint {
                 .add_extra_param("client_assertion_type", kind)
                 .add_extra_param("client_assertion", assertion);
         }
-        let answer = request.request_async(&exchange).await;
-        let seen = exchange.seen();
+        let answer = request.request_async(&client).await;
+        let seen = client.0.seen();
         judge(asked, wanted, proxy, answer, seen)
     }
 }

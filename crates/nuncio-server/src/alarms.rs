@@ -3,14 +3,19 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 
+use nuncio_alarms::courier::Courier;
 use nuncio_alarms::forwarder::Forwarder;
 use nuncio_alarms::mnt_client::MntClient;
 use nuncio_alarms::outbox::Outbox;
+use nuncio_alarms::route_service::AlarmRoutes;
 use nuncio_alarms::standing::StandingAlarms;
+use nuncio_api::v1::alarm_route_service_server::AlarmRouteServiceServer;
 use nuncio_core::ports::alarms::AlarmSink;
 use nuncio_core::ports::clock::{Clock, Entropy};
 use nuncio_core::ports::records::RecordStore;
+use nuncio_core::ports::settings::SettingsShare;
 use nuncio_delivery::observer::DeliveryObserver;
+use nuncio_routes::sender::Sender;
 use nuncio_runtime::tasks::Tasks;
 use tokio::sync::watch;
 use tracing::info;
@@ -24,6 +29,8 @@ pub(crate) struct NodeAlarms {
     standing: Arc<StandingAlarms>,
     /// None while nobody has said where an MnT is: then alarms wait.
     forwarder: Option<Forwarder>,
+    /// Only where the MnT is.
+    courier: Option<Courier>,
 }
 
 impl NodeAlarms {
@@ -47,7 +54,7 @@ impl NodeAlarms {
             None
         };
         let standing = Arc::new(StandingAlarms::new(observer, clock, node));
-        Ok(Self { outbox, standing, forwarder })
+        Ok(Self { outbox, standing, forwarder, courier: None })
     }
 
     /// Takes the alarms of this node's parts.
@@ -65,12 +72,28 @@ impl NodeAlarms {
         self.outbox.waiting()
     }
 
+    /// Has this node tell people past the mail, too. Returns the service that looks after the routes.
+    pub(crate) fn second_route(
+        &mut self,
+        node: &str,
+        (records, settings): (Arc<dyn RecordStore>, Arc<dyn SettingsShare>),
+        (clock, entropy): (Arc<dyn Clock>, Arc<dyn Entropy>),
+    ) -> AlarmRouteServiceServer<AlarmRoutes> {
+        let sender = Arc::new(Sender::new(Arc::clone(&clock), node));
+        let courier = Courier { records, settings: Arc::clone(&settings), sender, clock, entropy };
+        self.courier = Some(courier.clone());
+        AlarmRouteServiceServer::new(AlarmRoutes { courier, settings, node: node.to_owned() })
+    }
+
     pub(crate) fn spawn(self, tasks: &mut Tasks) {
         let sink = self.sink();
         let standing = self.standing;
         tasks.spawn("alarms", |stop| standing.run(sink, stop));
         if let Some(forwarder) = self.forwarder {
             tasks.spawn("alarms to the MnT", |stop| forwarder.run(stop));
+        }
+        if let Some(courier) = self.courier {
+            tasks.spawn("second route", |stop| courier.run(stop));
         }
     }
 }

@@ -6,6 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use nuncio_api::v1::alarm_route_service_server::SERVICE_NAME as ALARM_ROUTE_SERVICE;
 use nuncio_api::v1::alarm_service_server::SERVICE_NAME as ALARM_SERVICE;
 use nuncio_api::v1::directory_service_server::SERVICE_NAME as DIRECTORY_SERVICE;
 use nuncio_api::v1::mail_job_service_server::SERVICE_NAME as MAIL_JOB_SERVICE;
@@ -132,7 +133,7 @@ impl Node {
         let (channels, channels_seen) = watch::channel(Channels::default());
         let address = listeners.grpc.local_addr().unwrap_or(config.grpc_listen);
         let metrics = Arc::new(Metrics::new());
-        let alarms = adapters.alarms(config, address, Arc::<Metrics>::clone(&metrics)).await?;
+        let mut alarms = adapters.alarms(config, address, Arc::<Metrics>::clone(&metrics)).await?;
         let status = adapters.status(config, address, channels_seen, alarms.waiting());
         tell_ended(&*metrics, &adapters.rescued);
         let streams = CancellationToken::new();
@@ -162,6 +163,13 @@ impl Node {
             let share = Arc::clone(&adapters.templates);
             TemplateApi { share, intake }.register(&mut routes);
             services.push(TEMPLATE_SERVICE);
+        }
+        if config.roles.contains(&Role::Mnt) {
+            let settings = Arc::clone(&adapters.settings);
+            let chance = (Arc::clone(&adapters.clock), Arc::clone(&adapters.entropy));
+            let routes_of = (adapters.store.records(), settings);
+            routes.add_service(alarms.second_route(&status.name, routes_of, chance));
+            services.push(ALARM_ROUTE_SERVICE);
         }
         let delivery = adapters.delivery(config, observer, channels);
         Ok(Self {

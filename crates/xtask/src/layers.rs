@@ -28,7 +28,15 @@ const LAYERS: &[(&str, Layer)] = &[
     ("nuncio-directory", Only(&["nuncio-core"])),
     ("nuncio-tls", Only(&["nuncio-core"])),
     ("nuncio-net", Only(&["nuncio-core"])),
-    ("nuncio-oauth", Only(&["nuncio-core", "nuncio-net", "nuncio-runtime", "nuncio-tls"])),
+    ("nuncio-http", Only(&["nuncio-core", "nuncio-net", "nuncio-tls"])),
+    (
+        "nuncio-oauth",
+        Only(&["nuncio-core", "nuncio-http", "nuncio-net", "nuncio-runtime", "nuncio-tls"]),
+    ),
+    (
+        "nuncio-routes",
+        Only(&["nuncio-core", "nuncio-http", "nuncio-net", "nuncio-runtime", "nuncio-tls"]),
+    ),
     ("nuncio-smtp", Only(&["nuncio-core", "nuncio-net", "nuncio-runtime", "nuncio-tls"])),
     ("nuncio-delivery", Only(&["nuncio-core", "nuncio-runtime"])),
     ("nuncio-alarms", Only(&["nuncio-core", "nuncio-runtime", "nuncio-api", "nuncio-delivery"])),

@@ -4,7 +4,7 @@ use std::fmt;
 
 use super::{
     Attachment, OauthAuthentication, PasswordAuthentication, PreviewTemplateRequest, Proxy,
-    RawContent, SendTestEmailRequest, TemplateContent,
+    RawContent, SendTestEmailRequest, TemplateContent, WebhookTarget,
 };
 
 /// Stands for a secret that is there.
@@ -34,6 +34,15 @@ impl fmt::Debug for OauthAuthentication {
             .field("private_key_pem", &shown(&self.private_key_pem))
             .field("private_key_set", &self.private_key_set)
             .field("client_secret_basic", &self.client_secret_basic)
+            .finish()
+    }
+}
+
+impl fmt::Debug for WebhookTarget {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("WebhookTarget")
+            .field("url", &shown_url(&self.url))
+            .field("secret", &shown(&self.secret))
             .finish()
     }
 }

@@ -16,10 +16,12 @@ pub enum SettingsDocument {
     Alarms,
     /// When guests and users are reminded of an expiry.
     Reminders,
+    /// Where alarms about the way of mail go past the mail.
+    AlarmRoutes,
 }
 
 impl SettingsDocument {
-    pub const ALL: [Self; 3] = [Self::GuestMail, Self::Alarms, Self::Reminders];
+    pub const ALL: [Self; 4] = [Self::GuestMail, Self::Alarms, Self::Reminders, Self::AlarmRoutes];
 
     /// The name under which it is kept: `guest-mail`.
     pub fn name(self) -> &'static str {
@@ -27,6 +29,7 @@ impl SettingsDocument {
             Self::GuestMail => "guest-mail",
             Self::Alarms => "alarms",
             Self::Reminders => "reminders",
+            Self::AlarmRoutes => "alarm-routes",
         }
     }
 }

@@ -1,8 +1,8 @@
-//! HTTP to a token endpoint: no redirects, no cookies, small answers, one dead line.
+//! One request and its answer: no redirects, no cookies, small answers, one dead line.
 
 use std::error::Error;
 use std::io::ErrorKind;
-use std::pin::{Pin, pin};
+use std::pin::pin;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -11,6 +11,12 @@ use futures::future::{Either, select};
 use http_body_util::{BodyExt as _, Full, LengthLimitError, Limited};
 use hyper::body::{Bytes, Incoming};
 use hyper::client::conn::http1::{self, SendRequest};
+use hyper::header::{
+    AUTHORIZATION, CONTENT_TYPE, HOST, HeaderMap, HeaderValue, LOCATION, RETRY_AFTER, USER_AGENT,
+};
+use hyper::http;
+use hyper::http::uri::{Authority, PathAndQuery};
+use hyper::{Request, Response, Uri};
 use hyper_util::rt::TokioIo;
 use jiff::Timestamp;
 use nuncio_core::settings::proxy::Proxy;
@@ -19,21 +25,14 @@ use nuncio_net::network::{self, Io, Network};
 use nuncio_net::proxy::{self, ProxyError};
 use nuncio_tls::diagnosis::{Server, diagnose, tls_error};
 use nuncio_tls::trust::{Trust, TrustError};
-use oauth2::http::header::{
-    AUTHORIZATION, CONTENT_TYPE, HOST, HeaderMap, HeaderValue, LOCATION, RETRY_AFTER, USER_AGENT,
-};
-use oauth2::http::uri::{Authority, PathAndQuery};
-use oauth2::http::{Request, Response, Uri};
-use oauth2::url::Url;
-use oauth2::{AsyncHttpClient, HttpRequest, HttpResponse};
 use rustls::pki_types::ServerName;
 use tokio::time::Instant;
 use tokio_rustls::TlsConnector;
 
 /// The largest answer that is read, in bytes. Tokens of Entra ID have up to some 4,000 characters.
-pub(crate) const BODY_BYTES_MAX: usize = 64 * 1024;
+pub const BODY_BYTES_MAX: usize = 64 * 1024;
 /// The longest `Retry-After` that is honoured, as in MSAL Python.
-pub(crate) const RETRY_AFTER_MAX: Duration = Duration::from_hours(1);
+pub const RETRY_AFTER_MAX: Duration = Duration::from_hours(1);
 /// The longest head of an answer, in bytes.
 const HEAD_BYTES_MAX: usize = 64 * 1024;
 /// How many trusts are kept, one for each set of authorities.
@@ -49,38 +48,39 @@ const PRODUCT: &str = concat!("nuncio/", env!("CARGO_PKG_VERSION"));
 ///
 /// The system's store is read when a trust is made, that is, once for each set of authorities.
 #[derive(Default)]
-pub(crate) struct Trusts {
+pub struct Trusts {
     kept: Mutex<Vec<([u8; 32], Trust)>>,
 }
 
 /// One request, and what `oauth2` does not keep of its answer.
-pub(crate) struct Exchange<'a> {
-    pub(crate) network: &'a dyn Network,
-    pub(crate) trust: &'a Trust,
-    pub(crate) server: Server<'a>,
+pub struct Exchange<'a> {
+    pub network: &'a dyn Network,
+    /// Whom to trust; none means without TLS, which only this machine may be asked.
+    pub trust: Option<&'a Trust>,
+    pub server: Server<'a>,
     /// The one through which the server is reached, if any.
-    pub(crate) proxy: Option<&'a Proxy>,
-    pub(crate) timeout: Duration,
-    pub(crate) now: Timestamp,
-    pub(crate) seen: Mutex<Option<Seen>>,
+    pub proxy: Option<&'a Proxy>,
+    pub timeout: Duration,
+    pub now: Timestamp,
+    pub seen: Mutex<Option<Seen>>,
 }
 
 /// An answer without its body.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Seen {
-    pub(crate) status: u16,
-    pub(crate) retry_after: Option<Duration>,
+pub struct Seen {
+    pub status: u16,
+    pub retry_after: Option<Duration>,
     /// The host to which a redirect points.
-    pub(crate) redirect_host: Option<String>,
+    pub redirect_host: Option<String>,
     /// Whether it is for people: then it is hardly the token endpoint that answers.
-    pub(crate) is_web_page: bool,
+    pub is_web_page: bool,
     /// The title, if it is a web page.
-    pub(crate) title: Option<String>,
+    pub title: Option<String>,
 }
 
 /// Why there is no answer.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum HttpError {
+pub enum HttpError {
     #[error("no answer in time")]
     TimedOut,
     #[error("the name does not resolve")]
@@ -102,7 +102,7 @@ pub(crate) enum HttpError {
 }
 
 impl Trusts {
-    pub(crate) async fn trust(&self, ca_certificates_pem: &str) -> Result<Trust, HttpError> {
+    pub async fn trust(&self, ca_certificates_pem: &str) -> Result<Trust, HttpError> {
         let key = digest(&SHA256, ca_certificates_pem.as_bytes());
         let key: [u8; 32] = key.as_ref().try_into().expect("SHA-256 has 32 bytes");
         if let Some(trust) = self.kept(key) {
@@ -138,11 +138,12 @@ impl Trusts {
 
 impl Exchange<'_> {
     /// What was seen of the answer, if one came.
-    pub(crate) fn seen(self) -> Option<Seen> {
+    pub fn seen(self) -> Option<Seen> {
         self.seen.into_inner().unwrap_or_else(PoisonError::into_inner)
     }
 
-    async fn send(&self, request: HttpRequest) -> Result<HttpResponse, HttpError> {
+    /// Sends the request and reads the answer, within the timeout.
+    pub async fn send(&self, request: Request<Vec<u8>>) -> Result<Response<Vec<u8>>, HttpError> {
         let until = Instant::now() + self.timeout;
         tokio::time::timeout_at(until, self.exchange(request, until))
             .await
@@ -151,14 +152,11 @@ impl Exchange<'_> {
 
     async fn exchange(
         &self,
-        request: HttpRequest,
+        request: Request<Vec<u8>>,
         until: Instant,
-    ) -> Result<HttpResponse, HttpError> {
+    ) -> Result<Response<Vec<u8>>, HttpError> {
         let stream = self.reach(until).await?;
-        let name = ServerName::try_from(self.server.host.to_owned())
-            .map_err(|error| HttpError::Other(error.into()))?;
-        let connecting = TlsConnector::from(self.trust.client()).connect(name, stream);
-        let stream = connecting.await.map_err(|error| self.fault(error))?;
+        let stream = self.secure(stream).await?;
         let handshake = http1::Builder::new()
             .max_buf_size(HEAD_BYTES_MAX)
             .handshake::<_, Full<Bytes>>(TokioIo::new(stream));
@@ -169,6 +167,14 @@ impl Exchange<'_> {
             // The answer may be there although the connection has ended.
             Either::Right((_ended, answer)) => answer.await,
         }
+    }
+
+    async fn secure(&self, stream: Box<dyn Io>) -> Result<Box<dyn Io>, HttpError> {
+        let Some(trust) = self.trust else { return Ok(stream) };
+        let name = ServerName::try_from(self.server.host.to_owned())
+            .map_err(|error| HttpError::Other(error.into()))?;
+        let connecting = TlsConnector::from(trust.client()).connect(name, stream);
+        Ok(Box::new(connecting.await.map_err(|error| self.fault(error))?))
     }
 
     async fn reach(&self, until: Instant) -> Result<Box<dyn Io>, HttpError> {
@@ -186,15 +192,14 @@ impl Exchange<'_> {
     async fn ask(
         &self,
         mut sender: SendRequest<Full<Bytes>>,
-        request: HttpRequest,
-    ) -> Result<HttpResponse, HttpError> {
+        request: Request<Vec<u8>>,
+    ) -> Result<Response<Vec<u8>>, HttpError> {
         let request = self.request(request)?;
-        let url = request.uri().clone();
         let response = sender.send_request(request).await.map_err(|error| self.fault(error))?;
         let mut seen = Seen {
             status: response.status().as_u16(),
             retry_after: retry_after(response.headers(), self.now),
-            redirect_host: self.redirect_host(&url, &response),
+            redirect_host: self.redirect_host(&response),
             is_web_page: is_web_page(response.headers()),
             title: None,
         };
@@ -204,15 +209,15 @@ impl Exchange<'_> {
         seen.is_web_page |= seen.title.is_some();
         *self.seen.lock().unwrap_or_else(PoisonError::into_inner) = Some(seen);
         // Without its headers: whether it is JSON shows in the body, whatever the content type says.
-        let mut bare = HttpResponse::new(body?);
+        let mut bare = Response::new(body?);
         *bare.status_mut() = status;
         Ok(bare)
     }
 
     /// The request as HTTP/1.1 sends it to the server itself.
-    fn request(&self, request: HttpRequest) -> Result<Request<Full<Bytes>>, HttpError> {
+    fn request(&self, request: Request<Vec<u8>>) -> Result<Request<Full<Bytes>>, HttpError> {
         let (mut parts, body) = request.into_parts();
-        let other = |error: oauth2::http::Error| HttpError::Other(error.into());
+        let other = |error: http::Error| HttpError::Other(error.into());
         let path = parts.uri.path_and_query().map_or("/", PathAndQuery::as_str);
         let authority = parts.uri.authority().map_or(self.server.host, Authority::as_str);
         let host = HeaderValue::from_str(authority).map_err(|error| other(error.into()))?;
@@ -258,22 +263,14 @@ impl Exchange<'_> {
         }
     }
 
-    fn redirect_host(&self, path: &Uri, response: &Response<Incoming>) -> Option<String> {
+    fn redirect_host(&self, response: &Response<Incoming>) -> Option<String> {
         if !response.status().is_redirection() {
             return None;
         }
         let location = response.headers().get(LOCATION)?.to_str().ok()?;
-        let base = Url::parse(&format!("https://{}{path}", self.server.host)).ok()?;
-        base.join(location).ok()?.host_str().map(str::to_owned)
-    }
-}
-
-impl<'c> AsyncHttpClient<'c> for Exchange<'_> {
-    type Error = HttpError;
-    type Future = Pin<Box<dyn Future<Output = Result<HttpResponse, HttpError>> + Send + 'c>>;
-
-    fn call(&'c self, request: HttpRequest) -> Self::Future {
-        Box::pin(self.send(request))
+        // One without a host stays on this server.
+        let target = location.parse::<Uri>().ok()?;
+        Some(target.host().unwrap_or(self.server.host).to_owned())
     }
 }
 
