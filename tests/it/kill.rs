@@ -10,6 +10,7 @@ use nuncio_tests::dice::{self, Dice};
 use nuncio_tests::environment;
 use nuncio_tests::real_servers::RealServers;
 use nuncio_tests::report::say;
+use tempfile::TempDir;
 use tokio::task::JoinSet;
 
 use world::{Kills, World};
@@ -50,8 +51,10 @@ async fn kill_9_of_nodes_that_share_their_jobs_loses_none_and_doubles_none_that_
     say(&format!("kill loop, two nodes: NUNCIO_SEED={seed} NUNCIO_KILLS={kills}"));
     let url = RealServers::from_env().get("POSTGRES_URL").to_owned();
     let store = nuncio_tests::postgres::new_store(&url, "killed").await;
-    let node =
-        vec!["--store-url".to_owned(), store, "--delivery-lease-s".to_owned(), LEASE_S.to_owned()];
+    let keys = TempDir::new().expect("a temporary folder can be made");
+    let keys = keys.path().join("shared.key").display().to_string();
+    let node = ["--store-url", &store, "--keys-file", &keys, "--delivery-lease-s", LEASE_S];
+    let node = node.map(str::to_owned).to_vec();
 
     let counts = World::new(Dice::new(seed), &[node.clone(), node]).await.live(kills).await;
 

@@ -10,8 +10,10 @@ use nuncio_provider_sim::simulator::Simulator;
 use nuncio_tests::caller::PATIENCE;
 use nuncio_tests::mails::bulk;
 use nuncio_tests::node::{NodeOptions, TestNode};
+use nuncio_tests::process::ServeProcess;
 use nuncio_tests::real_servers::RealServers;
 use nuncio_tests::settings::settings_for;
+use tempfile::TempDir;
 use tokio::time::{Instant, timeout};
 
 /// How long the jobs of a dead node wait in these tests, in seconds.
@@ -133,4 +135,25 @@ async fn a_node_outlives_its_database_connections_and_loses_no_job() {
     assert!(ended.iter().all(|job| job.state() == MailJobState::Sent), "{ended:#?}");
     assert_eq!(simulator.accepted_count() - before, 40);
     node.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_without_the_keys_of_its_database_does_not_start_and_says_what_to_do() {
+    let (one, other) = (TempDir::new().unwrap(), TempDir::new().unwrap());
+    let url = options("keys").await.store_url.expect("it has one");
+    let first = ServeProcess::start(one.path(), &["--store-url", &url]).await;
+    first.submit(bulk("for whoever can read it")).await;
+
+    let refused = ServeProcess::try_start(other.path(), &["--store-url", &url]).await;
+
+    let Err(ended) = refused else { panic!("it has started without the key") };
+    assert_eq!(ended.code, Some(1), "{ended:#?}");
+    for word in ["the mails in `postgres://", "share one key file", "keys.file"] {
+        assert!(ended.stderr.contains(word), "no `{word}` in: {}", ended.stderr);
+    }
+    let keys = one.path().join("keys/settings.key").display().to_string();
+    let args = ["--store-url", &url, "--keys-file", &keys];
+    let second = ServeProcess::start(other.path(), &args).await;
+    assert_eq!(second.stop().await.code, Some(0));
+    assert_eq!(first.stop().await.code, Some(0));
 }

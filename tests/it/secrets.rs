@@ -165,14 +165,14 @@ async fn send(simulator: &Simulator, node: &Caller, settings: v1::SmtpSettings, 
     seen.push(("the list of jobs".to_owned(), format!("{:?}", node.jobs().await)));
 }
 
-/// The files of the data folder, but for the job store: its bodies are not yet encrypted.
+/// The files of the data folder, the job store with its log among them.
 fn files(folder: &Path, seen: &mut Seen) {
     for entry in fs::read_dir(folder).expect("the folder can be read") {
         let path = entry.expect("the folder can be read").path();
         let name = path.display().to_string();
         if path.is_dir() {
             files(&path, seen);
-        } else if !name.contains("jobs.sqlite") {
+        } else {
             let bytes = fs::read(&path).expect("the file can be read");
             seen.push((name, String::from_utf8_lossy(&bytes).into_owned()));
         }

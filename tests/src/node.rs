@@ -24,6 +24,9 @@ use crate::logs::Logs;
 /// Threads of a node: two, so that its parts really run side by side.
 const THREADS: usize = 2;
 
+/// The key file of all nodes with a database: 32 bytes of `s`.
+const SHARED_KEYS: &[u8] = b"shared c3Nzc3Nzc3Nzc3Nzc3Nzc3Nzc3Nzc3Nzc3Nzc3M=\n";
+
 /// What a node in a test is told; the rest is as it is for everybody.
 #[derive(Clone, Debug)]
 pub struct NodeOptions {
@@ -33,6 +36,8 @@ pub struct NodeOptions {
     pub roles: String,
     /// The database that it shares with other nodes; none means a file in its folder.
     pub store_url: Option<String>,
+    /// None means a file in its folder; nodes with a `store_url` have the same keys in it.
+    pub keys_file: Option<PathBuf>,
     pub lease_s: u16,
 }
 
@@ -71,6 +76,7 @@ impl Default for NodeOptions {
             drain_timeout_s: 20,
             roles: "pan,mnt,psn".to_owned(),
             store_url: None,
+            keys_file: None,
             lease_s: 60,
         }
     }
@@ -136,6 +142,9 @@ impl StoppedNode {
     pub async fn start(self) -> TestNode {
         let Self { logs, folder, options } = self;
         opentelemetry::global::set_text_map_propagator(TraceContextPropagator::new());
+        if options.store_url.is_some() && options.keys_file.is_none() {
+            write_shared_keys(&data_dir(&folder));
+        }
         let config = config(&data_dir(&folder), &options);
         let writer = logs.clone();
         let (dispatch, telemetry) = subscriber(&config, move || writer.clone())
@@ -198,11 +207,26 @@ fn data_dir(folder: &TempDir) -> PathBuf {
     folder.path().join("data")
 }
 
+/// As an operator copies the key file to each node of a database.
+fn write_shared_keys(data_dir: &Path) {
+    use std::io::Write as _;
+    use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+
+    let folder = data_dir.join("keys");
+    let mut folders = std::fs::DirBuilder::new();
+    folders.recursive(true).mode(0o700).create(&folder).expect("folders can be made");
+    let mut file = std::fs::OpenOptions::new();
+    let file = file.write(true).create(true).truncate(true).mode(0o600);
+    let mut file = file.open(folder.join("settings.key")).expect("files can be made");
+    file.write_all(SHARED_KEYS).expect("the disk has room");
+}
+
 fn config(data_dir: &Path, options: &NodeOptions) -> Config {
     let any_port = || Some("127.0.0.1:0".to_owned());
     let args = ServeArgs {
         data_dir: Some(data_dir.display().to_string()),
         store_url: options.store_url.clone().map(Into::into),
+        keys_file: options.keys_file.as_ref().map(|path| path.display().to_string()),
         roles: Some(options.roles.clone()),
         node_name: Some("test-node".to_owned()),
         grpc_listen: any_port(),

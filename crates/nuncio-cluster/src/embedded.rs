@@ -40,7 +40,7 @@ pub struct EmbeddedCluster {
 pub enum OpenError {
     #[error("the data folder could not be used")]
     Folder(#[from] FileError),
-    #[error("the keys of the settings could not be loaded")]
+    #[error("the keys of settings and mails could not be loaded")]
     Keyring(#[from] KeyringError),
     #[error(
         "the key file `{}` is missing, and the settings in `{}` cannot be read without it; restore it from \
@@ -56,13 +56,12 @@ pub enum OpenError {
 }
 
 impl EmbeddedCluster {
-    /// Opens the settings of a data folder, and makes folder and key file on the first start.
+    /// Opens the settings of a data folder under these keys, and makes the folder on the first start.
     ///
     /// It reads and writes files, as a start may.
-    pub fn open(data_dir: &Path) -> Result<Self, OpenError> {
+    pub fn open(data_dir: &Path, keys: Arc<Keyring>) -> Result<Self, OpenError> {
         let folder = data_dir.join(SETTINGS_FOLDER);
         files::create_folder(&folder)?;
-        let keys = load_keys(&data_dir.join(KEY_FILE), &folder)?;
         let smtp = load(&folder, &keys, Document::Smtp, smtp::decode)?;
         let smtp = watch::Sender::new(smtp.map(Arc::new));
         let mut documents = BTreeMap::new();
@@ -115,7 +114,7 @@ impl SettingsShare for EmbeddedCluster {
 #[derive(Debug)]
 struct Shared {
     folder: PathBuf,
-    keys: Keyring,
+    keys: Arc<Keyring>,
     smtp: watch::Sender<Option<Arc<SavedSmtpSettings>>>,
     /// One for each of [`SettingsDocument::ALL`].
     documents: BTreeMap<SettingsDocument, watch::Sender<Option<Arc<SavedDocument>>>>,
@@ -186,17 +185,27 @@ fn path(folder: &Path, document: Document) -> PathBuf {
     folder.join(document.name()).with_extension(DOCUMENT_EXTENSION)
 }
 
-fn load_keys(key_file: &Path, folder: &Path) -> Result<Keyring, OpenError> {
+/// The keys in `key_file`, or where none is named in the data folder. A file that is not there is made, unless there
+/// are settings already.
+///
+/// It reads and writes files, as a start may.
+pub fn load_keys(data_dir: &Path, key_file: Option<&Path>) -> Result<Arc<Keyring>, OpenError> {
+    let default = || data_dir.join(KEY_FILE);
+    let key_file = key_file.map_or_else(default, Path::to_owned);
+    // A name alone has no folder.
+    let key_file = &std::path::absolute(&key_file).map_err(files::failed("find", &key_file))?;
     if let Some(keys) = Keyring::load(key_file)? {
-        return Ok(keys);
+        return Ok(Arc::new(keys));
     }
+    let folder = &data_dir.join(SETTINGS_FOLDER);
+    files::create_folder(folder)?;
     // A new key would hide that the old one is lost.
     if let Some(settings) = any_document(folder).map_err(files::failed("list", folder))? {
         return Err(OpenError::KeyFileMissing { key_file: key_file.to_owned(), settings });
     }
     let keys = Keyring::create(key_file)?;
-    info!(key_id = %keys.writer(), path = %key_file.display(), "key file for the settings created");
-    Ok(keys)
+    info!(key_id = %keys.writer(), path = %key_file.display(), "key file created");
+    Ok(Arc::new(keys))
 }
 
 /// Any settings document, also one that this version does not know.

@@ -1,4 +1,6 @@
-//! The keys that encrypt settings, and the file that keeps them.
+//! The keys that encrypt settings and mails, and the file that keeps them.
+
+mod sealer;
 
 use std::fmt;
 use std::os::unix::fs::PermissionsExt as _;
@@ -16,7 +18,7 @@ use crate::files::{self, FileError};
 const KEY_BYTES: usize = 32;
 /// The longest id of a key, in characters.
 const KEY_ID_CHARS_MAX: usize = 64;
-/// The most keys in a file: one writes, the others are read until all settings are rewritten.
+/// The most keys in a file: one writes, the others are read.
 const KEYS_MAX: usize = 100;
 /// The bits of a file's mode that let group and others in.
 const MODE_OF_STRANGERS: u32 = 0o077;
@@ -84,7 +86,7 @@ impl Keyring {
     pub(crate) fn seal(&self, associated: &[u8], text: &mut Vec<u8>) -> Nonce {
         let key = &self.keys[0].1;
         key.seal_in_place_append_tag(Aad::from(associated), text)
-            .expect("settings are shorter than the 64 GiB that AES-GCM can seal")
+            .expect("settings and mails are shorter than the 64 GiB that AES-GCM can seal")
     }
 
     /// Decrypts in place. Nothing means that key, nonce, associated data and ciphertext do not belong together.
@@ -183,7 +185,7 @@ fn new_key_file() -> Result<(KeyId, Zeroizing<String>), aws_lc_rs::error::Unspec
     random.fill(&mut *key)?;
     let key = Zeroizing::new(BASE64.encode(*key));
     let content = format!(
-        "# Encrypts the settings of nuncio. Keep a copy apart from them: without it they are lost.\n\
+        "# Encrypts the settings and mails of nuncio. Keep a copy apart from them: without it they are lost.\n\
          # One key a line; the first writes, all can read.\n\
          {id} {}\n",
         *key

@@ -6,5 +6,6 @@
 
 pub mod job_store;
 pub mod records;
+pub mod sealer;
 
 pub mod settings;

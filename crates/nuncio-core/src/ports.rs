@@ -6,5 +6,6 @@ pub mod job_store;
 pub mod mail;
 pub mod records;
 pub mod routes;
+pub mod sealer;
 pub mod settings;
 pub mod token;

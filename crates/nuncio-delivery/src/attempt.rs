@@ -26,8 +26,8 @@ use crate::senders::Senders;
 const HEART_BEATS: u32 = 4;
 /// The pause between two tries to settle while the store is down.
 const SETTLE_PAUSE: Duration = Duration::from_secs(1);
-/// How often settling is tried: then the lease has ended, and the rescue decides.
-const SETTLE_TRIES_MAX: u32 = 60;
+/// How many tries to settle in vain there are to a line in the log, after the first one.
+const SETTLE_TRIES_TOLD: u32 = 60;
 
 /// What all attempts of one mailbox share.
 pub(crate) struct Context {
@@ -246,7 +246,8 @@ impl Context {
         }
     }
 
-    /// The outcome of a mail that went out must not be lost because the store is down for a moment.
+    /// The outcome of a mail that went out must not be lost because the store is down, however long: it is told until
+    /// the store has it, or says that the lease is lost.
     async fn settle_until_stored(
         &self,
         lease: Lease,
@@ -261,15 +262,15 @@ impl Context {
                 Err(error) => error,
             };
             match &error {
-                LeaseError::Store(StoreError::Full(_) | StoreError::Unusable(_))
-                    if tries < SETTLE_TRIES_MAX =>
-                {
-                    warn!(job.name = %again.job, tries, "settling again: {}", Chain(&error));
+                LeaseError::Store(StoreError::Full(_) | StoreError::Unusable(_)) => {
+                    if tries % SETTLE_TRIES_TOLD == 1 {
+                        warn!(job.name = %again.job, tries, "settling again: {}", Chain(&error));
+                    }
                     sleep(SETTLE_PAUSE).await;
-                    tries += 1;
+                    tries = tries.saturating_add(1);
                     lease = again;
                 }
-                LeaseError::Store(_) | LeaseError::Lost(_) => return Err(error),
+                LeaseError::Lost(_) => return Err(error),
             }
         }
     }

@@ -18,6 +18,9 @@ use crate::observer::{DeliveryObserver, tell_ended};
 const PERIOD: Duration = Duration::from_secs(2);
 /// A clock that gains so much on the time that has passed was set.
 const LEAP_MIN: Duration = Duration::from_secs(1);
+/// After the store was away, leases have ended whose holders could not extend or settle them: so long they may first.
+/// They try to settle each second.
+const AFTER_OUTAGE: Duration = Duration::from_secs(5);
 /// How many jobs one statement expires or removes, so that no transaction gets long.
 const BATCH: u32 = 500;
 /// Old jobs are removed on every so many rounds.
@@ -32,7 +35,7 @@ pub(crate) struct Housekeeping {
 }
 
 /// Notices when the clock of the machine is set ahead, as also happens when the machine was asleep: then leases look
-/// as if they had ended whose holders live.
+/// as if they had ended whose holders live. The same holds after the store was away.
 struct Leaps {
     seen_at: Instant,
     clock: Timestamp,
@@ -50,6 +53,7 @@ impl Housekeeping {
             if let Err(error) =
                 self.round(&mut leaps, rounds.is_multiple_of(ROUNDS_PER_PRUNE)).await
             {
+                leaps.distrust(AFTER_OUTAGE);
                 warn!("housekeeping must wait: {}", Chain(&error));
             }
             rounds = rounds.wrapping_add(1);
@@ -100,6 +104,11 @@ impl Leaps {
     fn since(now: Timestamp) -> Self {
         let seen_at = Instant::now();
         Self { seen_at, clock: now, trust_again_at: seen_at }
+    }
+
+    /// Trusts the ends of leases again only after this time.
+    fn distrust(&mut self, time: Duration) {
+        self.trust_again_at = self.trust_again_at.max(Instant::now() + time);
     }
 
     /// Whether the clock, which says `now`, has run evenly for as long as a lease.

@@ -263,6 +263,16 @@ async fn a_store_that_fails_for_a_moment_loses_no_outcome() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_outcome_is_told_until_the_store_takes_it_however_long_it_was_away() {
+    let sandbox = Sandbox::new().failing_settlements(7200).start();
+
+    let job = sandbox.submit(mail()).await;
+
+    assert_eq!(sandbox.ended(job).await.state, JobState::Sent);
+    assert_eq!(sandbox.sent().len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_mail_that_stayed_here_because_the_store_failed_is_not_of_unknown_outcome() {
     let sandbox = Sandbox::new().losing_the_first_answer_to_a_mark().start();
 

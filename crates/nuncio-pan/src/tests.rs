@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use nuncio_api::v1;
 use nuncio_api::v1::smtp_settings_service_server::SmtpSettingsService as _;
 use nuncio_api::v1::test_smtp_settings_response::Event;
-use nuncio_cluster::embedded::EmbeddedCluster;
+use nuncio_cluster::embedded::{EmbeddedCluster, load_keys};
 use nuncio_core::ports::mail::SmtpTester;
 use nuncio_core::settings::{Authentication, ClientCredential, SmtpSettings};
 use nuncio_core::smtp_test::{NodeTest, StageError, StageKind, StageOutcome, StageResult};
@@ -30,7 +30,8 @@ struct Fixture {
 
 fn fixture() -> Fixture {
     let folder = tempfile::tempdir().unwrap();
-    let settings = Arc::new(EmbeddedCluster::open(folder.path()).unwrap());
+    let keys = load_keys(folder.path(), None).unwrap();
+    let settings = Arc::new(EmbeddedCluster::open(folder.path(), keys).unwrap());
     let tester = Arc::new(Tester::default());
     let clock = Arc::new(TestClock::starting_at(Timestamp::UNIX_EPOCH));
     let service =

@@ -55,6 +55,8 @@ pub struct Config {
     pub data_dir: PathBuf,
     /// The database that this node shares with others; none means a file in the data folder.
     pub store_url: Option<PostgresUrl>,
+    /// The keys of settings and mails; none means a file in the data folder.
+    pub keys_file: Option<PathBuf>,
     /// At least one.
     pub roles: BTreeSet<Role>,
     /// Where gRPC is served. Port 0 means any free one.

@@ -14,7 +14,8 @@ use nuncio_api::v1::node_service_server::{NodeServiceServer, SERVICE_NAME as NOD
 use nuncio_api::v1::reminder_service_server::SERVICE_NAME as REMINDER_SERVICE;
 use nuncio_api::v1::smtp_settings_service_server::SERVICE_NAME as SMTP_SETTINGS_SERVICE;
 use nuncio_api::v1::template_service_server::SERVICE_NAME as TEMPLATE_SERVICE;
-use nuncio_cluster::embedded::EmbeddedCluster;
+use nuncio_cluster::embedded::{EmbeddedCluster, load_keys};
+use nuncio_cluster::keyring::Keyring;
 use nuncio_core::job::Job;
 use nuncio_core::ports::alarms::AlarmSink;
 use nuncio_core::ports::clock::{Clock, Entropy};
@@ -248,9 +249,10 @@ impl Adapters {
         make_data_dir(&config.data_dir)?;
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let entropy: Arc<dyn Entropy> = Arc::new(SystemEntropy);
-        // The store first: its lock keeps a second node away from the keys and settings too.
-        let store = Store::open(config).await?;
-        let settings = Arc::new(EmbeddedCluster::open(&config.data_dir)?);
+        let keys = load_keys(&config.data_dir, config.keys_file.as_deref())?;
+        // The store before the settings: its lock keeps a second node away from them too.
+        let store = Store::open(config, Arc::<Keyring>::clone(&keys)).await?;
+        let settings = Arc::new(EmbeddedCluster::open(&config.data_dir, keys)?);
         let incarnation = incarnation(&*clock, &*entropy);
         let rescued = store.take_back(&incarnation, clock.now()).await?;
         if !rescued.is_empty() {

@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use nuncio_core::job::Job;
 use nuncio_core::ports::job_store::{Dead, Incarnation, JobStore, StoreError};
 use nuncio_core::ports::records::RecordStore;
+use nuncio_core::ports::sealer::Sealer;
 use nuncio_store::postgres::{self, PostgresJobStore};
 use nuncio_store::sqlite::{self, SqliteJobStore};
 
@@ -30,12 +31,16 @@ pub enum OpenStoreError {
 }
 
 impl Store {
-    pub(crate) async fn open(config: &Config) -> Result<Self, OpenStoreError> {
+    /// Mails are sealed by `sealer`.
+    pub(crate) async fn open(
+        config: &Config,
+        sealer: Arc<dyn Sealer>,
+    ) -> Result<Self, OpenStoreError> {
         if let Some(url) = &config.store_url {
-            return Ok(Self::Postgres(Arc::new(PostgresJobStore::open(url).await?)));
+            return Ok(Self::Postgres(Arc::new(PostgresJobStore::open(url, sealer).await?)));
         }
         let path = config.data_dir.join(STORE_FILE);
-        Ok(Self::Sqlite(Arc::new(SqliteJobStore::open(&path).await?)))
+        Ok(Self::Sqlite(Arc::new(SqliteJobStore::open(&path, sealer).await?)))
     }
 
     /// Takes back what the last run left half done, if this node is alone with its store. In a shared one another

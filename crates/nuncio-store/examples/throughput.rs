@@ -11,6 +11,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use jiff::Timestamp;
+use nuncio_cluster::embedded::load_keys;
 use nuncio_core::address::{EmailAddress, Mailbox};
 use nuncio_core::class::MailClass;
 use nuncio_core::job::{Attempt, BudgetUse, JobState, MailJobId, NewJob};
@@ -31,7 +32,8 @@ async fn main() -> Result<(), BoxError> {
     let mails = numbers.next().transpose()?.unwrap_or(20_000);
     let callers = numbers.next().transpose()?.unwrap_or(512);
     let folder = tempfile::tempdir_in(".")?;
-    let store = Arc::new(SqliteJobStore::open(&folder.path().join("jobs.db")).await?);
+    let sealer = load_keys(folder.path(), None)?;
+    let store = Arc::new(SqliteJobStore::open(&folder.path().join("jobs.db"), sealer).await?);
     let next = Arc::new(AtomicU64::new(0));
 
     let started = Instant::now();

@@ -2,14 +2,14 @@
 
 /// Implements the ports for a store.
 ///
-/// The store has a `writer`, its `readers` and a method `job_changes`; beside it are the modules `read` and
+/// The store has a `writer`, its `readers`, a `sealer` and a method `job_changes`; beside it are the modules `read` and
 /// `records` of its engine, and its `store_error`.
 macro_rules! implement_ports {
     ($store:ty) => {
         #[async_trait]
         impl JobStore for $store {
             async fn submit(&self, job: NewJob) -> Result<Submitted, SubmitError> {
-                self.writer.write(Submit::from(job)).await
+                self.writer.write(Submit::new(job, &*self.sealer)).await
             }
 
             async fn get(&self, id: MailJobId) -> Result<Option<Job>, StoreError> {
@@ -36,7 +36,7 @@ macro_rules! implement_ports {
                 let leased = self.writer.write(claim).await?;
                 let with_attachments = with_attachments(&leased);
                 let attachments = read::attachments(&self.readers, &with_attachments).await;
-                Ok(claimed(leased, attachments.map_err(store_error)?))
+                Ok(claimed(leased, attachments.map_err(store_error)?, &*self.sealer))
             }
 
             async fn extend(&self, lease: &Lease, until: Timestamp) -> Result<(), LeaseError> {
@@ -144,7 +144,7 @@ macro_rules! implement_ports {
 
             async fn commit(&self, changes: Changeset) -> Result<Committed, CommitError> {
                 crate::records::check(&changes)?;
-                self.writer.write(Commit::from(changes)).await
+                self.writer.write(Commit::new(changes, &*self.sealer)).await
             }
 
             fn records_changed(&self) -> watch::Receiver<()> {

@@ -24,6 +24,7 @@ use jiff::Timestamp;
 use nuncio_core::job::{Attempt, Job, MailJobId, NewJob};
 use nuncio_core::ports::job_store::*;
 use nuncio_core::ports::records::*;
+use nuncio_core::ports::sealer::Sealer;
 use sqlx::PgPool;
 use tokio::sync::{Mutex, watch};
 use tokio::task::JoinSet;
@@ -50,13 +51,15 @@ pub struct PostgresJobStore {
     writer: Writer,
     readers: PgPool,
     signals: Arc<Signals>,
+    sealer: Arc<dyn Sealer>,
     listening: Mutex<JoinSet<()>>,
 }
 
 impl PostgresJobStore {
-    /// Connects to the database, and makes or updates its tables.
-    pub async fn open(url: &PostgresUrl) -> Result<Self, OpenError> {
-        open::open(url).await
+    /// Connects to the database, and makes or updates its tables. Mails are sealed by `sealer`; if the database
+    /// holds some that it cannot open, it is not used.
+    pub async fn open(url: &PostgresUrl, sealer: Arc<dyn Sealer>) -> Result<Self, OpenError> {
+        open::open(url, sealer).await
     }
 
     /// Waits for all writes that were asked for, and ends the connections. Later writes fail.

@@ -13,10 +13,13 @@ use nuncio_core::job::{
 use nuncio_core::mail::{Attachment, Mail, Recipient, RecipientKind, Sender};
 use nuncio_core::ports::job_store::{Backlog, Change, ChangeSeq, JobPage, JobQuery, MailboxUsage};
 use nuncio_core::ports::records::{Record, RecordKey, RecordKind};
+use nuncio_core::ports::sealer::{Sealer, UnsealError};
 use nuncio_core::reply::{EnhancedCode, SmtpReply};
 use nuncio_core::secret::Sensitive;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
+
+use crate::seal;
 
 /// The columns of a [`JobRow`].
 macro_rules! job_columns {
@@ -51,6 +54,8 @@ pub(crate) enum RowError {
     Json { column: &'static str, source: serde_json::Error },
     #[error("column `{column}` does not hold a valid value")]
     Value { column: &'static str },
+    #[error("the mail cannot be opened")]
+    Sealed(#[from] UnsealError),
 }
 
 /// The columns of a job that its domain type has.
@@ -87,9 +92,20 @@ pub(crate) struct ChangeRow {
 #[derive(sqlx::FromRow)]
 pub(crate) struct AttachmentRow {
     job: Vec<u8>,
+    place: i64,
     file_name: String,
     content_type: String,
     content: Vec<u8>,
+    sealed: bool,
+}
+
+impl AttachmentRow {
+    pub(crate) fn open(self, job: MailJobId, sealer: &dyn Sealer) -> Result<Attachment, RowError> {
+        let Self { place, file_name, content_type, content, sealed, .. } = self;
+        let content =
+            if sealed { seal::open_attachment(sealer, job, place, &content)? } else { content };
+        Ok(Attachment { file_name, content_type, content })
+    }
 }
 
 /// How many jobs are in a state.
@@ -256,11 +272,10 @@ pub(crate) fn changes_from(rows: Vec<ChangeRow>) -> Vec<Change> {
 /// The attachments of each job, in the order of their rows.
 pub(crate) fn attachments_from(
     rows: Vec<AttachmentRow>,
-) -> Result<HashMap<MailJobId, Vec<Attachment>>, RowError> {
+) -> Result<HashMap<MailJobId, Vec<AttachmentRow>>, RowError> {
     let mut of: HashMap<_, Vec<_>> = HashMap::new();
-    for AttachmentRow { job, file_name, content_type, content } in rows {
-        let file = Attachment { file_name, content_type, content };
-        of.entry(id_from(&job)?).or_default().push(file);
+    for row in rows {
+        of.entry(id_from(&row.job)?).or_default().push(row);
     }
     Ok(of)
 }
@@ -397,8 +412,9 @@ pub(crate) fn mail_to(mail: &Mail) -> String {
     })
 }
 
-pub(crate) fn mail_from(json: &str, attachments: Vec<Attachment>) -> Result<Mail, RowError> {
-    let stored: StoredMail = from_json("mail", json)?;
+pub(crate) fn mail_from(json: &[u8], attachments: Vec<Attachment>) -> Result<Mail, RowError> {
+    let stored: StoredMail =
+        serde_json::from_slice(json).map_err(|source| RowError::Json { column: "mail", source })?;
     let other_senders = stored.other_senders.into_iter().map(StoredSender::into_sender);
     let recipients = stored.recipients.into_iter().map(|one| {
         let kind = one.kind.into();

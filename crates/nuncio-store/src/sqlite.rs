@@ -16,12 +16,14 @@ mod values;
 
 use std::fs::File;
 use std::path::Path;
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
 use nuncio_core::job::{Attempt, Job, MailJobId, NewJob};
 use nuncio_core::ports::job_store::*;
 use nuncio_core::ports::records::*;
+use nuncio_core::ports::sealer::Sealer;
 use sqlx::SqlitePool;
 use tokio::sync::watch;
 
@@ -39,11 +41,12 @@ use crate::write::submit::Submit;
 
 /// A [`JobStore`] and [`RecordStore`] in a SQLite file that one process uses at a time.
 ///
-/// Its file may hold guests' passwords, so only its owner may read it.
+/// Its file holds guests' data, so only its owner may read it; mails are sealed in it.
 pub struct SqliteJobStore {
     writer: Writer,
     readers: SqlitePool,
     changed: watch::Sender<()>,
+    sealer: Arc<dyn Sealer>,
     /// Locked for as long as the store is open.
     lock: File,
 }
@@ -52,9 +55,9 @@ impl SqliteJobStore {
     /// Opens the store in the file at `path`, and makes it if it is not there. Its folder must be there.
     ///
     /// Beside the file lie SQLite's own (`-wal`, `-shm`) and one that is locked while the store is open
-    /// (`.lock`).
-    pub async fn open(path: &Path) -> Result<Self, OpenError> {
-        open::open(path, open::Limits::default()).await
+    /// (`.lock`). Mails are sealed by `sealer`; if the store holds some that it cannot open, the store stays closed.
+    pub async fn open(path: &Path, sealer: Arc<dyn Sealer>) -> Result<Self, OpenError> {
+        open::open(path, sealer, open::Limits::default()).await
     }
 
     /// Waits for all writes that were asked for, and gives the file free. Later writes fail.

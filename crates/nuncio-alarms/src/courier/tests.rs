@@ -1,7 +1,7 @@
 use std::sync::Mutex;
 
 use async_trait::async_trait;
-use nuncio_cluster::embedded::EmbeddedCluster;
+use nuncio_cluster::embedded::{EmbeddedCluster, load_keys};
 use nuncio_core::alarm::route::{RouteTarget, SyslogTransport};
 use nuncio_core::settings::document::DocumentChange;
 use nuncio_runtime::clock::{TestClock, TestEntropy};
@@ -46,7 +46,9 @@ struct Fixture {
 
 async fn fixture(ids: &[&str]) -> Fixture {
     let folder = TempDir::new().unwrap();
-    let settings: Arc<dyn SettingsShare> = Arc::new(EmbeddedCluster::open(folder.path()).unwrap());
+    let keys = load_keys(folder.path(), None).unwrap();
+    let settings: Arc<dyn SettingsShare> =
+        Arc::new(EmbeddedCluster::open(folder.path(), keys).unwrap());
     let clock = TestClock::starting_at("2026-11-24T03:00:00Z".parse().unwrap());
     let routes = ids.iter().map(|id| Route {
         id: (*id).to_owned(),

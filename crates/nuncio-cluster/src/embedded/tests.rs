@@ -13,7 +13,7 @@ nuncio_core::settings_share_conformance!(async {
 });
 
 fn open(dir: &TempDir) -> Result<EmbeddedCluster, OpenError> {
-    EmbeddedCluster::open(dir.path())
+    EmbeddedCluster::open(dir.path(), load_keys(dir.path(), None)?)
 }
 
 /// A data folder in which settings were saved twice, and what was saved last.
@@ -184,7 +184,7 @@ async fn a_key_file_that_others_can_read_is_refused() {
 
     check_refused(
         &dir,
-        "the keys of the settings could not be loaded: the key file `DIR/keys/settings.key` can be read by \
+        "the keys of settings and mails could not be loaded: the key file `DIR/keys/settings.key` can be read by \
          others (mode 0644); run `chmod 600 DIR/keys/settings.key`",
     );
 }

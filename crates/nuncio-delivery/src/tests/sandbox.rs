@@ -508,6 +508,16 @@ struct Store {
     lost_marks: AtomicU32,
 }
 
+impl Store {
+    /// While settlements fail, so does what looks after jobs.
+    fn check_fire(&self) -> Result<(), StoreError> {
+        if 0 < self.failing_settlements.load(Ordering::Relaxed) {
+            return Err(StoreError::Unusable("disk on fire".into()));
+        }
+        Ok(())
+    }
+}
+
 fn take_one(counter: &AtomicU32) -> bool {
     counter.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |n| n.checked_sub(1)).is_ok()
 }
@@ -578,10 +588,12 @@ impl JobStore for Store {
     }
 
     async fn expire(&self, now: Timestamp, limit: u32) -> Result<Vec<Job>, StoreError> {
+        self.check_fire()?;
         self.inner.expire(now, limit).await
     }
 
     async fn rescue(&self, dead: Dead, now: Timestamp) -> Result<Vec<Job>, StoreError> {
+        self.check_fire()?;
         self.inner.rescue(dead, now).await
     }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 use nuncio_api::convert::time::duration;
 use nuncio_api::v1;
 use nuncio_api::v1::reminder_service_server::ReminderService as _;
-use nuncio_cluster::embedded::EmbeddedCluster;
+use nuncio_cluster::embedded::{EmbeddedCluster, load_keys};
 use nuncio_core::directory::guest::GuestState;
 use nuncio_core::directory::user::UserKind;
 use nuncio_core::ports::settings::SettingsShare as _;
@@ -25,7 +25,8 @@ struct Fixture {
 
 fn fixture() -> Fixture {
     let folder = tempfile::tempdir().unwrap();
-    let settings = Arc::new(EmbeddedCluster::open(folder.path()).unwrap());
+    let keys = load_keys(folder.path(), None).unwrap();
+    let settings = Arc::new(EmbeddedCluster::open(folder.path(), keys).unwrap());
     let mut world = World::new(&[72]);
     world.reminders.settings = settings.document(SettingsDocument::Reminders);
     let service = ReminderApi { reminders: world.reminders.clone(), settings };

@@ -40,6 +40,15 @@ pub struct ServeArgs {
 
     #[arg(
         long,
+        value_name = "FILE",
+        help = "Keys that encrypt settings and mails; nodes that share a database share this file. It is made if \
+                it is not there [default: keys/settings.key in the data folder] [env: NUNCIO_KEYS_FILE] \
+                [file: keys.file]"
+    )]
+    pub keys_file: Option<String>,
+
+    #[arg(
+        long,
         value_name = "ROLES",
         help = "Roles of this node, separated by commas: pan (settings), mnt (alarms), psn (takes and \
                 sends mail) [default: pan,mnt,psn] [env: NUNCIO_ROLES] [file: roles]"

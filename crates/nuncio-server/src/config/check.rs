@@ -34,6 +34,7 @@ pub(super) fn check(
     let node_name = sources.get_text(Key::NodeName, problems, node_name, default_node_name(env));
     let data_dir = sources.get_text(Key::DataDir, problems, data_dir, PathBuf::from(DATA_DIR));
     let store_url = sources.get_text(Key::StoreUrl, problems, store_url, None);
+    let keys_file = sources.get_text(Key::KeysFile, problems, keys_file, None);
     let roles = sources.get(Key::Roles, problems, roles, BTreeSet::from(Role::ALL));
     let grpc = sources.get_text(Key::GrpcListen, problems, listen, GRPC_LISTEN);
     let insecure = sources.get(Key::GrpcInsecure, problems, Ok, false);
@@ -59,6 +60,7 @@ pub(super) fn check(
         node_name: node_name?.value,
         data_dir: data_dir?.value,
         store_url: store_url?.value,
+        keys_file: keys_file?.value,
         roles: roles?.value,
         grpc_listen: grpc?.value,
         http_listen: http?.value,
@@ -117,6 +119,13 @@ fn data_dir(text: &str) -> Result<PathBuf, String> {
 }
 
 /// The text is not shown: it may hold a password.
+fn keys_file(text: &str) -> Result<Option<PathBuf>, String> {
+    if text.contains('\0') {
+        return Err("must be a path; leave it empty to keep the keys in the data folder".to_owned());
+    }
+    Ok((!text.is_empty()).then(|| PathBuf::from(text)))
+}
+
 fn store_url(text: &str) -> Result<Option<PostgresUrl>, String> {
     if text.is_empty() {
         return Ok(None);

@@ -17,6 +17,7 @@ const CONFIG_VARIABLE: &str = "NUNCIO_CONFIG";
 pub(super) enum Key {
     DataDir,
     StoreUrl,
+    KeysFile,
     Roles,
     NodeName,
     GrpcListen,
@@ -32,9 +33,10 @@ pub(super) enum Key {
 }
 
 impl Key {
-    pub(super) const ALL: [Self; 14] = [
+    pub(super) const ALL: [Self; 15] = [
         Self::DataDir,
         Self::StoreUrl,
+        Self::KeysFile,
         Self::Roles,
         Self::NodeName,
         Self::GrpcListen,
@@ -54,6 +56,7 @@ impl Key {
         match self {
             Self::DataDir => "data_dir",
             Self::StoreUrl => "store.url",
+            Self::KeysFile => "keys.file",
             Self::Roles => "roles",
             Self::NodeName => "node.name",
             Self::GrpcListen => "grpc.listen",
@@ -81,6 +84,7 @@ impl Key {
         match self {
             Self::DataDir => args.data_dir.as_deref(),
             Self::StoreUrl => args.store_url.as_ref().map(Password::expose),
+            Self::KeysFile => args.keys_file.as_deref(),
             Self::Roles => args.roles.as_deref(),
             Self::NodeName => args.node_name.as_deref(),
             Self::GrpcListen => args.grpc_listen.as_deref(),

@@ -1,6 +1,6 @@
 use std::collections::HashMap;
 use std::io::Write as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use clap::Parser;
 use tempfile::NamedTempFile;
@@ -111,6 +111,7 @@ fn every_setting_can_be_given_in_every_source() {
         file: r#"
             data_dir = "/var/lib/nuncio"
             store.url = "postgres://nuncio:secret@db/mails"
+            keys.file = "/run/secrets/nuncio.key"
             roles = ["psn"]
             node.name = "psn-7"
             grpc = { listen = "0.0.0.0:1", insecure = true }
@@ -125,6 +126,7 @@ fn every_setting_can_be_given_in_every_source() {
     let env = [
         ("NUNCIO_DATA_DIR", "/var/lib/nuncio"),
         ("NUNCIO_STORE_URL", "postgres://nuncio:secret@db/mails"),
+        ("NUNCIO_KEYS_FILE", "/run/secrets/nuncio.key"),
         ("NUNCIO_ROLES", "psn"),
         ("NUNCIO_NODE_NAME", "psn-7"),
         ("NUNCIO_GRPC_LISTEN", "0.0.0.0:1"),
@@ -141,6 +143,7 @@ fn every_setting_can_be_given_in_every_source() {
     let flags = [
         "--data-dir=/var/lib/nuncio",
         "--store-url=postgres://nuncio:secret@db/mails",
+        "--keys-file=/run/secrets/nuncio.key",
         "--roles=psn",
         "--node-name=psn-7",
         "--grpc-listen=0.0.0.0:1",
@@ -158,6 +161,7 @@ fn every_setting_can_be_given_in_every_source() {
 
     assert_eq!(Given { env: &env, ..Given::default() }.load().unwrap(), by_file);
     assert_eq!(Given { flags: &flags, ..Given::default() }.load().unwrap(), by_file);
+    assert_eq!(by_file.keys_file, Some(PathBuf::from("/run/secrets/nuncio.key")));
     assert_eq!(by_file.roles, BTreeSet::from([Role::Psn]));
     assert_eq!(by_file.grpc_listen.to_string(), "0.0.0.0:1");
     assert_eq!(by_file.drain_timeout, Duration::from_secs(2));

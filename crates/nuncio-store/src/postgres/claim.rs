@@ -59,7 +59,8 @@ async fn lease(
          UPDATE mail_jobs SET state = 'SENDING', fence = fence + 1, body_entered = $6, \
          lease_holder = $4, lease_until_us = $5, updated_at_us = $2 \
          FROM found WHERE id = found.job RETURNING fence, \
-         (SELECT mail FROM mail_bodies AS b WHERE b.job = id) AS mail, \
+         (SELECT COALESCE(b.sealed, convert_to(b.mail, 'UTF8')) FROM mail_bodies AS b \
+         WHERE b.job = id) AS mail, \
          EXISTS (SELECT 1 FROM mail_attachments AS a WHERE a.job = id) AS has_attachments, ",
         job_columns!()
     );

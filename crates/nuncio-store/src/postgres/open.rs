@@ -3,9 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use nuncio_core::ports::sealer::Sealer;
 use sqlx::migrate::{MigrateError, Migrator};
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
-use sqlx::{ConnectOptions, Error, PgConnection, PgPool};
+use sqlx::{ConnectOptions, Connection, Error, PgConnection, PgPool};
 use tokio::sync::Mutex;
 use tokio::time::timeout;
 
@@ -13,6 +14,7 @@ use crate::postgres::PostgresJobStore;
 use crate::postgres::engine::{PostgresEngine, sqlstate};
 use crate::postgres::signals::{self, Signals};
 use crate::postgres::url::PostgresUrl;
+use crate::seal::{self, KeyError};
 use crate::write::Writer;
 use crate::write::engine::timed_out;
 
@@ -59,16 +61,22 @@ pub enum OpenError {
          nuncio, or restore a backup made before the upgrade"
     )]
     Newer { url: String, version: i64 },
+    #[error("the mails in `{url}` cannot be opened")]
+    Keys { url: String, source: KeyError },
     #[error("`{url}` could not be opened")]
     Unusable { url: String, source: Box<dyn std::error::Error + Send + Sync> },
 }
 
-pub(super) async fn open(url: &PostgresUrl) -> Result<PostgresJobStore, OpenError> {
+pub(super) async fn open(
+    url: &PostgresUrl,
+    sealer: Arc<dyn Sealer>,
+) -> Result<PostgresJobStore, OpenError> {
     let at = |error| classify(url, error);
     let options = options(url);
     let mut connection = connect(&options).await.map_err(at)?;
     check(&mut connection, url).await?;
     migrate(&mut connection, url).await?;
+    check_keys(&mut connection, url, &*sealer).await?;
     drop(connection);
     let readers: PgPool = PgPoolOptions::new()
         .max_connections(READERS_MAX)
@@ -82,7 +90,7 @@ pub(super) async fn open(url: &PostgresUrl) -> Result<PostgresJobStore, OpenErro
     let listening = Mutex::new(signals::start(&readers, &signals));
     let engines = (0..WRITERS).map(|_| PostgresEngine::new(options.clone(), signals.clone()));
     let writer = Writer::start(engines);
-    Ok(PostgresJobStore { writer, readers, signals, listening })
+    Ok(PostgresJobStore { writer, readers, signals, sealer, listening })
 }
 
 /// A connection with the settings of a session.
@@ -134,6 +142,27 @@ async fn migrate(connection: &mut PgConnection, url: &PostgresUrl) -> Result<(),
         }
         Err(error) => Err(OpenError::Unusable { url: url.to_string(), source: Box::new(error) }),
     }
+}
+
+/// Nobody may write what the other nodes cannot read. Nodes that start together wait for each other here.
+async fn check_keys(
+    connection: &mut PgConnection,
+    url: &PostgresUrl,
+    sealer: &dyn Sealer,
+) -> Result<(), OpenError> {
+    let at = |error| classify(url, error);
+    let mut tx = connection.begin().await.map_err(at)?;
+    let lock = sqlx::query("LOCK TABLE mail_keys IN EXCLUSIVE MODE");
+    lock.execute(&mut *tx).await.map_err(at)?;
+    let noted = sqlx::query_as("SELECT key_id, proof FROM mail_keys").fetch_all(&mut *tx);
+    let noted: Vec<_> = noted.await.map_err(at)?;
+    let known = seal::check(&noted, sealer);
+    if !known.map_err(|source| OpenError::Keys { url: url.to_string(), source })? {
+        let note = sqlx::query("INSERT INTO mail_keys (key_id, proof) VALUES ($1, $2)");
+        let note = note.bind(sealer.key_id()).bind(seal::proof(sealer));
+        note.execute(&mut *tx).await.map_err(at)?;
+    }
+    tx.commit().await.map_err(at)
 }
 
 fn classify(url: &PostgresUrl, error: Error) -> OpenError {

@@ -4,7 +4,6 @@ use std::collections::HashMap;
 
 use jiff::Timestamp;
 use nuncio_core::job::{Attempt, Job, MailJobId};
-use nuncio_core::mail::Attachment;
 use nuncio_core::ports::job_store::{
     Backlog, Change, ChangeSeq, JobPage, JobQuery, MailboxUsage, USAGE_EXACT, USAGE_PERIOD,
     USAGE_STEP,
@@ -124,11 +123,11 @@ fn push_filter(sql: &mut QueryBuilder<Postgres>, query: &JobQuery) {
 pub(super) async fn attachments(
     readers: &PgPool,
     jobs: &[Vec<u8>],
-) -> sqlx::Result<HashMap<MailJobId, Vec<Attachment>>> {
+) -> sqlx::Result<HashMap<MailJobId, Vec<AttachmentRow>>> {
     if jobs.is_empty() {
         return Ok(HashMap::new());
     }
-    let sql = "SELECT job, file_name, content_type, content FROM mail_attachments \
+    let sql = "SELECT job, place, file_name, content_type, content, sealed FROM mail_attachments \
                WHERE job = ANY($1) ORDER BY job, place";
     let found: Vec<AttachmentRow> = sqlx::query_as(sql).bind(jobs).fetch_all(readers).await?;
     rows::attachments_from(found).map_err(unreadable)

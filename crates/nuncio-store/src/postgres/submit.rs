@@ -89,10 +89,11 @@ async fn insert(tx: &mut Transaction<'_>, new: &[&Submit]) -> sqlx::Result<()> {
         return Ok(());
     }
     insert_jobs(tx, new).await?;
-    let sql = "INSERT INTO mail_bodies (job, mail) SELECT * FROM UNNEST($1::BYTEA[], $2::TEXT[])";
+    let sql = "INSERT INTO mail_bodies (job, mail, sealed) \
+               SELECT job, '', sealed FROM UNNEST($1::BYTEA[], $2::BYTEA[]) AS m (job, sealed)";
     sqlx::query(sql)
         .bind(new.iter().map(|submit| rows::id_to(submit.job.id)).collect::<Vec<_>>())
-        .bind(new.iter().map(|submit| submit.mail.as_str()).collect::<Vec<_>>())
+        .bind(new.iter().map(|submit| submit.mail.as_slice()).collect::<Vec<_>>())
         .execute(&mut *tx.connection)
         .await?;
     for submit in new {
@@ -138,8 +139,8 @@ async fn insert_attachment(
     place: i64,
     file: &Attachment,
 ) -> sqlx::Result<()> {
-    let sql = "INSERT INTO mail_attachments (job, place, file_name, content_type, content) \
-               VALUES ($1, $2, $3, $4, $5)";
+    let sql = "INSERT INTO mail_attachments (job, place, file_name, content_type, content, sealed) \
+               VALUES ($1, $2, $3, $4, $5, TRUE)";
     let insert = sqlx::query(sql).bind(rows::id_to(job)).bind(place);
     let insert = insert.bind(storable(&file.file_name)).bind(storable(&file.content_type));
     insert.bind(&file.content).execute(&mut *tx.connection).await.map(drop)

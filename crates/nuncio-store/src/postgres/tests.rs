@@ -5,6 +5,7 @@ use std::time::Duration;
 use futures::future::join_all;
 use nuncio_core::address::EmailAddress;
 use nuncio_core::class::MailClass;
+use nuncio_core::conformance::sealer::TestSealer;
 use nuncio_core::job::{CallerId, JobState, Reason, RequestKey};
 use nuncio_core::mail::{Mail, Recipient, RecipientKind};
 use nuncio_core::retry::Decision;
@@ -12,19 +13,30 @@ use sqlx::{AssertSqlSafe, Connection, PgConnection};
 
 use super::*;
 
+mod sealed;
+
 nuncio_core::job_store_conformance!(async {
-    let store = PostgresJobStore::open(&database("conformance").await).await.unwrap();
+    let store = opened(&database("conformance").await).await.unwrap();
     (store, ())
 });
 
 nuncio_core::record_store_conformance!(async {
-    let store = PostgresJobStore::open(&database("conformance").await).await.unwrap();
+    let store = opened(&database("conformance").await).await.unwrap();
     (store, ())
 });
 
 const START: Timestamp = Timestamp::constant(1_800_000_000, 0);
 /// How long a test waits for what another node or a new connection brings.
 const SOON: Duration = Duration::from_secs(20);
+
+/// Opens the store with the key of most tests.
+async fn opened(url: &PostgresUrl) -> Result<PostgresJobStore, OpenError> {
+    PostgresJobStore::open(url, sealer("key")).await
+}
+
+fn sealer(key: &'static str) -> Arc<dyn Sealer> {
+    Arc::new(TestSealer(key))
+}
 
 /// Where the tests may make schemas: `cargo xtask test` runs a server for them.
 fn server() -> String {
@@ -120,7 +132,7 @@ fn sent(job: &Job, detail: &str) -> Settlement {
 #[tokio::test]
 async fn two_nodes_share_the_jobs_and_none_gets_one_twice() {
     let url = database("share").await;
-    let (one, two) = (PostgresJobStore::open(&url), PostgresJobStore::open(&url));
+    let (one, two) = (opened(&url), opened(&url));
     let (one, two) = tokio::join!(one, two);
     let (one, two) = (one.unwrap(), two.unwrap());
     for _writer in 0..3 {
@@ -145,8 +157,8 @@ async fn two_nodes_share_the_jobs_and_none_gets_one_twice() {
 #[tokio::test]
 async fn of_submits_with_one_request_id_at_two_nodes_one_is_stored() {
     let url = database("request").await;
-    let one = PostgresJobStore::open(&url).await.unwrap();
-    let two = PostgresJobStore::open(&url).await.unwrap();
+    let one = opened(&url).await.unwrap();
+    let two = opened(&url).await.unwrap();
 
     let submits = (0..40_u8).map(|turn| {
         let store = if turn % 2 == 0 { &one } else { &two };
@@ -164,8 +176,8 @@ async fn of_submits_with_one_request_id_at_two_nodes_one_is_stored() {
 #[tokio::test]
 async fn a_change_at_one_node_wakes_those_who_wait_at_another() {
     let url = database("wake").await;
-    let one = PostgresJobStore::open(&url).await.unwrap();
-    let two = PostgresJobStore::open(&url).await.unwrap();
+    let one = opened(&url).await.unwrap();
+    let two = opened(&url).await.unwrap();
     let mut changed = two.changed();
     changed.borrow_and_update();
 
@@ -178,8 +190,8 @@ async fn a_change_at_one_node_wakes_those_who_wait_at_another() {
 #[tokio::test]
 async fn changes_of_two_nodes_become_visible_in_their_order() {
     let url = database("order").await;
-    let one = PostgresJobStore::open(&url).await.unwrap();
-    let two = PostgresJobStore::open(&url).await.unwrap();
+    let one = opened(&url).await.unwrap();
+    let two = opened(&url).await.unwrap();
     let submits = join_all((0..200_u8).map(|number| {
         let store = if number % 2 == 0 { &one } else { &two };
         store.submit(job(number))
@@ -202,7 +214,7 @@ async fn changes_of_two_nodes_become_visible_in_their_order() {
 #[tokio::test]
 async fn killed_connections_are_replaced_and_nothing_accepted_is_lost() {
     let url = database("killed").await;
-    let store = PostgresJobStore::open(&url).await.unwrap();
+    let store = opened(&url).await.unwrap();
     let mut accepted = Vec::new();
     for round in 0..5_u8 {
         let numbers = round * 40..(round + 1) * 40;
@@ -236,8 +248,8 @@ async fn kill_connections_after_first(url: &PostgresUrl, store: &PostgresJobStor
 #[tokio::test]
 async fn a_store_whose_connections_were_killed_hears_of_changes_again() {
     let url = database("deaf").await;
-    let one = PostgresJobStore::open(&url).await.unwrap();
-    let two = PostgresJobStore::open(&url).await.unwrap();
+    let one = opened(&url).await.unwrap();
+    let two = opened(&url).await.unwrap();
     let mut changed = two.changed();
     changed.borrow_and_update();
     one.submit(job(1)).await.unwrap();
@@ -251,7 +263,7 @@ async fn a_store_whose_connections_were_killed_hears_of_changes_again() {
 
 #[tokio::test]
 async fn what_a_server_says_with_a_nul_is_recorded() {
-    let store = PostgresJobStore::open(&database("nul").await).await.unwrap();
+    let store = opened(&database("nul").await).await.unwrap();
     store.submit(job(1)).await.unwrap();
     let claimed = claim(&store, "a", 1).await.remove(0);
     let settlement = sent(&claimed.job, "250 o\0k");
@@ -265,7 +277,7 @@ async fn what_a_server_says_with_a_nul_is_recorded() {
 #[tokio::test]
 async fn the_mail_is_gone_when_its_job_has_ended() {
     let url = database("gone").await;
-    let store = PostgresJobStore::open(&url).await.unwrap();
+    let store = opened(&url).await.unwrap();
     store.submit(job(1)).await.unwrap();
     let claimed = claim(&store, "a", 1).await.remove(0);
     let settlement = sent(&claimed.job, "250 ok");
@@ -285,21 +297,21 @@ async fn the_mail_is_gone_when_its_job_has_ended() {
 #[tokio::test]
 async fn closing_serves_those_who_wait_and_refuses_those_who_come_later() {
     let url = database("closing").await;
-    let store = PostgresJobStore::open(&url).await.unwrap();
+    let store = opened(&url).await.unwrap();
     let submits = join_all((1..=50).map(|number| store.submit(job(number))));
 
     let (submitted, ()) = tokio::join!(biased; submits, store.close());
 
     assert!(submitted.iter().all(Result::is_ok));
     assert!(matches!(store.submit(job(99)).await, Err(SubmitError::Store(_))));
-    let store = PostgresJobStore::open(&url).await.unwrap();
+    let store = opened(&url).await.unwrap();
     assert_eq!(store.backlog().await.unwrap().queued, 50);
 }
 
 #[tokio::test]
 async fn a_store_of_a_newer_version_is_not_touched() {
     let url = database("newer").await;
-    let store = PostgresJobStore::open(&url).await.unwrap();
+    let store = opened(&url).await.unwrap();
     let newer = "INSERT INTO _sqlx_migrations (version, description, success, checksum, \
                  execution_time) VALUES (999, 'from the future', TRUE, ''::BYTEA, 0)";
     sqlx::query(newer).execute(&store.readers).await.unwrap();
@@ -324,7 +336,7 @@ async fn a_database_that_cannot_be_used_is_named_with_what_to_do() {
 }
 
 async fn check_refused(url: &PostgresUrl, expect: &[&str]) {
-    let Err(refused) = PostgresJobStore::open(url).await else { panic!("it was opened") };
+    let Err(refused) = opened(url).await else { panic!("it was opened") };
 
     let message = refused.to_string();
     for part in expect {

@@ -10,7 +10,7 @@ fn json_written_by_the_first_version_can_be_read() {
 
     let reason = reason_from(&reason).unwrap();
     let recipients = recipients_from(who, Some(&results)).unwrap();
-    let mail = mail_from(mail, Vec::new()).unwrap();
+    let mail = mail_from(mail.as_bytes(), Vec::new()).unwrap();
 
     assert_eq!((reason.code.as_str(), reason.message.as_str()), ("PROVIDER_DEFERRED", "later"));
     assert_eq!(reason.reply.as_ref().unwrap().to_string(), "451 4.2.1 busy");

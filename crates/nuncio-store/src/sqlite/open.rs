@@ -3,13 +3,16 @@
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
+use nuncio_core::ports::sealer::Sealer;
 use sqlx::migrate::{MigrateError, Migrator};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{ConnectOptions, SqliteConnection};
 use tokio::sync::watch;
 
+use crate::seal::{self, KeyError};
 use crate::sqlite::SqliteJobStore;
 use crate::sqlite::engine::{SQLITE_CORRUPT, SQLITE_NOTADB, SqliteEngine, sqlite_code};
 use crate::sqlite::stage;
@@ -58,6 +61,8 @@ pub enum OpenError {
          nuncio, or restore a backup made before the upgrade", path.display()
     )]
     Newer { path: PathBuf, version: i64 },
+    #[error("the mails in `{}` cannot be opened", path.display())]
+    Keys { path: PathBuf, source: KeyError },
     #[error("`{}` could not be opened", path.display())]
     Unusable { path: PathBuf, source: Box<dyn std::error::Error + Send + Sync> },
 }
@@ -74,7 +79,11 @@ pub(super) struct Limits {
     pub(super) pages_max: Option<u32>,
 }
 
-pub(super) async fn open(path: &Path, limits: Limits) -> Result<SqliteJobStore, OpenError> {
+pub(super) async fn open(
+    path: &Path,
+    sealer: Arc<dyn Sealer>,
+    limits: Limits,
+) -> Result<SqliteJobStore, OpenError> {
     let lock = lock(path)?;
     let bytes = create(path)?;
     let at = |error| classify(path, error);
@@ -87,6 +96,7 @@ pub(super) async fn open(path: &Path, limits: Limits) -> Result<SqliteJobStore, 
         check(&mut connection, path).await?;
     }
     migrate(&mut connection, path).await?;
+    check_keys(&mut connection, path, &*sealer).await?;
     let readers = SqlitePoolOptions::new()
         .max_connections(READERS_MAX)
         .connect_with(common_options(path).pragma("query_only", "ON"))
@@ -94,7 +104,7 @@ pub(super) async fn open(path: &Path, limits: Limits) -> Result<SqliteJobStore, 
         .map_err(at)?;
     let changed = watch::Sender::new(());
     let writer = Writer::start([SqliteEngine::new(options, connection, changed.clone())]);
-    Ok(SqliteJobStore { writer, readers, changed, lock })
+    Ok(SqliteJobStore { writer, readers, changed, sealer, lock })
 }
 
 /// A connection to write by.
@@ -182,6 +192,24 @@ async fn migrate(connection: &mut SqliteConnection, path: &Path) -> Result<(), O
         }
         Err(error) => Err(OpenError::Unusable { path: path.to_owned(), source: Box::new(error) }),
     }
+}
+
+/// Nobody may write what the others, or the next start, cannot read.
+async fn check_keys(
+    connection: &mut SqliteConnection,
+    path: &Path,
+    sealer: &dyn Sealer,
+) -> Result<(), OpenError> {
+    let at = |error| classify(path, error);
+    let noted = sqlx::query_as("SELECT key_id, proof FROM mail_keys").fetch_all(&mut *connection);
+    let noted: Vec<_> = noted.await.map_err(at)?;
+    let known = seal::check(&noted, sealer);
+    if !known.map_err(|source| OpenError::Keys { path: path.to_owned(), source })? {
+        let note = sqlx::query("INSERT INTO mail_keys (key_id, proof) VALUES (?, ?)");
+        let note = note.bind(sealer.key_id()).bind(seal::proof(sealer));
+        note.execute(connection).await.map_err(at)?;
+    }
+    Ok(())
 }
 
 fn classify(path: &Path, error: sqlx::Error) -> OpenError {

@@ -5,7 +5,6 @@ use std::collections::HashMap;
 use jiff::Timestamp;
 use nuncio_core::class::MailClass;
 use nuncio_core::job::{Attempt, Job, MailJobId};
-use nuncio_core::mail::Attachment;
 use nuncio_core::ports::job_store::{
     Backlog, Change, ChangeSeq, JobPage, JobQuery, MailboxUsage, USAGE_EXACT, USAGE_PERIOD,
     USAGE_STEP,
@@ -137,11 +136,11 @@ fn push_filter(sql: &mut QueryBuilder<Sqlite>, query: &JobQuery) {
 pub(super) async fn attachments(
     readers: &SqlitePool,
     jobs: &[Vec<u8>],
-) -> sqlx::Result<HashMap<MailJobId, Vec<Attachment>>> {
+) -> sqlx::Result<HashMap<MailJobId, Vec<AttachmentRow>>> {
     let mut found: Vec<AttachmentRow> = Vec::new();
     for some in jobs.chunks(ROWS_MAX) {
         let sql = format!(
-            "SELECT job, file_name, content_type, content FROM mail_attachments WHERE job IN {} \
+            "SELECT job, place, file_name, content_type, content, sealed FROM mail_attachments WHERE job IN {} \
              ORDER BY job, place",
             tuple(padded(some.len()))
         );

@@ -24,7 +24,7 @@ INSERT INTO mail_jobs (id, class, state, recipients, attempts, created_at_us, up
 expires_at_us, message_id, labels, subject, template, trace_parent) \
 SELECT id, class, state, recipients, attempts, created_at_us, updated_at_us, due_at_us, \
 expires_at_us, message_id, labels, subject, template, trace_parent FROM temp.submits;
-INSERT INTO mail_bodies (job, mail) SELECT id, mail FROM temp.submits;
+INSERT INTO mail_bodies (job, mail, sealed) SELECT id, '', mail FROM temp.submits;
 INSERT INTO request_keys (caller, request_id, fingerprint, job) \
 SELECT caller, request_id, fingerprint, id FROM temp.submits WHERE caller IS NOT NULL;
 INSERT INTO mail_job_changes (job, state, attempts, updated_at_us, due_at_us) \
@@ -64,7 +64,8 @@ pub(super) const CLAIM: &str = concat!(
     "UPDATE mail_jobs SET state = 'SENDING', fence = fence + 1, body_entered = ?5, \
      lease_holder = ?3, lease_until_us = ?4, updated_at_us = ?1 \
      WHERE id IN (SELECT id FROM temp.claimed) RETURNING fence, \
-     (SELECT mail FROM mail_bodies AS b WHERE b.job = mail_jobs.id) AS mail, \
+     (SELECT COALESCE(sealed, CAST(mail AS BLOB)) FROM mail_bodies AS b \
+     WHERE b.job = mail_jobs.id) AS mail, \
      EXISTS (SELECT 1 FROM mail_attachments AS a WHERE a.job = mail_jobs.id) AS has_attachments, ",
     crate::rows::job_columns!(),
     ";

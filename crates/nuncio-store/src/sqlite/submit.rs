@@ -79,7 +79,7 @@ async fn insert(
             .bind(job.subject.as_str())
             .bind(job.template.as_deref())
             .bind(job.trace.as_ref().map(TraceParent::as_str))
-            .bind(mail.as_str())
+            .bind(mail.as_slice())
             .bind(request.map(|key| key.caller.0.as_str()))
             .bind(request.map(|key| key.request_id.as_str()))
             .bind(request.map(|key| key.fingerprint.as_slice()));
@@ -93,8 +93,8 @@ async fn insert_attachment(
     place: i64,
     file: &Attachment,
 ) -> sqlx::Result<()> {
-    let sql = "INSERT INTO mail_attachments (job, place, file_name, content_type, content) \
-               VALUES (?, ?, ?, ?, ?)";
+    let sql = "INSERT INTO mail_attachments (job, place, file_name, content_type, content, sealed) \
+               VALUES (?, ?, ?, ?, ?, TRUE)";
     let insert = sqlx::query(sql).bind(rows::id_to(job)).bind(place);
     let insert = insert.bind(&file.file_name).bind(&file.content_type).bind(&file.content);
     insert.execute(connection).await.map(drop)

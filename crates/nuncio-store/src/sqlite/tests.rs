@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use futures::future::join_all;
 use nuncio_core::class::MailClass;
+use nuncio_core::conformance::sealer::TestSealer;
 use nuncio_core::job::{JobState, Reason};
 use nuncio_core::mail::{Attachment, Mail, Recipient, RecipientKind};
 use nuncio_core::retry::Decision;
@@ -13,19 +14,30 @@ use super::open::Limits;
 use super::*;
 use crate::write::engine::Engine;
 
+mod sealed;
+
 nuncio_core::job_store_conformance!(async {
     let folder = tempfile::tempdir().unwrap();
-    let store = SqliteJobStore::open(&folder.path().join("jobs.db")).await.unwrap();
+    let store = opened(&folder.path().join("jobs.db")).await.unwrap();
     (store, folder)
 });
 
 nuncio_core::record_store_conformance!(async {
     let folder = tempfile::tempdir().unwrap();
-    let store = SqliteJobStore::open(&folder.path().join("jobs.db")).await.unwrap();
+    let store = opened(&folder.path().join("jobs.db")).await.unwrap();
     (store, folder)
 });
 
 const START: Timestamp = Timestamp::constant(1_800_000_000, 0);
+
+/// Opens the store with the key of most tests.
+async fn opened(path: &Path) -> Result<SqliteJobStore, OpenError> {
+    SqliteJobStore::open(path, sealer("key")).await
+}
+
+fn sealer(key: &'static str) -> Arc<dyn Sealer> {
+    Arc::new(TestSealer(key))
+}
 
 fn folder() -> (TempDir, PathBuf) {
     let folder = tempfile::tempdir().unwrap();
@@ -93,7 +105,7 @@ fn failed(job: &Job) -> Settlement {
 }
 
 async fn check_refused(path: &Path, expect: &[&str]) {
-    let Err(refused) = SqliteJobStore::open(path).await else { panic!("it was opened") };
+    let Err(refused) = opened(path).await else { panic!("it was opened") };
 
     let message = refused.to_string();
     for part in expect {
@@ -104,7 +116,7 @@ async fn check_refused(path: &Path, expect: &[&str]) {
 #[tokio::test]
 async fn what_was_stored_is_there_after_a_restart() {
     let (_folder, path) = folder();
-    let store = SqliteJobStore::open(&path).await.unwrap();
+    let store = opened(&path).await.unwrap();
     store.submit(job(1)).await.unwrap();
     let lease = claim(&store, 1).await.remove(0).lease;
     store.enter_body(&lease).await.unwrap();
@@ -112,7 +124,7 @@ async fn what_was_stored_is_there_after_a_restart() {
     let last = store.last_change().await.unwrap();
     store.close().await;
 
-    let store = SqliteJobStore::open(&path).await.unwrap();
+    let store = opened(&path).await.unwrap();
 
     assert_eq!(store.last_change().await.unwrap(), last);
     assert_eq!(claim(&store, 9).await.len(), 1);
@@ -125,11 +137,11 @@ async fn what_was_stored_is_there_after_a_restart() {
 #[tokio::test]
 async fn a_store_that_was_dropped_has_lost_nothing() {
     let (_folder, path) = folder();
-    let store = SqliteJobStore::open(&path).await.unwrap();
+    let store = opened(&path).await.unwrap();
     join_all((1..=50).map(|number| store.submit(job(number)))).await;
     drop(store);
 
-    let store = SqliteJobStore::open(&path).await.unwrap();
+    let store = opened(&path).await.unwrap();
 
     assert_eq!(store.backlog().await.unwrap().queued, 50);
 }
@@ -137,26 +149,26 @@ async fn a_store_that_was_dropped_has_lost_nothing() {
 #[tokio::test]
 async fn closing_serves_those_who_wait_and_refuses_those_who_come_later() {
     let (_folder, path) = folder();
-    let store = SqliteJobStore::open(&path).await.unwrap();
+    let store = opened(&path).await.unwrap();
     let submits = join_all((1..=50).map(|number| store.submit(job(number))));
 
     let (submitted, ()) = tokio::join!(biased; submits, store.close());
 
     assert!(submitted.iter().all(Result::is_ok));
     assert!(matches!(store.submit(job(99)).await, Err(SubmitError::Store(_))));
-    let store = SqliteJobStore::open(&path).await.unwrap();
+    let store = opened(&path).await.unwrap();
     assert_eq!(store.backlog().await.unwrap().queued, 50);
 }
 
 #[tokio::test]
 async fn a_second_process_is_told_that_the_store_is_in_use() {
     let (_folder, path) = folder();
-    let store = SqliteJobStore::open(&path).await.unwrap();
+    let store = opened(&path).await.unwrap();
 
     check_refused(&path, &["another nuncio runs on this data folder", "jobs.db.lock"]).await;
 
     store.close().await;
-    assert!(SqliteJobStore::open(&path).await.is_ok());
+    assert!(opened(&path).await.is_ok());
 }
 
 #[tokio::test]
@@ -171,7 +183,7 @@ async fn a_file_that_is_no_store_is_named_with_what_to_do() {
 #[tokio::test]
 async fn a_store_with_damaged_pages_is_not_used() {
     let (_folder, path) = folder();
-    let store = SqliteJobStore::open(&path).await.unwrap();
+    let store = opened(&path).await.unwrap();
     join_all((1..=100).map(|number| store.submit(job(number)))).await;
     store.close().await;
     let mut bytes = fs::read(&path).unwrap();
@@ -185,7 +197,7 @@ async fn a_store_with_damaged_pages_is_not_used() {
 #[tokio::test]
 async fn a_store_of_a_newer_version_is_not_touched() {
     let (_folder, path) = folder();
-    let store = SqliteJobStore::open(&path).await.unwrap();
+    let store = opened(&path).await.unwrap();
     store.close().await;
     let newer = "INSERT INTO _sqlx_migrations (version, description, success, checksum, \
                  execution_time) VALUES (999, 'from the future', TRUE, x'00', 0)";
@@ -213,7 +225,7 @@ async fn only_its_owner_may_read_the_store() {
     use std::os::unix::fs::PermissionsExt;
 
     let (folder, path) = folder();
-    let store = SqliteJobStore::open(&path).await.unwrap();
+    let store = opened(&path).await.unwrap();
     store.submit(job(1)).await.unwrap();
 
     let files: Vec<_> = fs::read_dir(folder.path()).unwrap().map(Result::unwrap).collect();
@@ -227,7 +239,7 @@ async fn only_its_owner_may_read_the_store() {
 #[tokio::test]
 async fn the_mail_is_gone_when_its_job_has_ended() {
     let (_folder, path) = folder();
-    let store = SqliteJobStore::open(&path).await.unwrap();
+    let store = opened(&path).await.unwrap();
     for (number, how) in (1..).zip(["settled", "cancelled", "expired"]) {
         store.submit(large_job(number)).await.unwrap();
         let id = large_job(number).id;
@@ -253,7 +265,7 @@ async fn the_mail_is_gone_when_its_job_has_ended() {
 async fn a_full_disk_refuses_jobs_and_takes_them_again_when_there_is_room() {
     let (_folder, path) = folder();
     let limits = Limits { pages_max: Some(200) };
-    let store = open::open(&path, limits).await.unwrap();
+    let store = open::open(&path, sealer("key"), limits).await.unwrap();
     let results = join_all((1..=40).map(|number| store.submit(large_job(number)))).await;
     let mut stored = results.iter().filter(|one| one.is_ok()).count();
     let mut number = 40;
@@ -279,7 +291,7 @@ async fn a_full_disk_refuses_jobs_and_takes_them_again_when_there_is_room() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn writes_of_all_kinds_at_once_do_not_disturb_each_other() {
     let (_folder, path) = folder();
-    let store = &SqliteJobStore::open(&path).await.unwrap();
+    let store = &opened(&path).await.unwrap();
     let life = |number: u8| async move {
         store.submit(job(number)).await.unwrap();
         let claimed = claim(store, 1).await.remove(0);
@@ -311,12 +323,12 @@ async fn writes_of_all_kinds_at_once_do_not_disturb_each_other() {
 #[tokio::test]
 async fn a_row_that_cannot_be_read_keeps_no_other_from_being_sent() {
     let (_folder, path) = folder();
-    let store = SqliteJobStore::open(&path).await.unwrap();
+    let store = opened(&path).await.unwrap();
     join_all((1..=4).map(|number| store.submit(job(number)))).await;
     let options = sqlx::sqlite::SqliteConnectOptions::new().filename(&path);
     let pool = SqlitePool::connect_with(options).await.unwrap();
     for (sql, number) in [
-        ("UPDATE mail_bodies SET mail = '{' WHERE job = ?", 1),
+        ("UPDATE mail_bodies SET sealed = x'7b' WHERE job = ?", 1),
         ("UPDATE mail_jobs SET recipients = '[{}]' WHERE id = ?", 2),
     ] {
         let id = crate::rows::id_to(job(number).id);
@@ -344,7 +356,7 @@ async fn a_row_that_cannot_be_read_keeps_no_other_from_being_sent() {
 #[tokio::test]
 async fn many_writes_share_a_commit() {
     let (_folder, path) = folder();
-    let store = SqliteJobStore::open(&path).await.unwrap();
+    let store = opened(&path).await.unwrap();
     let mut changed = store.changed();
     changed.borrow_and_update();
     let count_commits = async {
@@ -366,7 +378,7 @@ async fn many_writes_share_a_commit() {
 #[tokio::test]
 async fn a_write_that_fails_harms_none_of_its_group() {
     let (_folder, path) = folder();
-    let store = SqliteJobStore::open(&path).await.unwrap();
+    let store = opened(&path).await.unwrap();
     let job = |number| NewJob { request: None, ..job(number) };
     store.submit(job(1)).await.unwrap();
     let mut changed = store.changed();
@@ -383,7 +395,7 @@ async fn a_write_that_fails_harms_none_of_its_group() {
 #[tokio::test]
 async fn a_writer_that_lost_its_connection_opens_another() {
     let (_folder, path) = folder();
-    SqliteJobStore::open(&path).await.unwrap().close().await;
+    opened(&path).await.unwrap().close().await;
     let options = open::writer_options(&path);
     let connection = open::connect(&options).await.unwrap();
     let mut engine = SqliteEngine::new(options, connection, watch::Sender::new(()));
@@ -392,10 +404,10 @@ async fn a_writer_that_lost_its_connection_opens_another() {
     assert!(!engine.is_connected());
     let writer = Writer::start([engine]);
 
-    let submitted = writer.write(Submit::from(job(1))).await.unwrap();
+    let submitted = writer.write(Submit::new(job(1), &TestSealer("key"))).await.unwrap();
 
     writer.close().await;
-    let store = SqliteJobStore::open(&path).await.unwrap();
+    let store = opened(&path).await.unwrap();
     assert!(matches!(submitted, Submitted::New(_)));
     assert_eq!(store.backlog().await.unwrap().queued, 1);
 }
@@ -403,7 +415,7 @@ async fn a_writer_that_lost_its_connection_opens_another() {
 #[tokio::test]
 async fn what_writes_many_rows_looks_only_into_indexes() {
     let (_folder, path) = folder();
-    SqliteJobStore::open(&path).await.unwrap().close().await;
+    opened(&path).await.unwrap().close().await;
     let mut connection = open::connect(&open::writer_options(&path)).await.unwrap();
     let steps = values::values(2, stage::STEP_COLUMNS);
     let steps = format!("{}{steps}{}", stage::STEPS_OF, stage::STEPS_THAT_FIT);
@@ -433,10 +445,18 @@ fn the_conditions_of_the_indexes_name_the_states_of_the_domain() {
     }
 }
 
+/// On it relies the order in which a claim looks for jobs.
+#[test]
+fn no_patient_class_is_more_urgent_than_one_that_is_not() {
+    let patient = MailClass::ALL.map(MailClass::is_patient);
+    assert!(patient.is_sorted(), "{:?}", MailClass::ALL);
+    assert!(patient.contains(&true) && patient.contains(&false));
+}
+
 #[tokio::test]
 async fn what_runs_often_looks_only_into_indexes() {
     let (_folder, path) = folder();
-    let store = SqliteJobStore::open(&path).await.unwrap();
+    let store = opened(&path).await.unwrap();
     let waiting = crate::rows::waiting!();
     let ended = crate::rows::ended!();
     for (sql, index) in [
@@ -477,6 +497,22 @@ async fn what_runs_often_looks_only_into_indexes() {
         (
             "SELECT labels FROM mail_jobs WHERE TRUE AND id < x'09' AND id >= x'01' AND id >= x'02' AND state IN ('FAILED') AND instr(labels, 'x') > 0 ORDER BY id DESC LIMIT 9".to_owned(),
             "sqlite_autoindex_mail_jobs_1",
+        ),
+        (
+            "SELECT id FROM records WHERE kind = 'a' AND due_at_us <= 9 AND (due_at_us, id) > (1, 'b') ORDER BY due_at_us, id LIMIT 5".to_owned(),
+            "records_due",
+        ),
+        (
+            "SELECT MIN(due_at_us) FROM records WHERE kind = 'a' AND due_at_us IS NOT NULL".to_owned(),
+            "records_due",
+        ),
+        (
+            "SELECT id FROM records WHERE kind = 'a' AND id > 'b' AND owner = 'c' ORDER BY id LIMIT 5".to_owned(),
+            "records_owned",
+        ),
+        (
+            "SELECT id FROM records WHERE kind = 'a' AND id > 'b' ORDER BY id LIMIT 5".to_owned(),
+            "sqlite_autoindex_records_1",
         ),
     ] {
         let plan = sqlx::AssertSqlSafe(format!("EXPLAIN QUERY PLAN {sql}"));

@@ -4,10 +4,12 @@ use std::collections::HashMap;
 
 use nuncio_core::class::MailClass;
 use nuncio_core::job::{Job, MailJobId};
-use nuncio_core::mail::Attachment;
+use nuncio_core::mail::Mail;
 use nuncio_core::ports::job_store::{Claim, Claimed, Lease, StoreError};
+use nuncio_core::ports::sealer::Sealer;
 
-use crate::rows::{self, readable};
+use crate::rows::{self, AttachmentRow, RowError, readable};
+use crate::seal;
 use crate::write::engine::{Engine, LeasedRow};
 use crate::write::group::{Answer, Group, Lane, Op};
 
@@ -38,18 +40,30 @@ pub(crate) fn with_attachments(leased: &[LeasedRow]) -> Vec<Vec<u8>> {
 /// The writers have enough to do: this is the caller's work.
 pub(crate) fn claimed(
     leased: Vec<LeasedRow>,
-    mut attachments: HashMap<MailJobId, Vec<Attachment>>,
+    mut attachments: HashMap<MailJobId, Vec<AttachmentRow>>,
+    sealer: &dyn Sealer,
 ) -> Vec<Claimed> {
     let claimed = leased.into_iter().filter_map(|LeasedRow { job, fence, mail, .. }| {
         let id = job.id.clone();
         let job = readable(&id, Job::try_from(job))?;
         let files = attachments.remove(&job.id).unwrap_or_default();
-        let mail = readable(&id, rows::mail_from(&mail?, files))?;
+        let mail = readable(&id, open(job.id, mail?, files, sealer))?;
         Some(Claimed { lease: Lease { job: job.id, fence }, job, mail })
     });
     let mut claimed: Vec<_> = claimed.collect();
     claimed.sort_by_key(|Claimed { job, .. }| (job.class, job.due_at, job.id));
     claimed
+}
+
+fn open(
+    job: MailJobId,
+    mail: Vec<u8>,
+    files: Vec<AttachmentRow>,
+    sealer: &dyn Sealer,
+) -> Result<Mail, RowError> {
+    let json = seal::open_mail(sealer, job, mail)?;
+    let files = files.into_iter().map(|file| file.open(job, sealer));
+    rows::mail_from(&json, files.collect::<Result<_, _>>()?)
 }
 
 /// The names of the classes, the most urgent first.

@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use nuncio_core::job::{Job, MailJobId, RequestKey};
 use nuncio_core::ports::job_store::Submitted;
 use nuncio_core::ports::records::{Changeset, CommitError, Committed, RecordKey, Write};
+use nuncio_core::ports::sealer::Sealer;
 use sqlx::Error;
 
 use crate::life;
@@ -45,9 +46,10 @@ enum Fate<'a> {
     Existing(MailJobId),
 }
 
-impl From<Changeset> for Commit {
-    fn from(Changeset { writes, jobs, cancel, now }: Changeset) -> Self {
-        let submits = jobs.into_iter().map(Submit::from).collect();
+impl Commit {
+    pub(crate) fn new(changes: Changeset, sealer: &dyn Sealer) -> Self {
+        let Changeset { writes, jobs, cancel, now } = changes;
+        let submits = jobs.into_iter().map(|new| Submit::new(new, sealer)).collect();
         Self { writes, submits, cancel, now: whole_us(now) }
     }
 }

@@ -209,7 +209,8 @@ pub(crate) struct LeasedRow {
     #[sqlx(flatten)]
     pub(crate) job: JobRow,
     pub(crate) fence: i64,
-    pub(crate) mail: Option<String>,
+    /// As it is stored, clear or sealed.
+    pub(crate) mail: Option<Vec<u8>>,
     pub(crate) has_attachments: bool,
 }
 

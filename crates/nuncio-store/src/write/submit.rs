@@ -5,9 +5,11 @@ use std::collections::HashMap;
 use nuncio_core::job::{Job, MailJobId, NewJob, RequestKey};
 use nuncio_core::mail::Attachment;
 use nuncio_core::ports::job_store::{SubmitError, Submitted};
+use nuncio_core::ports::sealer::Sealer;
 use sqlx::{Error, FromRow};
 
 use crate::rows::{self, RowError, whole_us};
+use crate::seal;
 use crate::write::engine::Engine;
 use crate::write::group::{Answer, Group, Lane, Op, Subject};
 
@@ -17,12 +19,15 @@ pub(crate) struct Submit {
     pub(crate) request: Option<RequestKey>,
     pub(crate) recipients: String,
     pub(crate) labels: String,
-    pub(crate) mail: String,
+    /// Sealed.
+    pub(crate) mail: Vec<u8>,
+    /// Their contents are sealed.
     pub(crate) attachments: Vec<Attachment>,
 }
 
-impl From<NewJob> for Submit {
-    fn from(new: NewJob) -> Self {
+impl Submit {
+    /// Seals the mail: that is the caller's work, as the writers have enough to do.
+    pub(crate) fn new(new: NewJob, sealer: &dyn Sealer) -> Self {
         let job = Job::submitted(&new);
         let job = Job {
             created_at: whole_us(job.created_at),
@@ -31,18 +36,21 @@ impl From<NewJob> for Submit {
             expires_at: whole_us(job.expires_at),
             ..job
         };
+        let mail = seal::seal_mail(sealer, job.id, &rows::mail_to(&new.mail));
+        let files = (0..).zip(new.mail.attachments).map(|(place, file)| Attachment {
+            content: seal::seal_attachment(sealer, job.id, place, &file.content),
+            ..file
+        });
         Self {
             recipients: rows::recipients_to(&job.recipients),
             labels: rows::labels_to(&job.labels),
-            mail: rows::mail_to(&new.mail),
-            attachments: new.mail.attachments,
+            mail,
+            attachments: files.collect(),
             request: new.request,
             job,
         }
     }
-}
 
-impl Submit {
     /// Whether its request is none of these.
     pub(crate) fn is_new(&self, known: &HashMap<RequestName, Known>) -> bool {
         self.request.as_ref().is_none_or(|key| !known.contains_key(&request_name(key)))
