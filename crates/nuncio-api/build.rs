@@ -8,14 +8,17 @@ const PROTO_ROOT: &str = "../../proto";
 const PACKAGE: &str = "nuncio/v1";
 
 /// Messages that hold secrets: their `Debug` is written by hand, so that it hides them.
-const SECRET_MESSAGES: [&str; 9] = [
+const SECRET_MESSAGES: [&str; 12] = [
     ".nuncio.v1.Attachment",
+    ".nuncio.v1.BulkGuest",
+    ".nuncio.v1.NotifyGuestRequest",
     ".nuncio.v1.OauthAuthentication",
     ".nuncio.v1.PasswordAuthentication",
     ".nuncio.v1.Proxy",
     ".nuncio.v1.PreviewTemplateRequest",
     ".nuncio.v1.RawContent",
     ".nuncio.v1.SendTestEmailRequest",
+    ".nuncio.v1.RequestApprovalRequest",
     ".nuncio.v1.TemplateContent",
     ".nuncio.v1.WebhookTarget",
 ];

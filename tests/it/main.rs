@@ -8,6 +8,7 @@ mod disk_full;
 mod faults;
 mod journey;
 mod kill;
+mod portal;
 mod postgres;
 mod process;
 mod python_client;

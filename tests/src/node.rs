@@ -49,6 +49,8 @@ pub struct NodeOptions {
 pub struct TestNode {
     pub grpc: SocketAddr,
     pub http: SocketAddr,
+    /// Where the page behind approval links is.
+    pub portal: SocketAddr,
     /// What it has logged, all its runs together.
     pub logs: Logs,
     caller: Caller,
@@ -164,17 +166,30 @@ impl StoppedNode {
         let run = runtime.spawn(async move {
             let listeners = Listeners::bind(&config).await.map_err(|error| format!("{error:?}"))?;
             let addresses = listeners.addresses().map_err(|error| format!("{error:?}"))?;
+            let portal = listeners.portal_address().ok_or("the page is not served")?;
             let node = Node::build(&config, listeners).await;
             let node = node.map_err(|error| format!("{error:?}"))?;
-            tell.send(addresses).map_err(|_| "nobody waits for the node".to_owned())?;
+            tell.send((addresses, portal)).map_err(|_| "nobody waits for the node".to_owned())?;
             node.run(stop).await.map_err(|error| format!("{error:?}"))
         });
-        let Ok((grpc, http)) = told.await else {
+        let Ok(((grpc, http), portal)) = told.await else {
             panic!("the node did not start: {:?}", run.await)
         };
         let caller = Caller::connect(&format!("http://{grpc}")).await;
         let runtime = NodeRuntime(Some(runtime));
-        TestNode { grpc, http, logs, caller, folder, options, runtime, run, telemetry, shutdown }
+        TestNode {
+            grpc,
+            http,
+            portal,
+            logs,
+            caller,
+            folder,
+            options,
+            runtime,
+            run,
+            telemetry,
+            shutdown,
+        }
     }
 }
 
@@ -231,6 +246,7 @@ fn config(data_dir: &Path, options: &NodeOptions) -> Config {
         node_name: Some("test-node".to_owned()),
         grpc_listen: any_port(),
         http_listen: any_port(),
+        portal_listen: any_port(),
         log_filter: Some(options.log_filter.clone()),
         telemetry_otlp_endpoint: options.otlp_endpoint.clone(),
         delivery_drain_timeout_s: Some(options.drain_timeout_s.to_string()),

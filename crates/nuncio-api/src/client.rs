@@ -10,6 +10,7 @@ use crate::v1::alarm_service_client::AlarmServiceClient;
 use crate::v1::directory_service_client::DirectoryServiceClient;
 use crate::v1::mail_job_service_client::MailJobServiceClient;
 use crate::v1::node_service_client::NodeServiceClient;
+use crate::v1::portal_service_client::PortalServiceClient;
 use crate::v1::reminder_service_client::ReminderServiceClient;
 use crate::v1::smtp_settings_service_client::SmtpSettingsServiceClient;
 use crate::v1::template_service_client::TemplateServiceClient;
@@ -26,6 +27,7 @@ pub struct Clients {
     pub alarm_routes: AlarmRouteServiceClient<Channel>,
     pub directory: DirectoryServiceClient<Channel>,
     pub mail_jobs: MailJobServiceClient<Channel>,
+    pub portal: PortalServiceClient<Channel>,
     pub smtp_settings: SmtpSettingsServiceClient<Channel>,
     pub nodes: NodeServiceClient<Channel>,
     pub reminders: ReminderServiceClient<Channel>,
@@ -97,6 +99,7 @@ impl Clients {
             alarm_routes: client!(AlarmRouteServiceClient),
             directory: client!(DirectoryServiceClient),
             mail_jobs: client!(MailJobServiceClient),
+            portal: client!(PortalServiceClient),
             smtp_settings: client!(SmtpSettingsServiceClient),
             nodes: client!(NodeServiceClient),
             reminders: client!(ReminderServiceClient),

@@ -15,6 +15,7 @@ pub mod directory;
 pub mod job;
 pub mod mail;
 pub mod node;
+pub mod portal;
 pub mod reminder;
 pub mod settings;
 pub mod smtp_test;

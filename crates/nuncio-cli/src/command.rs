@@ -12,6 +12,7 @@ pub(crate) mod guests;
 pub(crate) mod jobs;
 pub(crate) mod nodes;
 pub(crate) mod people;
+pub(crate) mod portal;
 pub(crate) mod reminders;
 pub(crate) mod send;
 pub(crate) mod settings;
@@ -36,6 +37,9 @@ pub enum ClientCommand {
     /// Look at the settings, test and save them
     #[command(subcommand)]
     Settings(settings::SettingsCommand),
+    /// Tell guests, sponsors and approvers what happens
+    #[command(subcommand)]
+    Portal(portal::PortalCommand),
     /// Say when who is reminded of what expires, and see beforehand who would get what
     #[command(subcommand)]
     Reminders(reminders::RemindersCommand),

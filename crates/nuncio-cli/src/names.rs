@@ -2,14 +2,26 @@
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use nuncio_api::v1::{
-    ChannelState, GuestState, MailClass, MailJobState, NodeRole, RecipientState, SmtpTestStageKind,
-    TemplateVariableKind, UserKind,
+    ChannelState, GuestState, MailClass, MailJobState, NodeRole, PortalEvent, RecipientState,
+    SmtpTestStageKind, TemplateVariableKind, UserKind,
 };
 
 use crate::output::Tone;
 
 const CLASSES: [&str; 6] =
     ["alarm-critical", "credentials", "approval", "alarm", "reminder", "bulk"];
+const PORTAL_EVENTS: [&str; 10] = [
+    "credentials-created",
+    "credentials-resent",
+    "password-reset",
+    "self-registration",
+    "approved",
+    "denied",
+    "extended",
+    "suspended",
+    "reinstated",
+    "deleted",
+];
 const STATES: [&str; 9] =
     ["queued", "sending", "deferred", "held", "sent", "failed", "expired", "cancelled", "unknown"];
 
@@ -18,6 +30,14 @@ pub(crate) fn class_parser() -> impl TypedValueParser<Value = MailClass> {
     PossibleValuesParser::new(CLASSES).map(|name| {
         let name = format!("MAIL_CLASS_{}", name.to_uppercase().replace('-', "_"));
         MailClass::from_str_name(&name).expect("each possible value is one of the API")
+    })
+}
+
+/// Reads an event of portal mail: `credentials-created`.
+pub(crate) fn portal_event_parser() -> impl TypedValueParser<Value = PortalEvent> {
+    PossibleValuesParser::new(PORTAL_EVENTS).map(|name| {
+        let name = format!("PORTAL_EVENT_{}", name.to_uppercase().replace('-', "_"));
+        PortalEvent::from_str_name(&name).expect("each possible value is one of the API")
     })
 }
 

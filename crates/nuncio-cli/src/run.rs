@@ -3,8 +3,8 @@
 use nuncio_api::client::{Clients, connect};
 
 use crate::command::{
-    ClientCommand, alarms, completions, doctor, guests, jobs, nodes, reminders, send, settings,
-    templates, users,
+    ClientCommand, alarms, completions, doctor, guests, jobs, nodes, portal, reminders, send,
+    settings, templates, users,
 };
 use crate::environment::Environment;
 use crate::exit::Exit;
@@ -42,6 +42,7 @@ pub async fn run(
         ClientCommand::Guests(command) => Box::pin(guests::run(&mut context, *command)).await,
         ClientCommand::Users(command) => Box::pin(users::run(&mut context, *command)).await,
         ClientCommand::Settings(command) => Box::pin(settings::run(&mut context, command)).await,
+        ClientCommand::Portal(command) => Box::pin(portal::run(&mut context, command)).await,
         ClientCommand::Reminders(command) => Box::pin(reminders::run(&mut context, command)).await,
         ClientCommand::Templates(command) => Box::pin(templates::run(&mut context, command)).await,
         ClientCommand::Alarms(command) => Box::pin(alarms::run(&mut context, command)).await,

@@ -3,6 +3,7 @@
 pub(crate) mod job;
 pub(crate) mod node;
 pub(crate) mod people;
+pub(crate) mod portal;
 pub(crate) mod reminder;
 pub(crate) mod route;
 pub(crate) mod smtp_settings;

@@ -447,7 +447,7 @@ async fn a_silent_watch_sends_bookmarks_and_ends_when_the_node_goes_down() {
     assert_eq!((end.code(), reason(&end).as_str()), (Code::Unavailable, "NODE_DRAINING"));
 }
 
-struct Nobody;
+pub(crate) struct Nobody;
 
 impl DeliveryObserver for Nobody {
     fn job_accepted(&self, _class: MailClass) {}

@@ -63,6 +63,10 @@ pub struct Config {
     pub grpc_listen: SocketAddr,
     /// Where health and metrics are served. Port 0 means any free one.
     pub http_listen: SocketAddr,
+    /// Where the page behind approval links is served; none means not at all. Port 0 means any free one.
+    pub portal_listen: Option<SocketAddr>,
+    /// What approval links begin with; none means the address of the page.
+    pub portal_public_url: Option<PublicUrl>,
     pub log: LogConfig,
     /// Where traces are sent by OTLP over gRPC.
     pub otlp_endpoint: Option<OtlpEndpoint>,
@@ -117,6 +121,10 @@ pub struct OtlpEndpoint(String);
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PeerUrl(String);
 
+/// What links to this node's page begin with: `https://guests.example.com`, without a slash at the end.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PublicUrl(String);
+
 /// Texts by name, such as the environment of the process.
 pub trait Strings {
     fn get(&self, name: &str) -> Option<String>;
@@ -133,6 +141,12 @@ impl Config {
         let sources = Sources::read(args, env, &mut problems);
         let config = check::check(&sources, env, &mut problems);
         problems.none_or(config)
+    }
+}
+
+impl PublicUrl {
+    pub fn as_str(&self) -> &str {
+        &self.0
     }
 }
 

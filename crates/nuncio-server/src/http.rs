@@ -3,12 +3,14 @@
 //! `/livez` says that the process answers, `/readyz` whether it can take work, `/metrics` what it counts.
 
 use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use axum::Router;
 use axum::extract::State;
+use axum::extract::connect_info::IntoMakeServiceWithConnectInfo;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
@@ -86,6 +88,23 @@ impl HttpServer {
         }
         let late = |_elapsed| vec!["the node does not answer in time".to_owned()];
         timeout(LOOK_TIMEOUT, self.node.not_ready()).await.unwrap_or_else(late)
+    }
+}
+
+/// Serves the page behind approval links until `stop` is cancelled.
+pub(crate) async fn run_page(
+    page: IntoMakeServiceWithConnectInfo<Router, SocketAddr>,
+    listener: TcpListener,
+    stop: CancellationToken,
+) -> io::Result<()> {
+    let overdue = async {
+        stop.cancelled().await;
+        sleep(CLOSE_TIMEOUT).await;
+    };
+    let serving = axum::serve(listener, page);
+    tokio::select! {
+        served = serving.with_graceful_shutdown(stop.clone().cancelled_owned()) => served,
+        () = overdue => Ok(()),
     }
 }
 

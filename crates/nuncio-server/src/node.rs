@@ -11,6 +11,7 @@ use nuncio_api::v1::alarm_service_server::SERVICE_NAME as ALARM_SERVICE;
 use nuncio_api::v1::directory_service_server::SERVICE_NAME as DIRECTORY_SERVICE;
 use nuncio_api::v1::mail_job_service_server::SERVICE_NAME as MAIL_JOB_SERVICE;
 use nuncio_api::v1::node_service_server::{NodeServiceServer, SERVICE_NAME as NODE_SERVICE};
+use nuncio_api::v1::portal_service_server::SERVICE_NAME as PORTAL_SERVICE;
 use nuncio_api::v1::reminder_service_server::SERVICE_NAME as REMINDER_SERVICE;
 use nuncio_api::v1::smtp_settings_service_server::SERVICE_NAME as SMTP_SETTINGS_SERVICE;
 use nuncio_api::v1::template_service_server::SERVICE_NAME as TEMPLATE_SERVICE;
@@ -36,6 +37,7 @@ use nuncio_pan::pan::Pan;
 use nuncio_pan::reminders::follow_up::Reminding;
 use nuncio_pan::reminders::{ReminderObserver, Reminders};
 use nuncio_pan::secret_watch::SecretWatch;
+use nuncio_psn::portal::Portal;
 use nuncio_psn::psn::Psn;
 use nuncio_runtime::clock::{SystemClock, SystemEntropy};
 use nuncio_runtime::tasks::{TaskError, Tasks};
@@ -52,7 +54,7 @@ use tracing::{info, warn};
 use crate::alarms::NodeAlarms;
 use crate::config::{Config, Role};
 use crate::grpc::GrpcServer;
-use crate::http::HttpServer;
+use crate::http::{HttpServer, run_page};
 use crate::metrics::Metrics;
 use crate::node_service::Nodes;
 use crate::status::NodeStatus;
@@ -69,6 +71,7 @@ pub struct Node {
     delivery: Delivery,
     alarms: NodeAlarms,
     pan: Option<Pan>,
+    psn: Option<Psn>,
     smtp: Arc<SmtpTransport>,
     templates: Arc<TemplateShare>,
     store: Store,
@@ -80,6 +83,8 @@ pub struct Node {
 pub struct Listeners {
     pub grpc: TcpListener,
     pub http: TcpListener,
+    /// Of the page behind approval links.
+    pub portal: Option<TcpListener>,
 }
 
 /// Why a node did not start.
@@ -118,7 +123,16 @@ impl Listeners {
         Ok(Self {
             grpc: bind("grpc.listen", config.grpc_listen).await?,
             http: bind("http.listen", config.http_listen).await?,
+            portal: match config.portal_listen {
+                Some(address) => Some(bind("portal.listen", address).await?),
+                None => None,
+            },
         })
+    }
+
+    /// Where the page behind approval links is, if it is served.
+    pub fn portal_address(&self) -> Option<SocketAddr> {
+        self.portal.as_ref().and_then(|listener| listener.local_addr().ok())
     }
 
     /// The addresses that were bound: a port 0 has become a real one.
@@ -156,9 +170,13 @@ impl Node {
             pan.register(&mut routes, &streams);
             services.extend([SMTP_SETTINGS_SERVICE, DIRECTORY_SERVICE, REMINDER_SERVICE]);
         }
-        if config.roles.contains(&Role::Psn) {
-            Psn { intake: intake.clone() }.register(&mut routes, &streams);
-            services.push(MAIL_JOB_SERVICE);
+        let psn = config.roles.contains(&Role::Psn).then(|| {
+            let public_url = public_url(config, &listeners);
+            Psn { portal: adapters.portal(intake.clone(), public_url) }
+        });
+        if let Some(psn) = &psn {
+            psn.register(&mut routes, &streams);
+            services.extend([MAIL_JOB_SERVICE, PORTAL_SERVICE]);
         }
         if config.roles.contains(&Role::Pan) || config.roles.contains(&Role::Psn) {
             let share = Arc::clone(&adapters.templates);
@@ -180,6 +198,7 @@ impl Node {
             delivery,
             alarms,
             pan,
+            psn,
             smtp: adapters.smtp,
             templates: adapters.templates,
             store: adapters.store,
@@ -218,6 +237,16 @@ impl Node {
         }
         let templates = self.templates;
         tasks.spawn("templates", |stop| async move { templates.run(stop).await });
+        if let Some(psn) = self.psn {
+            if let Some(listener) = self.listeners.portal {
+                let page = psn.approval_page();
+                tasks.spawn("approval page", |stop| run_page(page, listener, stop));
+            }
+            tasks.spawn("portal", |stop| async move {
+                psn.run(stop).await;
+                Ok::<(), io::Error>(())
+            });
+        }
         let smtp = self.smtp;
         tasks.spawn("smtp connections", |stop| async move { smtp.run(stop).await });
         drop(working);
@@ -363,6 +392,21 @@ impl Adapters {
         }
     }
 
+    /// What portal mail needs.
+    fn portal(&self, intake: Intake, public_url: Option<String>) -> Portal {
+        Portal {
+            intake,
+            directory: self.directory(),
+            settings: Arc::clone(&self.settings),
+            senders: self.senders(),
+            public_url,
+        }
+    }
+
+    fn senders(&self) -> Senders {
+        Senders { records: self.store.records() }
+    }
+
     /// Sends the mails, whatever the roles of this node are.
     fn delivery(
         &self,
@@ -376,7 +420,7 @@ impl Adapters {
             clock: Arc::clone(&self.clock),
             entropy: Arc::clone(&self.entropy),
             observer,
-            senders: Senders { records: self.store.records() },
+            senders: self.senders(),
             settings: self.settings.smtp(),
             channels,
             incarnation: self.incarnation.clone(),
@@ -385,6 +429,12 @@ impl Adapters {
             drain_timeout: config.drain_timeout,
         }
     }
+}
+
+/// What approval links begin with; none if nobody serves the page.
+fn public_url(config: &Config, listeners: &Listeners) -> Option<String> {
+    let own = || listeners.portal_address().map(|address| format!("http://{address}"));
+    config.portal_public_url.as_ref().map(|url| url.as_str().to_owned()).or_else(own)
 }
 
 fn make_data_dir(path: &Path) -> Result<(), StartError> {

@@ -62,6 +62,7 @@ async fn run(args: &ServeArgs) -> Result<(), ServeError> {
 async fn run_node(config: &Config, shutdown: CancellationToken) -> Result<(), ServeError> {
     let listeners = Listeners::bind(config).await?;
     let addresses = listeners.addresses();
+    let portal = listeners.portal_address();
     let node = Node::build(config, listeners).await?;
     if let Ok((grpc, http)) = addresses {
         let roles: Vec<_> = config.roles.iter().map(|role| Role::name(*role)).collect();
@@ -72,6 +73,9 @@ async fn run_node(config: &Config, shutdown: CancellationToken) -> Result<(), Se
             data_dir = %config.data_dir.display(),
             "nuncio {VERSION} is ready: grpc at {grpc}, health and metrics at {http}",
         );
+        if let Some(portal) = portal {
+            info!("the page behind approval links is served at {portal}");
+        }
     }
     Ok(node.run(shutdown).await?)
 }

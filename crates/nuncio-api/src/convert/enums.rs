@@ -7,6 +7,8 @@ use nuncio_core::directory::guest::GuestState;
 use nuncio_core::directory::user::UserKind;
 use nuncio_core::job::{JobState, RecipientState};
 use nuncio_core::mail::RecipientKind;
+use nuncio_core::portal::PortalEvent;
+use nuncio_core::portal::approval::{ApprovalState, Verdict};
 use nuncio_core::reminder::{Channel, WhyNot};
 use nuncio_core::settings::{Encryption, Provider};
 use nuncio_core::smtp_test::StageKind;
@@ -185,6 +187,32 @@ pairs!(AlarmOperator, Operator:
     Greater = Greater,
     LessOrEqual = LessOrEqual,
     Less = Less,
+);
+
+pairs!(PortalEvent, PortalEvent:
+    CredentialsCreated = CredentialsCreated,
+    CredentialsResent = CredentialsResent,
+    PasswordReset = PasswordReset,
+    SelfRegistration = SelfRegistration,
+    Approved = Approved,
+    Denied = Denied,
+    Extended = Extended,
+    Suspended = Suspended,
+    Reinstated = Reinstated,
+    Deleted = Deleted,
+);
+
+pairs!(ApprovalState, ApprovalState:
+    Pending = Pending,
+    Approved = Approved,
+    Denied = Denied,
+    Expired = Expired,
+    Cancelled = Cancelled,
+);
+
+pairs!(ApprovalVerdict, Verdict:
+    Approve = Approve,
+    Deny = Deny,
 );
 
 pairs!(GuestState, GuestState:

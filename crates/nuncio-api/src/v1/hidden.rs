@@ -3,8 +3,9 @@
 use std::fmt;
 
 use super::{
-    Attachment, OauthAuthentication, PasswordAuthentication, PreviewTemplateRequest, Proxy,
-    RawContent, SendTestEmailRequest, TemplateContent, WebhookTarget,
+    Attachment, BulkGuest, NotifyGuestRequest, OauthAuthentication, PasswordAuthentication,
+    PreviewTemplateRequest, Proxy, RawContent, RequestApprovalRequest, SendTestEmailRequest,
+    TemplateContent, WebhookTarget,
 };
 
 /// Stands for a secret that is there.
@@ -111,6 +112,36 @@ impl fmt::Debug for Attachment {
             .field("file_name", &self.file_name)
             .field("content_type", &self.content_type)
             .field("bytes", &self.content.len())
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for NotifyGuestRequest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("NotifyGuestRequest")
+            .field("event", &self.event)
+            .field("password", &shown(&self.password))
+            .field("options", &self.options)
+            .field("request_id", &self.request_id)
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for BulkGuest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("BulkGuest")
+            .field("password", &shown(&self.password))
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for RequestApprovalRequest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RequestApprovalRequest")
+            .field("approvers", &self.approvers)
+            .field("password", &shown(&self.password))
+            .field("options", &self.options)
+            .field("request_id", &self.request_id)
             .finish_non_exhaustive()
     }
 }

@@ -18,10 +18,13 @@ pub enum SettingsDocument {
     Reminders,
     /// Where alarms about the way of mail go past the mail.
     AlarmRoutes,
+    /// The key that signs links and fingerprints requests of portals. No person edits it, and it is never exported.
+    PortalKeys,
 }
 
 impl SettingsDocument {
-    pub const ALL: [Self; 4] = [Self::GuestMail, Self::Alarms, Self::Reminders, Self::AlarmRoutes];
+    pub const ALL: [Self; 5] =
+        [Self::GuestMail, Self::Alarms, Self::Reminders, Self::AlarmRoutes, Self::PortalKeys];
 
     /// The name under which it is kept: `guest-mail`.
     pub fn name(self) -> &'static str {
@@ -30,6 +33,7 @@ impl SettingsDocument {
             Self::Alarms => "alarms",
             Self::Reminders => "reminders",
             Self::AlarmRoutes => "alarm-routes",
+            Self::PortalKeys => "portal-keys",
         }
     }
 }

@@ -92,6 +92,23 @@ pub struct ServeArgs {
 
     #[arg(
         long,
+        value_name = "ADDRESS:PORT",
+        help = "Where the page behind approval links is served, in plain HTTP: put something before it that \
+                speaks TLS [default: not served] [env: NUNCIO_PORTAL_LISTEN] [file: portal.listen]"
+    )]
+    pub portal_listen: Option<String>,
+
+    #[arg(
+        long,
+        value_name = "URL",
+        help = "What approval links begin with, as approvers reach the page: https, or http on a loopback address \
+                [default: the address of --portal-listen] [env: NUNCIO_PORTAL_PUBLIC_URL] \
+                [file: portal.public_url]"
+    )]
+    pub portal_public_url: Option<String>,
+
+    #[arg(
+        long,
         value_name = "FORMAT",
         help = "Log on standard error for people (human) or for programs (json) [default: human] \
                 [env: NUNCIO_LOG_FORMAT] [file: log.format]"

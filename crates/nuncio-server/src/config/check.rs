@@ -10,12 +10,12 @@ use axum::http::uri::Authority;
 use nuncio_store::postgres::{PostgresUrl, PostgresUrlError};
 use tracing_subscriber::EnvFilter;
 
-use crate::config::problem::Problems;
+use crate::config::problem::{Problems, Source};
 use crate::config::sources::{Found, Key, Sources};
 use crate::config::{
     Config, DATA_DIR, DRAIN_TIMEOUT_S, DRAIN_TIMEOUT_S_MAX, GRPC_LISTEN, HTTP_LISTEN, LEASE_S,
     LEASE_S_MAX, LOG_FILTER, LogConfig, LogFilter, LogFormat, NODE_NAME, NodeName, OtlpEndpoint,
-    PeerUrl, RETENTION_DAYS, RETENTION_DAYS_MAX, Role, Strings,
+    PeerUrl, PublicUrl, RETENTION_DAYS, RETENTION_DAYS_MAX, Role, Strings,
 };
 
 /// The longest name of a node, in characters: that of a host name (RFC 1035, section 2.3.4, as text).
@@ -39,6 +39,8 @@ pub(super) fn check(
     let grpc = sources.get_text(Key::GrpcListen, problems, listen, GRPC_LISTEN);
     let insecure = sources.get(Key::GrpcInsecure, problems, Ok, false);
     let http = sources.get_text(Key::HttpListen, problems, listen, HTTP_LISTEN);
+    let portal = sources.get_text(Key::PortalListen, problems, optional_listen, None);
+    let public_url = sources.get_text(Key::PortalPublicUrl, problems, public_url, None);
     let format = sources.get_text(Key::LogFormat, problems, log_format, LogFormat::Human);
     let filter = LogFilter(LOG_FILTER.to_owned());
     let filter = sources.get_text(Key::LogFilter, problems, log_filter, filter);
@@ -54,7 +56,17 @@ pub(super) fn check(
         check_exposure(grpc, insecure.value, problems);
     }
     if let (Some(grpc), Some(http)) = (&grpc, &http) {
-        check_ports(grpc, http, problems);
+        check_ports(
+            (Key::GrpcListen, grpc.value),
+            (Key::HttpListen, http.value),
+            &http.source,
+            problems,
+        );
+        if let Some(Found { value: Some(portal), source }) = &portal {
+            for other in [(Key::GrpcListen, grpc.value), (Key::HttpListen, http.value)] {
+                check_ports(other, (Key::PortalListen, *portal), source, problems);
+            }
+        }
     }
     Some(Config {
         node_name: node_name?.value,
@@ -64,6 +76,8 @@ pub(super) fn check(
         roles: roles?.value,
         grpc_listen: grpc?.value,
         http_listen: http?.value,
+        portal_listen: portal?.value,
+        portal_public_url: public_url?.value,
         log: LogConfig { format: format?.value, filter: filter?.value },
         otlp_endpoint: otlp?.value,
         retention: Duration::from_secs(retention?.value * SECONDS_OF_A_DAY),
@@ -85,13 +99,18 @@ fn check_exposure(grpc: &Found<SocketAddr>, insecure: bool, problems: &mut Probl
     }
 }
 
-fn check_ports(grpc: &Found<SocketAddr>, http: &Found<SocketAddr>, problems: &mut Problems) {
-    let (one, other) = (grpc.value, http.value);
+fn check_ports(
+    (first, one): (Key, SocketAddr),
+    (second, other): (Key, SocketAddr),
+    source: &Source,
+    problems: &mut Problems,
+) {
     let same_address =
         one.ip() == other.ip() || one.ip().is_unspecified() || other.ip().is_unspecified();
     if one.port() == other.port() && one.port() != 0 && same_address {
-        let problem = format!("`{other}` collides with `grpc.listen`, `{one}`; use another port");
-        problems.add(Key::HttpListen.name(), &http.source, problem);
+        let first = first.name();
+        let problem = format!("`{other}` collides with `{first}`, `{one}`; use another port");
+        problems.add(second.name(), source, problem);
     }
 }
 
@@ -159,6 +178,36 @@ fn listen(text: &str) -> Result<SocketAddr, String> {
     text.parse().map_err(|_| {
         format!("`{text}` is no IP address with port; give it as `127.0.0.1:7587` or `[::1]:7587`")
     })
+}
+
+fn optional_listen(text: &str) -> Result<Option<SocketAddr>, String> {
+    if text.is_empty() { Ok(None) } else { listen(text).map(Some) }
+}
+
+/// Links hold the right to decide, so they must not travel in clear.
+fn public_url(text: &str) -> Result<Option<PublicUrl>, String> {
+    if text.is_empty() {
+        return Ok(None);
+    }
+    let url = text.strip_suffix('/').unwrap_or(text);
+    let uri = url.parse::<Uri>().ok();
+    let host = uri.as_ref().and_then(Uri::host).unwrap_or_default();
+    let host = host.trim_start_matches('[').trim_end_matches(']');
+    let is_local = host == "localhost"
+        || host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback());
+    let is_known = uri.as_ref().is_some_and(|uri| {
+        let scheme = uri.scheme_str();
+        (scheme == Some("https") || scheme == Some("http") && is_local)
+            && uri.query().is_none()
+            && uri.authority().is_some_and(|authority| !authority.as_str().contains('@'))
+    });
+    if is_known && !url.ends_with('/') && !url.contains(['\'', '"', '<', '>', '`', '#']) {
+        Ok(Some(PublicUrl(url.to_owned())))
+    } else {
+        Err(format!(
+            "`{text}` is no https URL (http is for loopback addresses only); give it as `https://guests.example.com`"
+        ))
+    }
 }
 
 fn log_format(text: &str) -> Result<LogFormat, String> {

@@ -23,6 +23,8 @@ pub(super) enum Key {
     GrpcListen,
     GrpcInsecure,
     HttpListen,
+    PortalListen,
+    PortalPublicUrl,
     LogFormat,
     LogFilter,
     OtlpEndpoint,
@@ -33,7 +35,7 @@ pub(super) enum Key {
 }
 
 impl Key {
-    pub(super) const ALL: [Self; 15] = [
+    pub(super) const ALL: [Self; 17] = [
         Self::DataDir,
         Self::StoreUrl,
         Self::KeysFile,
@@ -42,6 +44,8 @@ impl Key {
         Self::GrpcListen,
         Self::GrpcInsecure,
         Self::HttpListen,
+        Self::PortalListen,
+        Self::PortalPublicUrl,
         Self::LogFormat,
         Self::LogFilter,
         Self::OtlpEndpoint,
@@ -62,6 +66,8 @@ impl Key {
             Self::GrpcListen => "grpc.listen",
             Self::GrpcInsecure => "grpc.insecure",
             Self::HttpListen => "http.listen",
+            Self::PortalListen => "portal.listen",
+            Self::PortalPublicUrl => "portal.public_url",
             Self::LogFormat => "log.format",
             Self::LogFilter => "log.filter",
             Self::OtlpEndpoint => "telemetry.otlp_endpoint",
@@ -90,6 +96,8 @@ impl Key {
             Self::GrpcListen => args.grpc_listen.as_deref(),
             Self::GrpcInsecure => args.grpc_insecure.as_deref(),
             Self::HttpListen => args.http_listen.as_deref(),
+            Self::PortalListen => args.portal_listen.as_deref(),
+            Self::PortalPublicUrl => args.portal_public_url.as_deref(),
             Self::LogFormat => args.log_format.as_deref(),
             Self::LogFilter => args.log_filter.as_deref(),
             Self::OtlpEndpoint => args.telemetry_otlp_endpoint.as_deref(),
