@@ -1,5 +1,6 @@
 //! The tests of the product as a whole: a node, the API, and a provider, simulated or real.
 
+mod alarms;
 mod bad_input;
 mod bench;
 mod database_away;

@@ -11,6 +11,7 @@ pub mod time;
 pub mod alarm;
 pub mod alarm_event;
 pub mod alarm_route;
+pub mod alarm_type;
 pub mod directory;
 pub mod job;
 pub mod mail;

@@ -34,6 +34,9 @@ pub enum ClientCommand {
     /// Keep the directory of internal users
     #[command(subcommand)]
     Users(Box<users::UsersCommand>),
+    /// Raise alarms, look at them, silence them, and say who is told
+    #[command(subcommand)]
+    Alarms(alarms::AlarmsCommand),
     /// Look at the settings, test and save them
     #[command(subcommand)]
     Settings(settings::SettingsCommand),
@@ -46,9 +49,6 @@ pub enum ClientCommand {
     /// Look at what mails say, change it, and try it
     #[command(subcommand)]
     Templates(templates::TemplatesCommand),
-    /// Look after alarms and where they are told
-    #[command(subcommand)]
-    Alarms(alarms::AlarmsCommand),
     /// Find out what keeps mail from going out
     #[command(after_long_help = exit::HELP)]
     Doctor,

@@ -2,8 +2,9 @@
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use nuncio_api::v1::{
-    ChannelState, GuestState, MailClass, MailJobState, NodeRole, PortalEvent, RecipientState,
-    SmtpTestStageKind, TemplateVariableKind, UserKind,
+    AlarmCategory, AlarmOutcome, AlarmSeverity, AlarmState, AlarmTypeStatus, ChannelState,
+    GuestState, MailClass, MailJobState, NodeRole, PortalEvent, RecipientState, SmtpTestStageKind,
+    TemplateVariableKind, UserKind,
 };
 
 use crate::output::Tone;
@@ -71,6 +72,50 @@ pub(crate) fn user_kind_parser() -> impl TypedValueParser<Value = UserKind> {
 
 pub(crate) fn guest_state(state: GuestState) -> &'static str {
     state.as_str_name().trim_start_matches("GUEST_STATE_")
+}
+
+/// Reads a severity of an alarm: `critical`.
+pub(crate) fn severity_parser() -> impl TypedValueParser<Value = AlarmSeverity> {
+    PossibleValuesParser::new(["info", "warning", "critical"]).map(|name| {
+        let name = format!("ALARM_SEVERITY_{}", name.to_uppercase());
+        AlarmSeverity::from_str_name(&name).expect("each possible value is one of the API")
+    })
+}
+
+/// Reads a state of an alarm: `firing`.
+pub(crate) fn alarm_state_parser() -> impl TypedValueParser<Value = AlarmState> {
+    PossibleValuesParser::new(["below-threshold", "firing", "resolved"]).map(|name| {
+        let name = format!("ALARM_STATE_{}", name.to_uppercase().replace('-', "_"));
+        AlarmState::from_str_name(&name).expect("each possible value is one of the API")
+    })
+}
+
+pub(crate) fn severity(severity: AlarmSeverity) -> &'static str {
+    severity.as_str_name().trim_start_matches("ALARM_SEVERITY_")
+}
+
+pub(crate) fn severity_tone(severity: AlarmSeverity) -> Tone {
+    match severity {
+        AlarmSeverity::Critical => Tone::Bad,
+        AlarmSeverity::Warning => Tone::Warning,
+        AlarmSeverity::Info | AlarmSeverity::Unspecified => Tone::Plain,
+    }
+}
+
+pub(crate) fn alarm_state(state: AlarmState) -> &'static str {
+    state.as_str_name().trim_start_matches("ALARM_STATE_")
+}
+
+pub(crate) fn alarm_outcome(outcome: AlarmOutcome) -> &'static str {
+    outcome.as_str_name().trim_start_matches("ALARM_OUTCOME_")
+}
+
+pub(crate) fn alarm_type_status(status: AlarmTypeStatus) -> &'static str {
+    status.as_str_name().trim_start_matches("ALARM_TYPE_STATUS_")
+}
+
+pub(crate) fn alarm_category(category: AlarmCategory) -> &'static str {
+    category.as_str_name().trim_start_matches("ALARM_CATEGORY_")
 }
 
 pub(crate) fn class(class: MailClass) -> String {

@@ -103,6 +103,11 @@ impl Output {
         self.print(&table)
     }
 
+    /// Reads a message of the API from its JSON; the text says what is wrong.
+    pub(crate) fn parse<M: Name + Default>(&self, json: &str) -> Result<M, String> {
+        self.json.parse(json)
+    }
+
     /// A message of the API, for programs, on lines of its own.
     pub(crate) fn message<M: Name>(&mut self, message: &M) -> io::Result<()> {
         let value = self.json.of(message)?;

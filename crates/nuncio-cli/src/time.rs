@@ -50,6 +50,11 @@ pub(crate) fn span(span: Option<&prost_types::Duration>) -> String {
     }
 }
 
+/// A moment, as the API tells it.
+pub(crate) fn timestamp(moment: Timestamp) -> prost_types::Timestamp {
+    nuncio_api::convert::time::timestamp(moment)
+}
+
 /// Reads a span: a number with `ms`, `s`, `m`, `h` or `d`.
 pub(crate) fn parse_duration(text: &str) -> Result<Duration, String> {
     let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());

@@ -1,5 +1,6 @@
 //! Messages of the API as tables and lines for people.
 
+pub(crate) mod alarm;
 pub(crate) mod job;
 pub(crate) mod node;
 pub(crate) mod people;

@@ -1,6 +1,8 @@
 //! An alarm: what is raised, and what makes two of them the same.
 //!
-//! Its types are in `kind` and `catalogue`.
+//! Its types are in `kind` and `catalogue`, how it is told in `settings`. `draft` checks what callers give;
+//! `arrival` takes an event to where it stands (`standing`) and to its `group`, whose mails are decided in a
+//! `round`: `mute` keeps alarms back, `recipient` limits mails and counts the rest.
 
 use std::collections::BTreeMap;
 
@@ -9,6 +11,20 @@ use jiff::Timestamp;
 pub mod catalogue;
 pub mod kind;
 pub mod route;
+pub mod settings;
+
+pub mod draft;
+pub mod identity;
+
+pub mod arrival;
+pub mod group;
+pub mod mute;
+pub mod silence;
+pub mod standing;
+pub mod window;
+
+pub mod recipient;
+pub mod round;
 
 /// An alarm as it is raised.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -13,6 +13,8 @@ use crate::violation::Violations;
 pub const RECIPIENTS_MAX: usize = 1000;
 /// The longest subject in characters: a header line without its end (RFC 5322, section 2.1.1).
 pub const SUBJECT_CHARS_MAX: usize = 998;
+/// The most mails that one goes on from.
+pub const REFERENCES_MAX: usize = 20;
 /// The most attachments of one mail.
 pub const ATTACHMENTS_MAX: usize = 20;
 /// Bodies and attachments of one mail together, in bytes: 8 MiB.
@@ -31,6 +33,9 @@ pub struct Mail {
     /// Who sends it in place of `from` if the provider does not let its mailbox send as that one: the first of
     /// them, then the next.
     pub other_senders: Vec<Sender>,
+    /// The `Message-ID`s of the mails that this one goes on from, the last one answered, with angle brackets
+    /// (RFC 5322, section 3.6.4).
+    pub references: Vec<String>,
     /// At least one; the order is that of the request.
     pub recipients: Vec<Recipient>,
     pub subject: String,
@@ -79,6 +84,8 @@ pub struct MailDraft {
     pub reply_to: Option<MailboxDraft>,
     /// As [`Mail::other_senders`].
     pub other_senders: Vec<Sender>,
+    /// As [`Mail::references`].
+    pub references: Vec<String>,
     pub to: Vec<MailboxDraft>,
     pub cc: Vec<MailboxDraft>,
     pub bcc: Vec<MailboxDraft>,
@@ -143,6 +150,7 @@ impl MailDraft {
         }
         check_count(&mut violations, recipients.len());
         let content = check_content(&mut violations, self.content, templates)?;
+        check_references(&mut violations, &self.references);
         check_attachments(&mut violations, &self.attachments);
         check_size(&mut violations, content.as_ref(), &self.attachments);
 
@@ -156,6 +164,7 @@ impl MailDraft {
             from,
             reply_to,
             other_senders: self.other_senders,
+            references: self.references,
             recipients: without_repetition(recipients),
             subject: content.subject,
             text: body(content.text),
@@ -282,6 +291,21 @@ fn check_subject(violations: &mut Violations, field: &str, subject: &str) {
     }
     if SUBJECT_CHARS_MAX < subject.chars().count() {
         violations.add(field, format!("is longer than {SUBJECT_CHARS_MAX} characters"));
+    }
+}
+
+fn check_references(violations: &mut Violations, references: &[String]) {
+    if REFERENCES_MAX < references.len() {
+        let problem = format!("{} references; at most {REFERENCES_MAX}", references.len());
+        violations.add("mail.references", problem);
+    }
+    let is_id = |text: &str| {
+        let inner = text.strip_prefix('<').and_then(|rest| rest.strip_suffix('>'));
+        text.len() <= SUBJECT_CHARS_MAX
+            && inner.is_some_and(|id| id.contains('@') && id.bytes().all(|b| b.is_ascii_graphic()))
+    };
+    if !references.iter().all(|one| is_id(one)) {
+        violations.add("mail.references", "must be Message-IDs with angle brackets");
     }
 }
 

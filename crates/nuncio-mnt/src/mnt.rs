@@ -1,20 +1,79 @@
 //! The role as a whole.
 
+use std::sync::Arc;
+use std::time::Duration;
+
 use nuncio_api::limits::MESSAGE_BYTES_MAX;
 use nuncio_api::v1::alarm_service_server::AlarmServiceServer;
+use nuncio_core::ports::records::RecordStore;
+use nuncio_core::ports::settings::SettingsShare;
+use nuncio_delivery::intake::Intake;
+use nuncio_runtime::tasks::{TaskError, Tasks};
+use tokio_util::sync::CancellationToken;
 use tonic::service::RoutesBuilder;
 
+use crate::intake::{AlarmIntake, IntakeWriter, intake};
+use crate::mails::Mails;
+use crate::notifier::Notifier;
+use crate::recipients::Administrators;
+use crate::rounds::Rounds;
+use crate::rules::Rules;
 use crate::service::AlarmApi;
 
-/// Everything the role needs. It builds none of it, so a test can bring its own.
-pub struct Mnt;
+/// How long the parts may end what they do after the role was told to stop.
+const GRACE: Duration = Duration::from_secs(10);
+
+/// What the role needs. It builds none of it, so a test can bring its own.
+pub struct MntPorts {
+    pub records: Arc<dyn RecordStore>,
+    pub settings: Arc<dyn SettingsShare>,
+    /// How mails are made; its clock and dice are those of the role.
+    pub intake: Intake,
+}
+
+/// The role.
+pub struct Mnt {
+    alarms: AlarmIntake,
+    writer: IntakeWriter,
+    rounds: Rounds,
+}
 
 impl Mnt {
-    /// Adds the role's services to a node's.
-    pub fn register(routes: &mut RoutesBuilder) {
-        let service = AlarmServiceServer::new(AlarmApi)
+    pub fn new(ports: MntPorts) -> Self {
+        let MntPorts { records, settings, intake: mails } = ports;
+        let (clock, entropy) = (Arc::clone(&mails.clock), Arc::clone(&mails.entropy));
+        let rules = Rules::new(settings);
+        let (alarms, writer) = intake(Arc::clone(&records), Arc::clone(&clock), rules.clone());
+        let mails = Mails { intake: mails };
+        let administrators = Administrators::new(Arc::clone(&records));
+        let rounds = Rounds { store: records, clock, entropy, rules, administrators, mails };
+        Self { alarms, writer, rounds }
+    }
+
+    /// Adds the role's services to a node's. Their streams end when `shutdown` is cancelled.
+    pub fn register(&self, routes: &mut RoutesBuilder, shutdown: &CancellationToken) {
+        let service = AlarmServiceServer::new(self.api(shutdown))
             .max_decoding_message_size(MESSAGE_BYTES_MAX)
             .max_encoding_message_size(MESSAGE_BYTES_MAX);
         routes.add_service(service);
+    }
+
+    pub(crate) fn api(&self, shutdown: &CancellationToken) -> AlarmApi {
+        AlarmApi {
+            alarms: self.alarms.clone(),
+            rounds: self.rounds.clone(),
+            shutdown: shutdown.clone(),
+        }
+    }
+
+    /// Runs the role until `shutdown` is cancelled or one of its parts fails.
+    pub async fn run(self, shutdown: CancellationToken) -> Result<(), TaskError> {
+        let Self { alarms, writer, rounds } = self;
+        // The services hold the other ends; without them the writer would see that nobody is left.
+        let _kept = alarms;
+        let mut tasks = Tasks::new(&shutdown);
+        tasks.spawn("alarm intake", |stop| writer.run(stop));
+        tasks.spawn("alarm notifier", |stop| Notifier { rounds }.run(stop));
+        tasks.join(GRACE).await
     }
 }

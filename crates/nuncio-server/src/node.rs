@@ -31,7 +31,7 @@ use nuncio_delivery::intake::Intake;
 use nuncio_delivery::observer::{DeliveryObserver, tell_ended};
 use nuncio_delivery::senders::Senders;
 use nuncio_directory::directory::Directory;
-use nuncio_mnt::mnt::Mnt;
+use nuncio_mnt::mnt::{Mnt, MntPorts};
 use nuncio_oauth::cache::TokenCache;
 use nuncio_pan::pan::Pan;
 use nuncio_pan::reminders::follow_up::Reminding;
@@ -68,6 +68,7 @@ pub struct Node {
     listeners: Listeners,
     grpc: GrpcServer,
     http: HttpServer,
+    mnt: Option<Mnt>,
     delivery: Delivery,
     alarms: NodeAlarms,
     pan: Option<Pan>,
@@ -157,12 +158,13 @@ impl Node {
         let mut services = vec![NODE_SERVICE];
         let (node, tester) = (status.clone(), Arc::clone(&adapters.tester));
         routes.add_service(NodeServiceServer::new(Nodes { status: node, tester }));
-        if config.roles.contains(&Role::Mnt) {
-            Mnt::register(&mut routes);
-            services.push(ALARM_SERVICE);
-        }
         let observer = alarms.observer();
         let intake = adapters.intake(&observer);
+        let mnt = config.roles.contains(&Role::Mnt).then(|| adapters.mnt(&intake));
+        if let Some(mnt) = &mnt {
+            mnt.register(&mut routes, &streams);
+            services.push(ALARM_SERVICE);
+        }
         let is_pan = config.roles.contains(&Role::Pan);
         let pan = is_pan
             .then(|| adapters.pan(&status.name, &intake, Arc::clone(&metrics) as _, alarms.sink()));
@@ -195,6 +197,7 @@ impl Node {
             grpc: GrpcServer::new(routes, services)?,
             http: HttpServer::new(metrics, status),
             listeners,
+            mnt,
             delivery,
             alarms,
             pan,
@@ -224,6 +227,14 @@ impl Node {
             drop(at_work);
             served
         });
+        if let Some(mnt) = self.mnt {
+            let at_work = Arc::clone(&working);
+            tasks.spawn("mnt", |stop| async move {
+                let end = mnt.run(stop).await;
+                drop(at_work);
+                end
+            });
+        }
         let at_work = Arc::clone(&working);
         let delivery = self.delivery;
         tasks.spawn("delivery", |stop| async move {
@@ -405,6 +416,14 @@ impl Adapters {
 
     fn senders(&self) -> Senders {
         Senders { records: self.store.records() }
+    }
+
+    fn mnt(&self, intake: &Intake) -> Mnt {
+        Mnt::new(MntPorts {
+            records: self.store.records(),
+            settings: Arc::clone(&self.settings),
+            intake: intake.clone(),
+        })
     }
 
     /// Sends the mails, whatever the roles of this node are.

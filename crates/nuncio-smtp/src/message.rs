@@ -73,6 +73,11 @@ fn headers(outgoing: &OutgoingMail, from: &Mailbox) -> MessageBuilder {
     } else {
         builder.subject(&mail.subject)
     };
+    if let Some(answered) = mail.references.last() {
+        builder = builder
+            .raw_header(identifiers("In-Reply-To", std::slice::from_ref(answered)))
+            .raw_header(identifiers("References", &mail.references));
+    }
     if let Some(reply_to) = &mail.reply_to {
         builder = builder.reply_to(lettre_mailbox(reply_to));
     }
@@ -90,6 +95,12 @@ fn headers(outgoing: &OutgoingMail, from: &Mailbox) -> MessageBuilder {
         builder = builder.header(Cc::from(cc));
     }
     if is_anybody_named { builder } else { builder.raw_header(undisclosed()) }
+}
+
+/// `Message-ID`s, each on a line of its own, so that no line is too long (RFC 5322, section 3.6.4).
+fn identifiers(name: &'static str, ids: &[String]) -> HeaderValue {
+    let name = HeaderName::new_from_ascii_str(name);
+    HeaderValue::dangerous_new_pre_encoded(name, ids.join(" "), ids.join("\r\n "))
 }
 
 /// Whether lettre would send a line that is too long, as it folds only at blanks, or leave words as they are that

@@ -409,6 +409,7 @@ pub(crate) fn outgoing(recipients: &[&str]) -> OutgoingMail {
             from: None,
             reply_to: None,
             other_senders: Vec::new(),
+            references: Vec::new(),
             recipients,
             subject: "hello".to_owned(),
             text: Some(Sensitive::from("a text\n.\nmore".to_owned())),

@@ -213,6 +213,7 @@ fn mail(number: usize) -> OutgoingMail {
             from: None,
             reply_to: None,
             other_senders: Vec::new(),
+            references: Vec::new(),
             recipients: vec![recipient],
             subject: format!("mail {number}"),
             text: Some(Sensitive::from(".\r\n..\nGrüße\n.".to_owned())),

@@ -126,6 +126,7 @@ fn job(number: u64) -> Result<NewJob, BoxError> {
         from: None,
         reply_to: None,
         other_senders: Vec::new(),
+        references: Vec::new(),
         recipients: vec![Recipient { mailbox: Mailbox::from(address), kind: RecipientKind::To }],
         subject: "Your guest account".to_owned(),
         text: Some("0123456789abcde\n".repeat(256).into()),

@@ -404,6 +404,7 @@ pub(crate) fn mail_to(mail: &Mail) -> String {
         from: mail.from.as_ref().map(StoredRecipient::from),
         reply_to: mail.reply_to.as_ref().map(StoredRecipient::from),
         other_senders: mail.other_senders.iter().map(StoredSender::from).collect(),
+        references: mail.references.clone(),
         recipients: recipients.collect(),
         subject: mail.subject.clone(),
         text: mail.text.as_ref().map(|text| text.expose().to_owned()),
@@ -424,6 +425,7 @@ pub(crate) fn mail_from(json: &[u8], attachments: Vec<Attachment>) -> Result<Mai
         from: stored.from.map(StoredRecipient::into_mailbox).transpose()?,
         reply_to: stored.reply_to.map(StoredRecipient::into_mailbox).transpose()?,
         other_senders: other_senders.collect::<Result<_, RowError>>()?,
+        references: stored.references,
         recipients: recipients.collect::<Result<_, RowError>>()?,
         subject: stored.subject,
         text: stored.text.map(Sensitive::from),
@@ -505,6 +507,8 @@ struct StoredMail {
     reply_to: Option<StoredRecipient>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     other_senders: Vec<StoredSender>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    references: Vec<String>,
     recipients: Vec<StoredRecipient>,
     subject: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -2,6 +2,7 @@
 
 use nuncio_core::alarm::Severity;
 use nuncio_core::alarm::kind::{Category, Measure, Operator, TypeStatus};
+use nuncio_core::alarm::standing::Phase;
 use nuncio_core::class::MailClass;
 use nuncio_core::directory::guest::GuestState;
 use nuncio_core::directory::user::UserKind;
@@ -158,6 +159,12 @@ pairs!(AlarmSeverity, Severity:
     Info = Info,
     Warning = Warning,
     Critical = Critical,
+);
+
+pairs!(AlarmState, Phase:
+    BelowThreshold = BelowThreshold,
+    Firing = Firing,
+    Resolved = Resolved,
 );
 
 pairs!(AlarmCategory, Category:

@@ -12,6 +12,7 @@ impl From<v1::Mail> for MailDraft {
             from: mail.from.map(MailboxDraft::from),
             reply_to: mail.reply_to.map(MailboxDraft::from),
             other_senders: Vec::new(),
+            references: Vec::new(),
             to: mailboxes(mail.to),
             cc: mailboxes(mail.cc),
             bcc: mailboxes(mail.bcc),

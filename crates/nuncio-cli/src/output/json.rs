@@ -2,7 +2,7 @@
 
 use std::io;
 
-use prost::Name;
+use prost::{Message as _, Name};
 use prost_reflect::{DescriptorPool, DynamicMessage, SerializeOptions};
 use serde_json::Value;
 
@@ -18,6 +18,17 @@ impl JsonMapping {
     pub(crate) fn new() -> Self {
         let pool = DescriptorPool::decode(nuncio_api::v1::FILE_DESCRIPTOR_SET);
         Self { pool: pool.expect("the descriptors were made by the build") }
+    }
+
+    /// Reads a message from its JSON; the text says what is wrong.
+    pub(crate) fn parse<M: Name + Default>(&self, json: &str) -> Result<M, String> {
+        let descriptor = self.pool.get_message_by_name(&M::full_name());
+        let descriptor = descriptor.expect("the descriptors hold every message of the API");
+        let mut reader = serde_json::Deserializer::from_str(json);
+        let message = DynamicMessage::deserialize(descriptor, &mut reader);
+        let message = message.map_err(|error| format!("the JSON cannot be read: {error}"))?;
+        reader.end().map_err(|error| format!("the JSON cannot be read: {error}"))?;
+        M::decode(message.encode_to_vec().as_slice()).map_err(|error| error.to_string())
     }
 
     /// The message as JSON. Empty fields are there too, so that a program finds each name.

@@ -37,6 +37,20 @@ fn header(text: &str, name: &str) -> Option<String> {
 }
 
 #[test]
+fn a_mail_that_goes_on_from_others_names_them() {
+    let mut outgoing = outgoing(&["a@x.test"]);
+    outgoing.mail.references = vec!["<first@x.test>".to_owned(), "<last@x.test>".to_owned()];
+
+    let text = built(&outgoing);
+
+    assert!(text.contains("\r\nIn-Reply-To: <last@x.test>\r\n"), "{text}");
+    assert!(text.contains("\r\nReferences: <first@x.test>\r\n <last@x.test>\r\n"), "{text}");
+    outgoing.mail.references.clear();
+    let alone = built(&outgoing);
+    assert!(!alone.contains("In-Reply-To") && !alone.contains("References"), "{alone}");
+}
+
+#[test]
 fn the_headers_are_those_of_the_mail() {
     let mut outgoing = outgoing(&["a@x.test"]);
     outgoing.mail.reply_to = Some(mailbox("Help, Desk", "help@x.test"));

@@ -86,6 +86,7 @@ fn job(number: u8) -> NewJob {
         from: None,
         reply_to: None,
         other_senders: Vec::new(),
+        references: Vec::new(),
         recipients: vec![Recipient { mailbox: address.into(), kind: RecipientKind::To }],
         subject: "Welcome".to_owned(),
         text: Some("the password is Tr0ub4dor".to_owned().into()),

@@ -50,6 +50,7 @@ fn job(number: u8) -> NewJob {
         from: None,
         reply_to: None,
         other_senders: Vec::new(),
+        references: Vec::new(),
         recipients: vec![Recipient {
             mailbox: "guest@example.com"
                 .parse::<nuncio_core::address::EmailAddress>()

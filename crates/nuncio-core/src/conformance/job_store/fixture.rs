@@ -55,6 +55,7 @@ pub(in crate::conformance) fn mail(recipients: &[&str]) -> Mail {
         from: None,
         reply_to: None,
         other_senders: Vec::new(),
+        references: Vec::new(),
         recipients: recipients.iter().map(recipient).collect(),
         subject: "Welcome".to_owned(),
         text: Some("Hello".to_owned().into()),

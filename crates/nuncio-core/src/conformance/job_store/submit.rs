@@ -159,6 +159,7 @@ fn rich_mail() -> Mail {
     Mail {
         from: Some(mailbox("portal@example.com", "Gäste \"Portal\"")),
         reply_to: Some(mailbox("sponsor@example.com", "Sponsor, The")),
+        references: vec!["<first@x.test>".to_owned(), "<last@x.test>".to_owned()],
         other_senders: vec![
             Sender { from: Some(mailbox("portal@example.com", "Portal")), reply_to: None },
             Sender { from: None, reply_to: Some(mailbox("sponsor@example.com", "")) },

@@ -1,0 +1,223 @@
+//! The mails of the role: what they say, and to whom.
+
+use std::collections::BTreeMap;
+
+use jiff::tz::TimeZone;
+use nuncio_core::alarm::group::Thread;
+use nuncio_core::alarm::recipient::{Digest, Lane};
+use nuncio_core::alarm::round::{PlannedMail, Round};
+use nuncio_core::alarm::settings::AlarmRules;
+use nuncio_core::alarm::standing::StandingAlarm;
+use nuncio_core::class::MailClass;
+use nuncio_core::job::{CallerId, JobOptionsDraft, NewJob};
+use nuncio_core::mail::{ContentDraft, MailDraft, MailboxDraft};
+use nuncio_core::portal::variables::moment;
+use nuncio_core::secret::Sensitive;
+use nuncio_core::template::Variables;
+use nuncio_core::violation::Violations;
+use nuncio_delivery::intake::{Intake, IntakeError, Submission};
+
+use crate::records::alarm::severity_to;
+
+/// Who hands in the mails of alarms.
+const CALLER: &str = "mnt";
+/// How long the line of an alarm among others is, in characters.
+const LINE_CHARS: usize = 300;
+
+/// Makes the mail jobs of alarms.
+#[derive(Clone)]
+pub(crate) struct Mails {
+    pub(crate) intake: Intake,
+}
+
+impl Mails {
+    /// A mail about a group, to these addresses.
+    pub(crate) fn about_group(
+        &self,
+        round: &Round<'_>,
+        mail: &PlannedMail,
+        addresses: &[String],
+        thread: Option<&Thread>,
+    ) -> Result<NewJob, IntakeError> {
+        let (rules, kind) = (round.rules, round.kind);
+        let from = kind.from.as_ref().or(rules.settings.from.as_ref());
+        let references = thread.map_or_else(Vec::new, |thread| {
+            let mut ids = vec![thread.first.clone(), thread.last.clone()];
+            ids.dedup();
+            ids
+        });
+        let draft = MailDraft {
+            from: from.map(|from| mailbox(from.as_str())),
+            references,
+            to: addresses.iter().map(|address| mailbox(address)).collect(),
+            content: Some(group_content(round, mail)),
+            ..MailDraft::default()
+        };
+        self.job(draft, class(mail.lane), [("alarm-type", kind.id.clone())])
+    }
+
+    /// A mail that counts what it replaces.
+    pub(crate) fn digest(
+        &self,
+        rules: &AlarmRules,
+        address: &str,
+        digest: &Digest,
+        number: u64,
+    ) -> Result<NewJob, IntakeError> {
+        let from = rules.settings.from.as_ref();
+        let draft = MailDraft {
+            from: from.map(|from| mailbox(from.as_str())),
+            to: vec![mailbox(address)],
+            content: Some(digest_content(rules, digest)),
+            ..MailDraft::default()
+        };
+        self.job(draft, class(digest.lane()), [("alarm-digest", number.to_string())])
+    }
+
+    fn job<const N: usize>(
+        &self,
+        mail: MailDraft,
+        class: MailClass,
+        labels: [(&str, String); N],
+    ) -> Result<NewJob, IntakeError> {
+        let labels = labels.into_iter().map(|(key, value)| (key.to_owned(), value)).collect();
+        self.intake.check(Submission {
+            mail,
+            class: Some(class),
+            options: JobOptionsDraft { labels, ..JobOptionsDraft::default() },
+            caller: CallerId(CALLER.to_owned()),
+            // There is no request id: the changeset makes sure that it is made once.
+            fingerprint: [0; 32],
+            trace: None,
+            violations: Violations::default(),
+        })
+    }
+}
+
+fn class(lane: Lane) -> MailClass {
+    match lane {
+        Lane::Critical => MailClass::AlarmCritical,
+        Lane::Normal => MailClass::Alarm,
+    }
+}
+
+fn mailbox(address: &str) -> MailboxDraft {
+    MailboxDraft { address: address.to_owned(), display_name: String::new() }
+}
+
+/// What a mail says: the template for one alarm, for several, or for ends.
+fn group_content(round: &Round<'_>, mail: &PlannedMail) -> ContentDraft {
+    let (seen, kind, zone) = (&round.seen, round.kind, &round.rules.settings.time_zone);
+    let (severity, count) =
+        if mail.tells_firing { (seen.worst, seen.firing) } else { (None, seen.resolved) };
+    let mut values = vec![
+        ("alarm_name", kind.display_name.clone()),
+        ("suggested_action", kind.suggested_action.clone()),
+        ("custom_text", kind.custom_text.clone()),
+    ];
+    values.extend(severity.map(|worst| ("severity", severity_to(worst).to_uppercase())));
+    let name = match (mail.tells_firing, mail.tells_resolved) {
+        (true, false) if count == 1 => {
+            values.extend(seen.shown.first().into_iter().flat_map(|alarm| one_alarm(alarm, zone)));
+            "templates/alarm"
+        }
+        (false, _) if count == 1 => {
+            let shown = seen.shown_resolved.first();
+            values.extend(shown.into_iter().flat_map(|alarm| one_alarm(alarm, zone)));
+            "templates/alarm-resolved"
+        }
+        (false, _) => {
+            values.push(("count", count.to_string()));
+            values.push(("details", lines("RESOLVED", &seen.shown_resolved, count)));
+            "templates/alarm-resolved"
+        }
+        (true, tells_resolved) => {
+            let mut alarms = lines("", &seen.shown, count);
+            if tells_resolved {
+                alarms.push('\n');
+                alarms.push_str(&lines("RESOLVED", &seen.shown_resolved, seen.resolved));
+            }
+            values.push(("alarms", alarms));
+            values.push(("count", count.to_string()));
+            values.push(("description", kind.description.clone()));
+            values.extend(seen.first_raised_at.map(|at| ("raised_at", moment(at, zone))));
+            values.push(("labels", pairs(&round.group.labels)));
+            "templates/alarm-group"
+        }
+    };
+    template(name, values, &mail.locale)
+}
+
+fn one_alarm(alarm: &StandingAlarm, zone: &TimeZone) -> Vec<(&'static str, String)> {
+    let mut values = vec![
+        ("severity", severity_to(alarm.severity).to_uppercase()),
+        ("node", alarm.identity.node.clone()),
+        ("description", alarm.description.clone()),
+        ("details", alarm.details.clone()),
+        ("raised_at", moment(alarm.first_raised_at, zone)),
+        ("count", alarm.count.to_string()),
+        ("labels", pairs(&alarm.identity.labels)),
+    ];
+    values.extend(alarm.resolved_at.map(|at| ("resolved_at", moment(at, zone))));
+    values
+}
+
+/// A line for each alarm, and one that counts the others.
+fn lines(tag: &str, alarms: &[StandingAlarm], count: u64) -> String {
+    let mut lines: Vec<String> = alarms.iter().map(|alarm| line(tag, alarm)).collect();
+    let more = count.saturating_sub(alarms.len() as u64);
+    if 0 < more {
+        lines.push(format!("… +{more}"));
+    }
+    lines.join("\n")
+}
+
+fn line(tag: &str, alarm: &StandingAlarm) -> String {
+    let severity = severity_to(alarm.severity).to_uppercase();
+    let tag = if tag.is_empty() { severity.as_str() } else { tag };
+    let node = &alarm.identity.node;
+    let description = alarm.description.lines().next().unwrap_or_default();
+    let labels = pairs(&alarm.identity.labels).replace('\n', " ");
+    let parts = [tag, node, description, labels.as_str()];
+    let parts: Vec<&str> = parts.into_iter().filter(|part| !part.is_empty()).collect();
+    let line: String = parts.join(" · ").chars().take(LINE_CHARS).collect();
+    if 1 < alarm.count { format!("{line} · ×{}", alarm.count) } else { line }
+}
+
+fn pairs(labels: &BTreeMap<String, String>) -> String {
+    let pairs = labels.iter().filter(|(_key, value)| !value.is_empty());
+    pairs.map(|(key, value)| format!("{key}={value}")).collect::<Vec<_>>().join("\n")
+}
+
+fn digest_content(rules: &AlarmRules, digest: &Digest) -> ContentDraft {
+    let zone = &rules.settings.time_zone;
+    let name = |id: &String| rules.find(id).map_or_else(|| id.clone(), |kind| kind.display_name);
+    let types = digest.types.iter().filter(|(_id, count)| 0 < **count);
+    let mut lines: Vec<String> =
+        types.map(|(id, count)| format!("{count} × {}", name(id))).collect();
+    if 0 < digest.resolved {
+        lines.push(format!("{} × RESOLVED", digest.resolved));
+    }
+    let values = vec![
+        ("count", digest.alarms.to_string()),
+        ("alarms", lines.join("\n")),
+        ("since", moment(digest.since, zone)),
+        ("until", moment(digest.until, zone)),
+    ];
+    template("templates/alarm-digest", values, &digest.locale)
+}
+
+fn template(name: &str, values: Vec<(&str, String)>, locale: &str) -> ContentDraft {
+    // The last value of a name counts, and what is empty is as if it were not there.
+    let variables: Variables = values
+        .into_iter()
+        .filter(|(_name, value)| !value.trim().is_empty())
+        .map(|(name, value)| (name.to_owned(), Sensitive::from(value)))
+        .collect();
+    ContentDraft::Template {
+        name: name.to_owned(),
+        variables,
+        locale: locale.to_owned(),
+        portal: String::new(),
+    }
+}

@@ -1,0 +1,378 @@
+//! Rounds of mails: claim the groups that are due, look at their alarms, and write group, limits and mails in one
+//! transaction.
+//!
+//! Whatever happens between two transactions, nothing is lost and nothing doubled: a claim that nobody ends is
+//! taken over when it is over, and only who holds the claim can end the round.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use nuncio_core::address::EmailAddress;
+use nuncio_core::alarm::group::{Group, GroupClaim, Thread};
+use nuncio_core::alarm::kind::AlarmType;
+use nuncio_core::alarm::mute::Muting;
+use nuncio_core::alarm::recipient::{Admission, AlarmRecipient};
+use nuncio_core::alarm::round::{Addressee, Look, PlannedMail, Round, RoundResult, Say, Seen};
+use nuncio_core::alarm::settings::AlarmRules;
+use nuncio_core::job::NewJob;
+use nuncio_core::ports::clock::{Clock, Entropy};
+use nuncio_core::ports::job_store::{StoreError, Submitted};
+use nuncio_core::ports::records::{
+    Changeset, CommitError, Committed, Expected, Record, RecordStore, Write,
+};
+use nuncio_runtime::chain::Chain;
+use tracing::{debug, error, info, warn};
+
+use crate::mails::Mails;
+use crate::muting::{Pages, muting};
+use crate::recipients::{Administrators, routes};
+use crate::records::{ALARM, GROUP, alarm, group, recipient};
+use crate::rules::Rules;
+
+/// How many groups are worked on at once.
+const GROUPS_MAX: u32 = 50;
+/// How long others leave a claimed group alone. It is much more than a look at a million alarms takes.
+const CLAIM: Duration = Duration::from_mins(2);
+/// How many recipients one mail has at most.
+const RECIPIENTS_PER_MAIL: usize = 100;
+/// How often the end of a round is tried while others write its group.
+const TRIES_MAX: u32 = 10;
+/// How many writes one transaction has at most, so that it fits into a changeset with room to spare.
+const WRITES_MAX: usize = 500;
+
+/// What rounds need.
+#[derive(Clone)]
+pub(crate) struct Rounds {
+    pub(crate) store: Arc<dyn RecordStore>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) entropy: Arc<dyn Entropy>,
+    pub(crate) rules: Rules,
+    pub(crate) administrators: Administrators,
+    pub(crate) mails: Mails,
+}
+
+/// What holds for all rounds that are made together.
+struct Scene {
+    rules: AlarmRules,
+    muting: Muting,
+    token: String,
+    now: Timestamp,
+    administrators: Vec<crate::recipients::Administrator>,
+}
+
+impl Rounds {
+    /// Makes the rounds of up to [`GROUPS_MAX`] due groups; gives how many were due.
+    pub(crate) async fn run(&self) -> Result<usize, StoreError> {
+        let now = self.clock.now();
+        let due = self.store.due_records(GROUP, now, None, GROUPS_MAX).await?;
+        if due.is_empty() {
+            return Ok(0);
+        }
+        let rules = self.rules.current().rules.clone();
+        let scene = Scene {
+            muting: muting(&*self.store, &rules).await?,
+            administrators: if rules.settings.include_administrators {
+                self.administrators.told_of_alarms().await?
+            } else {
+                Vec::new()
+            },
+            rules,
+            token: self.token(now),
+            now,
+        };
+        for record in &due {
+            if let Some(claimed) = self.claim(&scene, record).await? {
+                self.round(&scene, claimed).await?;
+            }
+        }
+        Ok(due.len())
+    }
+
+    pub(crate) fn token(&self, now: Timestamp) -> String {
+        let millis = u64::try_from(now.as_millisecond()).unwrap_or_default();
+        let builder = uuid::Builder::from_unix_timestamp_millis(millis, &self.entropy.id_bytes());
+        builder.into_uuid().to_string()
+    }
+
+    /// Begins a round; none if somebody else was faster, or nothing is left of the group.
+    async fn claim(&self, scene: &Scene, record: &Record) -> Result<Option<Group>, StoreError> {
+        let mut claimed = group::read(record)?;
+        let expected = Expected::Version(record.version);
+        let mut changes = Changeset::new(scene.now);
+        let forgotten = claimed.is_empty && !claimed.is_dirty;
+        if forgotten {
+            changes.writes.push(Write::Delete { key: record.key.clone(), expected });
+        } else {
+            claimed.claim(GroupClaim { token: scene.token.clone(), until: scene.now + CLAIM });
+            changes.writes.push(group::write(&claimed, expected));
+        }
+        match self.store.commit(changes).await {
+            Ok(_) if forgotten => Ok(None),
+            Ok(_) => Ok(Some(claimed)),
+            Err(CommitError::Conflict { .. }) => {
+                debug!(alarm.group = record.key.id, "somebody else has taken the group");
+                Ok(None)
+            }
+            Err(error) => Err(store_error(error)),
+        }
+    }
+
+    async fn round(&self, scene: &Scene, claimed: Group) -> Result<(), StoreError> {
+        let Some(kind) = scene.rules.find(&claimed.alarm_type) else {
+            return self.forget_type(claimed).await;
+        };
+        let mut round = Round {
+            group: claimed,
+            kind: &kind,
+            rules: &scene.rules,
+            muting: &scene.muting,
+            now: scene.now,
+            seen: Seen::default(),
+        };
+        let is_whole = self.look(&mut round).await?;
+        let say = round.say();
+        let addressees = addressees(scene, &kind);
+        if say.is_some() && addressees.is_empty() && scene.rules.settings.is_enabled {
+            warn!(alarm.r#type = kind.id, "nobody gets mails about this type; name recipients");
+        }
+        let plan = say.map(|say| round.plan(say, &addressees)).unwrap_or_default();
+        for _try in 0..TRIES_MAX {
+            match self.end(scene, &mut round, say, &plan, is_whole).await? {
+                Ended::Done | Ended::Lost => return Ok(()),
+                Ended::Again => {}
+            }
+        }
+        // The claim ends by itself, and the next round begins where this one did.
+        warn!(alarm.group = round.group.key.0, "a round was overtaken too often; it is made later");
+        Ok(())
+    }
+
+    /// Looks at all alarms of the group, and writes those that have changed. False if one of them could not be
+    /// written: it is looked at again soon.
+    async fn look(&self, round: &mut Round<'_>) -> Result<bool, StoreError> {
+        let mut pages = Pages::new(ALARM, Some(round.group.key.0.clone()));
+        let mut is_whole = true;
+        while let Some(records) = pages.next(&*self.store).await? {
+            let mut writes = Vec::new();
+            for record in records {
+                let expected = Expected::Version(record.version);
+                match round.look(alarm::read(&record)?) {
+                    Look::Keep => {}
+                    Look::Write(changed) | Look::Release(changed) => {
+                        writes.push(alarm::write(&changed, round.rules, expected));
+                    }
+                }
+            }
+            is_whole &= self.write_all(writes).await?;
+        }
+        Ok(is_whole)
+    }
+
+    /// Writes what nobody else has written meanwhile; false if something was left out.
+    async fn write_all(&self, writes: Vec<Write>) -> Result<bool, StoreError> {
+        if writes.is_empty() {
+            return Ok(true);
+        }
+        let mut changes = Changeset::new(self.clock.now());
+        changes.writes.clone_from(&writes);
+        match self.store.commit(changes).await {
+            Ok(_) => return Ok(true),
+            Err(CommitError::Conflict { .. }) => {}
+            Err(error) => return Err(store_error(error)),
+        }
+        for write in writes {
+            let mut changes = Changeset::new(self.clock.now());
+            changes.writes.push(write);
+            match self.store.commit(changes).await {
+                Ok(_) | Err(CommitError::Conflict { .. }) => {}
+                Err(error) => return Err(store_error(error)),
+            }
+        }
+        Ok(false)
+    }
+
+    /// Writes the end of a round with its mails.
+    async fn end(
+        &self,
+        scene: &Scene,
+        round: &mut Round<'_>,
+        say: Option<Say>,
+        plan: &[PlannedMail],
+        is_whole: bool,
+    ) -> Result<Ended, StoreError> {
+        let present = self.store.read(&[group::key(&round.group.key)]).await?.pop().flatten();
+        let Some(present) = present else { return Ok(Ended::Lost) };
+        // Others may have noted news meanwhile; nothing else may have changed.
+        round.group = group::read(&present)?;
+        if !round.group.is_claimed_by(&scene.token) {
+            debug!(alarm.group = round.group.key.0, "the round was taken over by somebody else");
+            return Ok(Ended::Lost);
+        }
+        round.group.is_dirty |= !is_whole;
+        let mut changes = Changeset::new(scene.now);
+        let mut results = Vec::new();
+        let mut recipients = Recipients::read(&*self.store, scene, plan).await?;
+        for mail in plan {
+            self.make(round, mail, &mut recipients, &mut changes.jobs, &mut results);
+        }
+        round.end(say, &results);
+        changes.writes.push(group::write(&round.group, Expected::Version(present.version)));
+        changes.writes.extend(recipients.writes(&scene.rules));
+        let classes: Vec<_> = changes.jobs.iter().map(|job| job.class).collect();
+        match self.store.commit(changes).await {
+            Ok(committed) => {
+                self.tell(&committed, &classes);
+                if say.is_some() {
+                    let last = round.group.decisions.last();
+                    let code = last.map_or("", |last| last.code.as_str());
+                    info!(
+                        alarm.group = round.group.key.0,
+                        decision = code,
+                        mails = committed.jobs.len(),
+                        "told of alarms: {code}"
+                    );
+                }
+                Ok(Ended::Done)
+            }
+            Err(CommitError::Conflict { .. }) => Ok(Ended::Again),
+            Err(error) => Err(store_error(error)),
+        }
+    }
+
+    /// Makes a mail for those whose limit lets it through; counts it for the others.
+    fn make(
+        &self,
+        round: &mut Round<'_>,
+        mail: &PlannedMail,
+        recipients: &mut Recipients,
+        jobs: &mut Vec<NewJob>,
+        results: &mut Vec<RoundResult>,
+    ) {
+        let summary = round.summary(mail);
+        let mut admitted = Vec::new();
+        for address in &mail.addresses {
+            let Some(one) = recipients.get(address) else { continue };
+            let admission = one.admit(&summary, &round.rules.settings, round.now);
+            match admission {
+                Admission::Mail => admitted.push(address.clone()),
+                Admission::Digest(_) => results.push(RoundResult {
+                    address: address.clone(),
+                    tells_firing: mail.tells_firing,
+                    admission,
+                    mail_job: None,
+                }),
+            }
+        }
+        for part in admitted.chunks(RECIPIENTS_PER_MAIL) {
+            let thread = round.group.threads.get(&mail.locale);
+            match self.mails.about_group(round, mail, part, thread) {
+                Ok(job) => {
+                    let id = job.message_id.clone();
+                    let entry = round.group.threads.entry(mail.locale.clone());
+                    let first = id.clone();
+                    entry.or_insert_with(|| Thread { first, last: String::new() }).last = id;
+                    results.extend(part.iter().map(|address| RoundResult {
+                        address: address.clone(),
+                        tells_firing: mail.tells_firing,
+                        admission: Admission::Mail,
+                        mail_job: Some(job.id.to_string()),
+                    }));
+                    jobs.push(job);
+                }
+                Err(problem) => error!("a mail about alarms cannot be made: {}", Chain(&problem)),
+            }
+        }
+    }
+
+    pub(crate) fn tell(&self, committed: &Committed, classes: &[nuncio_core::class::MailClass]) {
+        for (submitted, class) in committed.jobs.iter().zip(classes) {
+            match submitted {
+                Submitted::New(_) => self.mails.intake.observer.job_accepted(*class),
+                Submitted::Existing(_) => {}
+            }
+        }
+    }
+
+    /// A type was removed: its alarms are not told any more.
+    async fn forget_type(&self, claimed: Group) -> Result<(), StoreError> {
+        let mut pages = Pages::new(ALARM, Some(claimed.key.0.clone()));
+        let now = self.clock.now();
+        while let Some(records) = pages.next(&*self.store).await? {
+            let writes = records.into_iter().take(WRITES_MAX).map(|record| Write::Delete {
+                key: record.key,
+                expected: Expected::Version(record.version),
+            });
+            self.write_all(writes.collect()).await?;
+        }
+        debug!(alarm.group = claimed.key.0, "forgot the alarms of a removed type");
+        let mut changes = Changeset::new(now);
+        let key = group::key(&claimed.key);
+        changes.writes.push(Write::Delete { key, expected: Expected::Any });
+        self.store.commit(changes).await.map(|_| ()).map_err(store_error)
+    }
+}
+
+fn addressees(scene: &Scene, kind: &AlarmType) -> Vec<Addressee> {
+    if !scene.rules.settings.is_enabled {
+        return Vec::new();
+    }
+    let routes = routes(&scene.rules.settings, kind, &scene.administrators);
+    routes.into_iter().map(|route| route.addressee).collect()
+}
+
+enum Ended {
+    Done,
+    /// Somebody else has the round now.
+    Lost,
+    /// Something has changed: look and try again.
+    Again,
+}
+
+/// The recipients of a round with their limits.
+struct Recipients(HashMap<String, (AlarmRecipient, Option<i64>)>);
+
+impl Recipients {
+    async fn read(
+        store: &dyn RecordStore,
+        scene: &Scene,
+        plan: &[PlannedMail],
+    ) -> Result<Self, StoreError> {
+        let addresses = plan.iter().flat_map(|mail| &mail.addresses);
+        let addresses: Vec<EmailAddress> = addresses.filter_map(|one| one.parse().ok()).collect();
+        let keys: Vec<_> = addresses.iter().map(recipient::key).collect();
+        let records = store.read(&keys).await?;
+        let mut known = HashMap::new();
+        for (address, record) in addresses.into_iter().zip(records) {
+            let version = record.as_ref().map(|record| record.version);
+            let one = match record {
+                Some(record) => recipient::read(&record, address.clone())?,
+                None => AlarmRecipient::new(address.clone(), &scene.rules.settings, scene.now),
+            };
+            known.insert(address.as_str().to_owned(), (one, version));
+        }
+        Ok(Self(known))
+    }
+
+    fn get(&mut self, address: &str) -> Option<&mut AlarmRecipient> {
+        self.0.get_mut(address).map(|(one, _version)| one)
+    }
+
+    fn writes(self, rules: &AlarmRules) -> Vec<Write> {
+        let write = |(one, version): (AlarmRecipient, Option<i64>)| {
+            let expected = version.map_or(Expected::Absent, Expected::Version);
+            recipient::write(&one, &rules.settings, expected)
+        };
+        self.0.into_values().map(write).collect()
+    }
+}
+
+pub(crate) fn store_error(error: CommitError) -> StoreError {
+    match error {
+        CommitError::Store(error) => error,
+        CommitError::Conflict { .. } | CommitError::RequestIdReused { .. } => {
+            StoreError::Unusable(Box::new(error))
+        }
+    }
+}

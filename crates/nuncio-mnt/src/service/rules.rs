@@ -1,0 +1,137 @@
+//! Types and settings.
+
+use nuncio_api::convert::alarm_type::{TYPE_NAME_PREFIX, alarm_settings, alarm_type};
+use nuncio_api::error::{invalid, status};
+use nuncio_api::v1;
+use nuncio_core::alarm::catalogue;
+use nuncio_core::alarm::settings::{AlarmRules, USER_TYPES_MAX};
+use nuncio_core::ports::settings::SaveError;
+use nuncio_core::violation::Violations;
+use tonic::{Code, Status};
+use tracing::info;
+
+use super::AlarmApi;
+use super::mask::{merge_settings, merge_type};
+use crate::errors::{not_found, not_saved};
+use crate::rules::{KnownRules, differences};
+
+/// Who changes settings on a node without authentication.
+const LOCAL_CALLER: &str = "local";
+
+/// A type as the API tells it.
+pub(super) fn type_out(known: &KnownRules, id: &str) -> Option<v1::AlarmType> {
+    let is_own = known.rules.own_types.contains_key(id);
+    let is_shipped = catalogue::find(id).is_some();
+    Some(v1::AlarmType {
+        user_defined: !is_shipped,
+        changed: is_own && is_shipped,
+        etag: known.etag(),
+        ..known.rules.find(id)?.into()
+    })
+}
+
+pub(super) async fn update_type(
+    api: &AlarmApi,
+    request: v1::UpdateAlarmTypeRequest,
+) -> Result<v1::AlarmType, Status> {
+    let known = api.rounds.rules.current();
+    let mut given = request.alarm_type.unwrap_or_default();
+    let id = given.name.strip_prefix(TYPE_NAME_PREFIX).unwrap_or_default().to_owned();
+    check_etag(&known, &given.etag)?;
+    let present = known.rules.find(&id);
+    if present.is_none() && !request.allow_missing && !id.is_empty() {
+        return Err(not_found("ALARM_TYPE_NOT_FOUND", &given.name));
+    }
+    let mut violations = Violations::default();
+    if let Some(present) = present {
+        let name = given.name.clone();
+        let is_mail_path = present.is_mail_path;
+        given = merge_type(&mut violations, present.into(), given, request.update_mask.as_ref());
+        given.name = name;
+        if catalogue::find(&id).is_some() {
+            given.mail_path = is_mail_path;
+        }
+    } else if USER_TYPES_MAX <= known.rules.own_types.len() {
+        let message = format!("there are {USER_TYPES_MAX} types of your own; remove one");
+        return Err(status(Code::ResourceExhausted, "TOO_MANY_ALARM_TYPES", message, []));
+    }
+    let read = alarm_type(&mut violations, given, &known.rules);
+    let Some(read) = read.filter(|_| violations.is_empty()) else {
+        let message = "the alarm type is not valid";
+        return Err(invalid("INVALID_ALARM_TYPE", message, violations));
+    };
+    let mut rules = known.rules.clone();
+    rules.own_types.insert(id.clone(), read);
+    let summary = format!("alarm type {id} changed");
+    let saved = save(api, &rules, &known, summary).await?;
+    type_out(&saved, &id).ok_or_else(|| not_found("ALARM_TYPE_NOT_FOUND", &id))
+}
+
+pub(super) async fn delete_type(
+    api: &AlarmApi,
+    request: v1::DeleteAlarmTypeRequest,
+) -> Result<Option<v1::AlarmType>, Status> {
+    let known = api.rounds.rules.current();
+    check_etag(&known, &request.etag)?;
+    let id = request.name.strip_prefix(TYPE_NAME_PREFIX).unwrap_or_default();
+    if known.rules.find(id).is_none() {
+        return Err(not_found("ALARM_TYPE_NOT_FOUND", &request.name));
+    }
+    let mut rules = known.rules.clone();
+    if rules.own_types.remove(id).is_none() {
+        return Ok(type_out(&known, id));
+    }
+    let summary = format!("alarm type {id} removed");
+    let saved = save(api, &rules, &known, summary).await?;
+    Ok(type_out(&saved, id))
+}
+
+pub(super) fn settings_out(known: &KnownRules) -> v1::AlarmSettings {
+    v1::AlarmSettings { etag: known.etag(), ..(&known.rules.settings).into() }
+}
+
+pub(super) async fn update_settings(
+    api: &AlarmApi,
+    request: v1::UpdateAlarmSettingsRequest,
+) -> Result<v1::AlarmSettings, Status> {
+    let known = api.rounds.rules.current();
+    let given = request.alarm_settings.unwrap_or_default();
+    check_etag(&known, &given.etag)?;
+    let mut violations = Violations::default();
+    let present = settings_out(&known);
+    let given = merge_settings(&mut violations, present, given, request.update_mask.as_ref());
+    let read = alarm_settings(given, &known.rules);
+    let read = read.map_err(|more| violations.append(more)).ok();
+    let Some(settings) = read.filter(|_| violations.is_empty()) else {
+        let message = "the alarm settings are not valid";
+        return Err(invalid("INVALID_ALARM_SETTINGS", message, violations));
+    };
+    let rules = AlarmRules { settings, own_types: known.rules.own_types.clone() };
+    if request.validate_only {
+        return Ok(v1::AlarmSettings { etag: known.etag(), ..(&rules.settings).into() });
+    }
+    let summary = differences(&known.rules, &rules);
+    let saved = save(api, &rules, &known, summary).await?;
+    Ok(settings_out(&saved))
+}
+
+fn check_etag(known: &KnownRules, given: &str) -> Result<(), Status> {
+    let present = known.etag();
+    if given.is_empty() || given == present {
+        return Ok(());
+    }
+    Err(not_saved(SaveError::EtagMismatch { present }))
+}
+
+async fn save(
+    api: &AlarmApi,
+    rules: &AlarmRules,
+    known: &KnownRules,
+    summary: String,
+) -> Result<std::sync::Arc<KnownRules>, Status> {
+    let now = api.rounds.clock.now();
+    let saved = api.rounds.rules.save(rules, known, LOCAL_CALLER, summary.clone(), now).await;
+    let saved = saved.map_err(not_saved)?;
+    info!(settings.generation = saved.generation(), "alarm settings were saved: {summary}");
+    Ok(saved)
+}
