@@ -1,5 +1,7 @@
 //! Portal mail: notices, bulks, approvals by link, senders.
 
+#![expect(clippy::unwrap_used, reason = "all of it is test code")]
+
 use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::Duration;

@@ -2,8 +2,12 @@
 
 use nuncio_api::v1;
 use nuncio_api::v1::alarm_route::Target;
+use nuncio_provider_sim::config::SimConfig;
+use nuncio_provider_sim::simulator::Simulator;
 use nuncio_tests::caller::{PATIENCE, reason};
+use nuncio_tests::mails::bulk;
 use nuncio_tests::node::{NodeOptions, TestNode};
+use nuncio_tests::settings::settings_for;
 use tokio::io::AsyncReadExt as _;
 use tokio::net::TcpListener;
 use tokio::time::timeout;
@@ -113,4 +117,25 @@ async fn routes_that_cannot_work_are_refused_with_every_fault() {
     let unknown = unknown.expect_err("there is none");
     assert_eq!(reason(&unknown), (Code::NotFound, "ALARM_ROUTE_NOT_FOUND".to_owned()));
     node.stop().await;
+}
+#[tokio::test]
+async fn a_secret_that_expires_is_told_by_syslog_although_mail_is_dead() {
+    let simulator = Simulator::start(SimConfig::exchange()).await.expect("the simulator starts");
+    let receiver = Receiver::start().await;
+    let node = TestNode::start_with(NodeOptions {
+        roles: "pan,mnt,psn".to_owned(),
+        ..NodeOptions::default()
+    })
+    .await;
+    save(&node, "siem", receiver.target()).await.expect("it is valid");
+    node.save_tested(settings_for(&simulator)).await;
+    simulator.expire_secrets();
+
+    node.submit(bulk("cannot be sent")).await;
+
+    let message = receiver.message_with("mailbox-closed").await;
+    assert!(message.contains("alarm.raised"), "{message}");
+    assert!(message.contains("CLIENT_SECRET_EXPIRED"), "{message}");
+    node.stop().await;
+    assert_eq!(simulator.stats().mails_accepted, 0);
 }

@@ -22,7 +22,7 @@ pub async fn ask(
 ) -> (u16, String, String) {
     let exchange = async {
         let mut stream = TcpStream::connect(address).await?;
-        let more: String = headers.iter().map(|header| format!("{header}\r\n")).collect();
+        let more: String = headers.iter().flat_map(|header| [*header, "\r\n"]).collect();
         let request = format!(
             "{method} {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\
              Content-Length: {}\r\n{more}\r\n{body}",

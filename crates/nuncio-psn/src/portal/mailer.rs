@@ -95,6 +95,7 @@ pub(crate) fn job(
                 portal: wording.portal.clone(),
             }),
             attachments: Vec::new(),
+            references: Vec::new(),
         },
         class: Some(mail.class),
         options: JobOptionsDraft {
