@@ -6,7 +6,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use nuncio_api::v1;
 use nuncio_api::v1::alarm_service_server::AlarmService as _;
-use nuncio_cluster::embedded::EmbeddedCluster;
+use nuncio_cluster::embedded::{EmbeddedCluster, load_keys};
 use nuncio_core::address::EmailAddress;
 use nuncio_core::class::MailClass;
 use nuncio_core::job::{Job, JobState};
@@ -53,7 +53,9 @@ impl Sandbox {
 
     pub(super) fn over(store: Arc<MemoryJobStore>, records: Arc<dyn RecordStore>) -> Self {
         let folder = TempDir::new().unwrap();
-        let settings = Arc::new(EmbeddedCluster::open(folder.path()).unwrap());
+        let settings = Arc::new(
+            EmbeddedCluster::open(folder.path(), load_keys(folder.path(), None).unwrap()).unwrap(),
+        );
         let start = Timestamp::from_second(1_800_000_000).unwrap();
         let clock = Arc::new(TestClock::starting_at(start));
         let entropy = Arc::new(TestEntropy::default());
