@@ -25,7 +25,7 @@ use crate::logs::Logs;
 const THREADS: usize = 2;
 
 /// The key file of all nodes with a database: 32 bytes of `s`.
-const SHARED_KEYS: &[u8] = b"shared c3Nzc3Nzc3Nzc3Nzc3Nzc3Nzc3Nzc3Nzc3Nzc3M=\n";
+const SHARED_KEYS: &[u8] = b"shared c3Nzc3Nzc3Nzc3Nzc3Nzc3Nzc3Nzc3Nzc3Nzc3Nzc3M=\n";
 
 /// What a node in a test is told; the rest is as it is for everybody.
 #[derive(Clone, Debug)]

@@ -323,9 +323,11 @@ async fn a_proxy_that_goes_away_holds_mails_and_costs_no_attempt() {
         let job = node.submit(mails::raw(v1::MailClass::Bulk, "away", &[&recipient])).await;
         let held = node.wait_for_state(&job.name, MailJobState::Deferred, PATIENCE).await;
         let why = held.reason.unwrap_or_default();
-        assert_eq!((why.code.as_str(), held.attempt_count), ("PROXY_UNREACHABLE", 0), "{why:?}");
+        // A connection that was under way breaks; those that come later are refused.
+        let codes = ["PROXY_UNREACHABLE", "PROXY_BROKEN"];
+        assert!(codes.contains(&why.code.as_str()) && held.attempt_count == 0, "{why:?}");
         let channel = node.wait_for_channel(ChannelState::Paused, PATIENCE).await;
-        assert!(channel.reason.contains("could not be connected to"), "{channel:?}");
+        assert!(channel.reason.contains("the proxy"), "{channel:?}");
         middle.open().await;
 
         let job = node.wait_for_end(&job.name, PATIENCE).await;
