@@ -29,6 +29,9 @@ use tracing::warn;
 const STANDING: RecordKind = RecordKind("secret-watch");
 /// How often it looks. A token is asked for only if none is cached.
 const PERIOD: Duration = Duration::from_hours(1);
+/// How long after a start or a change it looks: what was saved has just passed a test, so the token endpoint has
+/// nothing new to say, and whoever sends a mail asks it anyway.
+const SETTLE: Duration = Duration::from_mins(1);
 /// How soon it looks again if an alarm could not be told.
 const RETRY: Duration = Duration::from_mins(1);
 /// The reason of a token endpoint that says that the secret has expired.
@@ -63,26 +66,28 @@ struct Wanted {
 }
 
 impl SecretWatch {
-    /// Looks once an hour, and after each change of the settings, until `stop` is cancelled.
+    /// Looks once an hour, and a while after the start and each change of the settings, until `stop` is cancelled.
     pub async fn run(self, stop: CancellationToken) -> Result<(), Infallible> {
         let mut settings = self.settings.clone();
-        while !stop.is_cancelled() {
-            settings.mark_unchanged();
-            let wait = match stop.run_until_cancelled(self.look()).await {
+        let mut wait = SETTLE;
+        loop {
+            tokio::select! {
+                biased;
+                () = stop.cancelled() => return Ok(()),
+                Ok(()) = settings.changed() => {
+                    wait = SETTLE;
+                    continue;
+                }
+                () = sleep(wait) => {}
+            }
+            wait = match stop.run_until_cancelled(self.look()).await {
                 None | Some(Ok(())) => PERIOD,
                 Some(Err(error)) => {
                     warn!("the alarms about the client secret must wait: {}", Chain(&error));
                     RETRY
                 }
             };
-            tokio::select! {
-                biased;
-                () = stop.cancelled() => {}
-                () = sleep(wait) => {}
-                Ok(()) = settings.changed() => {}
-            }
         }
-        Ok(())
     }
 
     /// Raises what is to stand and does not, and clears what stands and is over.
