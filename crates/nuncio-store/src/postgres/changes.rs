@@ -13,6 +13,25 @@ pub(super) struct Pending {
     news: bool,
 }
 
+/// One commit of one writer.
+#[derive(Clone, Copy)]
+pub(super) struct CommitId<'a> {
+    /// The writer's own.
+    pub(super) name: &'a str,
+    pub(super) number: i64,
+}
+
+impl CommitId<'_> {
+    /// Whether this was the writer's last commit with news. Waits for its end where the server still holds it
+    /// open: the row that it has written is locked until then.
+    pub(super) async fn is_done(self, connection: &mut PgConnection) -> sqlx::Result<bool> {
+        let sql = "INSERT INTO mail_job_writers (writer, commits) VALUES ($1, 0) \
+             ON CONFLICT (writer) DO UPDATE SET seen_at = now() RETURNING commits";
+        let last: i64 = sqlx::query_scalar(sql).bind(self.name).fetch_one(connection).await?;
+        Ok(last == self.number)
+    }
+}
+
 /// A job as it stands after a change.
 struct Changed {
     job: Vec<u8>,
@@ -77,8 +96,13 @@ impl Pending {
 
     /// Writes the changes, and gives the count of commits with news if this is one.
     ///
-    /// The row of the counter stays locked until the commit: this comes last.
-    pub(super) async fn write(&self, connection: &mut PgConnection) -> sqlx::Result<Option<i64>> {
+    /// The row of the counter stays locked until the commit: this comes last. Nobody else notes the same
+    /// `name` and `number` of a commit.
+    pub(super) async fn write(
+        &self,
+        connection: &mut PgConnection,
+        CommitId { name, number }: CommitId<'_>,
+    ) -> sqlx::Result<Option<i64>> {
         if self.changes.is_empty() && !self.news {
             return Ok(None);
         }
@@ -93,7 +117,10 @@ impl Pending {
              c.updated_at_us, c.due_at_us, c.settings_generation \
              FROM counter, UNNEST($2::BYTEA[], $3::TEXT[], $4::TEXT[], $5::TEXT[], $6::BIGINT[], \
              $7::BIGINT[], $8::BIGINT[], $9::BIGINT[]) WITH ORDINALITY AS c (job, state, reason, \
-             results, attempts, updated_at_us, due_at_us, settings_generation, place)) \
+             results, attempts, updated_at_us, due_at_us, settings_generation, place)), \
+             noted AS (\
+             INSERT INTO mail_job_writers (writer, commits) VALUES ($10, $11) \
+             ON CONFLICT (writer) DO UPDATE SET commits = excluded.commits, seen_at = now()) \
              SELECT wakes FROM counter";
         let wakes = sqlx::query_scalar(sql)
             .bind(i64::try_from(all.len()).expect("so many fit into memory"))
@@ -105,6 +132,8 @@ impl Pending {
             .bind(all.iter().map(|one| one.updated_at_us).collect::<Vec<_>>())
             .bind(all.iter().map(|one| one.due_at_us).collect::<Vec<_>>())
             .bind(all.iter().map(|one| one.settings_generation).collect::<Vec<_>>())
+            .bind(name)
+            .bind(number)
             .fetch_one(connection)
             .await?;
         Ok(Some(wakes))

@@ -10,8 +10,10 @@ use nuncio_core::ports::job_store::{Claim, Dead};
 use nuncio_core::ports::records::RecordKey;
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{Connection, Error, PgConnection};
+use tokio::time::{Instant, sleep};
+use uuid::Uuid;
 
-use crate::postgres::changes::{Mark, Pending};
+use crate::postgres::changes::{CommitId, Mark, Pending};
 use crate::postgres::open::connect;
 use crate::postgres::signals::Signals;
 use crate::postgres::{advance, claim, end, lease, read, records, submit};
@@ -22,7 +24,17 @@ use crate::write::engine::{Engine, HeldRow, LeasedRow, NotCommitted, Trouble, is
 use crate::write::lease::{EnterBody, Extend};
 use crate::write::submit::{Known, RequestName, Submit};
 
+/// How long a writer tries to learn whether a commit was done whose answer is lost, before it leaves its callers
+/// in doubt.
+const DOUBT_MAX: Duration = Duration::from_secs(20);
+/// Between two such tries.
+const DOUBT_PAUSE: Duration = Duration::from_millis(100);
+
 pub(super) struct PostgresEngine {
+    /// Its own, in the notes of its commits.
+    name: String,
+    /// How many commits it has tried.
+    commits: i64,
     options: PgConnectOptions,
     signals: Arc<Signals>,
     /// None until it is needed, and after it failed.
@@ -42,12 +54,37 @@ impl PostgresEngine {
     pub(super) fn new(options: PgConnectOptions, signals: Arc<Signals>) -> Self {
         let pending = Pending::default();
         let isolated = pending.mark();
-        Self { options, signals, connection: None, pending, isolated }
+        let name = Uuid::now_v7().to_string();
+        Self { name, commits: 0, options, signals, connection: None, pending, isolated }
     }
 
     fn tx(&mut self) -> Transaction<'_> {
         let connection = self.connection.as_mut().expect("a transaction has begun");
         Transaction { connection, pending: &mut self.pending }
+    }
+
+    /// Looks over a new connection whether the last commit was done, whose answer was lost with `error`.
+    async fn look_for_commit(&mut self, error: Error) -> Result<(), NotCommitted> {
+        let id = CommitId { name: &self.name, number: self.commits };
+        let until = Instant::now() + DOUBT_MAX;
+        loop {
+            let look = async {
+                let mut connection = connect(&self.options).await?;
+                let done = id.is_done(&mut connection).await?;
+                Ok((connection, done))
+            };
+            match look.await {
+                Ok((connection, true)) => {
+                    self.connection = Some(connection);
+                    return Ok(());
+                }
+                Ok((_connection, false)) => return Err(NotCommitted::Missed(error)),
+                Err(again) if Self::trouble(&again) == Trouble::Lost && Instant::now() < until => {
+                    sleep(DOUBT_PAUSE).await;
+                }
+                Err(_in_vain) => return Err(NotCommitted::InDoubt(error)),
+            }
+        }
     }
 
     async fn execute(&mut self, sql: &'static str) -> sqlx::Result<()> {
@@ -94,21 +131,23 @@ impl Engine for PostgresEngine {
     }
 
     async fn commit(&mut self) -> Result<(), NotCommitted> {
-        let Transaction { connection, pending } = self.tx();
-        let wakes = pending.write(connection).await.map_err(NotCommitted::Undone)?;
+        self.commits += 1;
+        let id = CommitId { name: &self.name, number: self.commits };
+        let connection = self.connection.as_mut().expect("a transaction has begun");
+        let wakes = self.pending.write(connection, id).await.map_err(NotCommitted::Undone)?;
         match sqlx::query("COMMIT").execute(connection).await {
-            Ok(_done) => {
-                if let Some(wakes) = wakes {
-                    self.signals.committed(wakes);
-                }
-                Ok(())
-            }
+            Ok(_done) => {}
             // Then the server has answered, and has refused.
             Err(error @ Error::Database(_)) if Self::trouble(&error) != Trouble::Lost => {
-                Err(NotCommitted::Undone(error))
+                return Err(NotCommitted::Undone(error));
             }
-            Err(error) => Err(NotCommitted::InDoubt(error)),
+            Err(error) if wakes.is_some() => self.look_for_commit(error).await?,
+            Err(error) => return Err(NotCommitted::InDoubt(error)),
         }
+        if let Some(wakes) = wakes {
+            self.signals.committed(wakes);
+        }
+        Ok(())
     }
 
     async fn roll_back(&mut self, error: &Error) {

@@ -40,6 +40,10 @@ const SESSION: &str = "SELECT set_config('idle_in_transaction_session_timeout', 
      CASE WHEN current_setting('synchronous_commit') = 'off' \
      THEN set_config('synchronous_commit', 'on', FALSE) END";
 
+/// Writers whose last commit is so long ago have learned of its end, or are gone.
+const REMOVE_DEAD_WRITERS: &str =
+    "DELETE FROM mail_job_writers WHERE seen_at < now() - INTERVAL '1 day'";
+
 /// Why a store was not opened. `url` is what may be shown of it: no password.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
@@ -77,6 +81,7 @@ pub(super) async fn open(
     check(&mut connection, url).await?;
     migrate(&mut connection, url).await?;
     check_keys(&mut connection, url, &*sealer).await?;
+    sqlx::query(REMOVE_DEAD_WRITERS).execute(&mut connection).await.map_err(at)?;
     drop(connection);
     let readers: PgPool = PgPoolOptions::new()
         .max_connections(READERS_MAX)

@@ -13,6 +13,7 @@ use sqlx::{AssertSqlSafe, Connection, PgConnection};
 
 use super::*;
 
+mod lost_commit;
 mod sealed;
 
 nuncio_core::job_store_conformance!(async {

@@ -161,6 +161,8 @@ pub(crate) enum Trouble {
 pub(crate) enum NotCommitted {
     /// It has done nothing.
     Undone(Error),
+    /// The connection broke at the commit, and the database says since that it was not done.
+    Missed(Error),
     /// The connection broke at the commit: nobody knows whether it has.
     InDoubt(Error),
 }

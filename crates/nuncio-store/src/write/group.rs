@@ -128,9 +128,10 @@ impl Group {
         let mut tries = 1;
         loop {
             let fresh = !engine.is_connected();
-            let error = match self.try_commit(engine, manner).await {
+            let (error, is_missed) = match self.try_commit(engine, manner).await {
                 Ok(()) => return Ok(()),
-                Err(NotCommitted::Undone(error)) => error,
+                Err(NotCommitted::Undone(error)) => (error, false),
+                Err(NotCommitted::Missed(error)) => (error, true),
                 Err(NotCommitted::InDoubt(error)) => return Err(error),
             };
             let trouble = E::trouble(&error);
@@ -139,7 +140,8 @@ impl Group {
                 continue;
             }
             // A connection may have died long ago: that is noticed when it is used.
-            let again = trouble == Trouble::Conflict || (!fresh && !engine.is_connected());
+            let was_dead = !fresh && !engine.is_connected();
+            let again = trouble == Trouble::Conflict || is_missed || was_dead;
             if !again || tries == TRIES_MAX {
                 return Err(error);
             }
@@ -153,8 +155,13 @@ impl Group {
         manner: Manner,
     ) -> Result<(), NotCommitted> {
         let done = self.in_transaction(engine, manner).await;
-        if let Err(NotCommitted::Undone(error) | NotCommitted::InDoubt(error)) = &done {
-            engine.roll_back(error).await;
+        match &done {
+            Ok(()) => {}
+            Err(
+                NotCommitted::Undone(error)
+                | NotCommitted::Missed(error)
+                | NotCommitted::InDoubt(error),
+            ) => engine.roll_back(error).await,
         }
         done
     }
