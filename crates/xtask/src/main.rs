@@ -2,7 +2,7 @@
 //!
 //! In reading order: [`failure`], [`output`], [`command`], [`processes`], [`environment`] are the tools; [`manifest`], [`layers`] and
 //! [`tidy`] look at the sources; [`install`] brings what is missing; [`servers`] runs real OAuth and mail servers;
-//! [`testing`], [`ci`], [`demo`] and [`mod@bench`] put them together.
+//! [`testing`], [`ci`], [`demo`], [`walkthrough`] and [`mod@bench`] put them together.
 
 mod bench;
 mod ci;
@@ -18,6 +18,7 @@ mod processes;
 mod servers;
 mod testing;
 mod tidy;
+mod walkthrough;
 
 use std::process::ExitCode;
 
@@ -32,6 +33,7 @@ cargo xtask COMMAND
   servers            start the real servers and keep them until Ctrl-C, for work by hand
   servers --check    start them, send mails through them with Python and stop them
   demo [ARGS..]      build the release binary and run `nuncio demo ARGS..`
+  walkthrough        run the commands of docs/WALKTHROUGH.md on real servers, and write down what they say
   bench [--runs N] [--queue JOBS] [--program FILE]
                      build the release binary, and measure it beside Postfix; prints a page in Markdown with
                      the medians of N runs (5), and a queue of so many jobs (1000000; 0: none)
@@ -60,6 +62,7 @@ fn dispatch(args: &[String]) -> Result<()> {
         ("servers", [flag]) if flag == "--check" => servers::check(),
         (servers::KEEPER_COMMAND, args) => servers::keep(args),
         ("demo", args) => demo::run(args),
+        ("walkthrough", []) => walkthrough::run(),
         ("bench", args) => bench::run(args),
         ("layers", []) => layers::run(),
         ("tidy", []) => tidy::run(),
