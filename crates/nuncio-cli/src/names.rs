@@ -3,8 +3,8 @@
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use nuncio_api::v1::{
     AlarmCategory, AlarmOutcome, AlarmSeverity, AlarmState, AlarmTypeStatus, ChannelState,
-    GuestState, MailClass, MailJobState, NodeRole, PortalEvent, RecipientState, SmtpTestStageKind,
-    TemplateVariableKind, UserKind,
+    ClientSecretUse, GuestState, MailClass, MailJobState, NodeRole, PortalEvent, RecipientState,
+    SmtpTestStageKind, TemplateVariableKind, UserKind,
 };
 
 use crate::output::Tone;
@@ -25,6 +25,16 @@ const PORTAL_EVENTS: [&str; 10] = [
 ];
 const STATES: [&str; 9] =
     ["queued", "sending", "deferred", "held", "sent", "failed", "expired", "cancelled", "unknown"];
+
+/// Which client secret is in use.
+pub(crate) fn secret_use(usage: ClientSecretUse) -> &'static str {
+    match usage {
+        ClientSecretUse::Unspecified => "not known",
+        ClientSecretUse::First => "the first one",
+        ClientSecretUse::Next => "the next one",
+        ClientSecretUse::None => "none is good",
+    }
+}
 
 /// Reads a mail class: `alarm-critical`.
 pub(crate) fn class_parser() -> impl TypedValueParser<Value = MailClass> {

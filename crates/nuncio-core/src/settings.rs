@@ -82,9 +82,19 @@ pub struct OauthClient {
     pub credential: ClientCredential,
     /// The last day of the client secret, as typed by the operator.
     pub client_secret_expire_date: Option<Date>,
+    /// Takes over when the token endpoint refuses the client secret. Only beside a client secret.
+    pub next_secret: Option<NextSecret>,
     /// An absolute URL with the scheme `https`.
     pub token_endpoint: String,
     pub scope: String,
+}
+
+/// A second client secret, so that the first can end without a stop (providers allow two at a time).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NextSecret {
+    pub secret: ClientSecret,
+    /// Its last day, as typed by the operator.
+    pub expire_date: Option<Date>,
 }
 
 /// How the client proves itself at the token endpoint (OpenID Connect Core, section 9).
@@ -108,6 +118,35 @@ pub struct MailboxLimits {
     pub messages_per_minute_max: Option<u32>,
     /// Recipients in any 24 hours; none means no limit.
     pub recipients_per_day_max: Option<u32>,
+}
+
+impl OauthClient {
+    /// The same client with its first credential alone.
+    #[must_use]
+    pub fn first_alone(&self) -> Self {
+        Self { next_secret: None, ..self.clone() }
+    }
+
+    /// The same client with its next secret alone, if it has one.
+    pub fn next_alone(&self) -> Option<Self> {
+        let NextSecret { secret, expire_date } = self.next_secret.clone()?;
+        let credential = match self.credential {
+            ClientCredential::SecretPost(_) => ClientCredential::SecretPost(secret),
+            ClientCredential::SecretBasic(_) => ClientCredential::SecretBasic(secret),
+            ClientCredential::Certificate { .. } => return None,
+        };
+        let client_secret_expire_date = expire_date;
+        Some(Self { credential, client_secret_expire_date, next_secret: None, ..self.clone() })
+    }
+
+    /// The last day on which one of its secrets is good; none if it is not known of each of them.
+    pub fn secrets_last_day(&self) -> Option<Date> {
+        let first = self.client_secret_expire_date;
+        match &self.next_secret {
+            None => first,
+            Some(next) => Some(first?.max(next.expire_date?)),
+        }
+    }
 }
 
 impl SmtpSettings {

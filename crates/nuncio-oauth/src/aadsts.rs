@@ -4,14 +4,14 @@
 //! section 5.2; RFC 8707, section 2 (`invalid_target`). Microsoft asks not to depend on the codes:
 //! whether to try again is decided by HTTP status and `error` first, and the codes say what to do.
 
+use nuncio_core::ports::token::{CLIENT_SECRET_EXPIRED, INVALID_CLIENT_SECRET};
+
 use Kind::{Expired, Fatal, Temporary, Throttled};
 
-pub(crate) const CLIENT_SECRET_EXPIRED: &str = "CLIENT_SECRET_EXPIRED";
 pub(crate) const CONDITIONAL_ACCESS: &str = "CONDITIONAL_ACCESS";
 pub(crate) const CONSENT_MISSING: &str = "CONSENT_MISSING";
 pub(crate) const INVALID_CERTIFICATE: &str = "INVALID_CERTIFICATE";
 pub(crate) const INVALID_CLIENT_ID: &str = "INVALID_CLIENT_ID";
-pub(crate) const INVALID_CLIENT_SECRET: &str = "INVALID_CLIENT_SECRET";
 pub(crate) const INVALID_SCOPE: &str = "INVALID_SCOPE";
 pub(crate) const INVALID_TENANT_OR_ENDPOINT: &str = "INVALID_TENANT_OR_ENDPOINT";
 pub(crate) const INVALID_TOKEN_REQUEST: &str = "INVALID_TOKEN_REQUEST";

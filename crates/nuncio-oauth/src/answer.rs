@@ -4,7 +4,9 @@ use std::fmt;
 use std::time::Duration;
 
 use nuncio_core::job::Reason;
-use nuncio_core::ports::token::{TokenError, TokenErrorKind};
+use nuncio_core::ports::token::{
+    CLIENT_SECRET_EXPIRED, INVALID_CLIENT_SECRET, TokenError, TokenErrorKind,
+};
 use nuncio_core::settings::{ClientCredential, OauthClient};
 use nuncio_tls::diagnosis::Server;
 use oauth2::url::form_urlencoded::byte_serialize;
@@ -13,8 +15,8 @@ use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 
 use crate::aadsts::{
-    self, CLIENT_SECRET_EXPIRED, INVALID_CERTIFICATE, INVALID_CLIENT_SECRET,
-    INVALID_TENANT_OR_ENDPOINT, Kind, Known, TOKEN_ENDPOINT_THROTTLED, TOKEN_ENDPOINT_UNAVAILABLE,
+    self, INVALID_CERTIFICATE, INVALID_TENANT_OR_ENDPOINT, Kind, Known, TOKEN_ENDPOINT_THROTTLED,
+    TOKEN_ENDPOINT_UNAVAILABLE,
 };
 use nuncio_http::exchange::Seen;
 

@@ -18,6 +18,7 @@ use tracing::{info, warn};
 
 use crate::endpoint::{Granted, TokenEndpoint, WantedToken};
 use crate::request::HttpTokenEndpoint;
+use crate::secrets::EitherSecret;
 use slot::{Outcome, Slot, Step};
 
 mod slot;
@@ -40,7 +41,7 @@ pub struct TokenCache {
 }
 
 struct Shared {
-    endpoint: Arc<dyn TokenEndpoint>,
+    endpoint: Arc<EitherSecret>,
     clock: Arc<dyn Clock>,
     entropy: Arc<dyn Entropy>,
 }
@@ -76,6 +77,7 @@ impl TokenCache {
         clock: Arc<dyn Clock>,
         entropy: Arc<dyn Entropy>,
     ) -> Self {
+        let endpoint = Arc::new(EitherSecret::over(endpoint));
         let shared = Arc::new(Shared { endpoint, clock, entropy });
         Self { shared, flights: Mutex::default(), slots: Mutex::default() }
     }
@@ -211,6 +213,7 @@ impl ClientDigest {
             tenant_id: _,                 // It is part of the endpoint.
             client_secret_expire_date: _, // It is for the operator.
             credential,
+            next_secret,
             token_endpoint,
             scope,
         } = request.client;
@@ -226,7 +229,9 @@ impl ClientDigest {
         let proxy = request.proxy.map(|proxy| proxy.address.to_string()).unwrap_or_default();
         let known = request.proxy.and_then(|proxy| proxy.credentials.as_ref());
         let known = known.map_or(["", ""], |one| [&one.username, one.password.expose()]);
-        let parts = [client_id, token_endpoint, scope, method, first, second, authorities, &proxy];
+        let next = next_secret.as_ref().map_or("", |next| next.secret.expose());
+        let parts =
+            [client_id, token_endpoint, scope, method, first, second, next, authorities, &proxy];
         let mut digest = Context::new(&SHA256);
         for part in parts.into_iter().chain(known) {
             digest.update(&part.len().to_le_bytes()); // So that no two sequences of parts are one.
@@ -238,7 +243,8 @@ impl ClientDigest {
 }
 
 fn token(granted: Granted, asked_at: Timestamp) -> Token {
-    Token { access_token: granted.access_token, expires_at: asked_at + granted.life }
+    let Granted { access_token, life, passed_over } = granted;
+    Token { access_token, expires_at: asked_at + life, passed_over }
 }
 
 async fn landed(mut landing: Landing) -> Outcome {

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
+use nuncio_core::job::Reason;
 use nuncio_core::ports::token::{TokenError, TokenRequest};
 use nuncio_core::secret::AccessToken;
 use nuncio_core::settings::OauthClient;
@@ -42,4 +43,6 @@ pub struct Granted {
     pub access_token: AccessToken,
     /// How long it lives from the moment of the request.
     pub life: Duration,
+    /// Why the client secret was not taken, if the next one was used in its place.
+    pub passed_over: Option<Reason>,
 }

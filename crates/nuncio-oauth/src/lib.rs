@@ -4,6 +4,7 @@ pub mod cache;
 
 pub mod endpoint;
 pub mod request;
+mod secrets;
 
 pub(crate) mod assertion;
 

@@ -172,6 +172,7 @@ fn judge(
             Some(token) => Ok(Granted {
                 access_token: AccessToken::from(token.to_owned()),
                 life: grant.life(),
+                passed_over: None,
             }),
             None => Err(not_a_token(asked, &seen)),
         },

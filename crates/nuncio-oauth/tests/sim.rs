@@ -45,6 +45,7 @@ impl World {
             tenant_id: Some(DEFAULT_TENANT_ID.to_owned()),
             credential: post(DEFAULT_CLIENT_SECRET),
             client_secret_expire_date: None,
+            next_secret: None,
             token_endpoint: sim.token_url(DEFAULT_TENANT_ID),
             scope: DEFAULT_SCOPE.to_owned(),
         };

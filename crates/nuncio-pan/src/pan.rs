@@ -41,6 +41,7 @@ impl Pan {
             Arc::clone(&self.tester),
             Arc::clone(&self.clock),
             self.node.clone(),
+            self.secret_watch.seen.subscribe(),
         );
         routes.add_service(SmtpSettingsServiceServer::new(service));
         let (directory, clock) = (self.directory.clone(), Arc::clone(&self.clock));

@@ -13,8 +13,10 @@ use nuncio_core::ports::job_store::StoreError;
 use nuncio_core::ports::records::{
     Changeset, CommitError, Expected, RecordKey, RecordKind, RecordStore, Write,
 };
-use nuncio_core::ports::token::{TokenRequest, TokenSource};
-use nuncio_core::secret_expiry::{EndpointAnswer, SecretAlarm, alarms};
+use nuncio_core::ports::token::{CLIENT_SECRET_EXPIRED, TokenRequest, TokenSource};
+use nuncio_core::secret_expiry::{
+    EndpointAnswer, SecretAlarm, SecretDates, SecretStatus, alarms, status,
+};
 use nuncio_core::settings::{
     Authentication, ClientCredential, OauthClient, SavedSmtpSettings, SmtpSettings,
 };
@@ -34,8 +36,6 @@ const PERIOD: Duration = Duration::from_hours(1);
 const SETTLE: Duration = Duration::from_mins(1);
 /// How soon it looks again if an alarm could not be told.
 const RETRY: Duration = Duration::from_mins(1);
-/// The reason of a token endpoint that says that the secret has expired.
-const CLIENT_SECRET_EXPIRED: &str = "CLIENT_SECRET_EXPIRED";
 /// All nodes use the same secret: whichever PAN looks, it is one alarm.
 const ALL_NODES: &str = "all";
 
@@ -47,6 +47,16 @@ pub struct SecretWatch {
     pub tokens: Arc<dyn TokenSource>,
     pub alarms: Arc<dyn AlarmSink>,
     pub clock: Arc<dyn Clock>,
+    /// What it has seen last, with the settings that it has looked at; none if there is no secret.
+    pub seen: watch::Sender<Option<SeenSecrets>>,
+}
+
+/// What the watch has seen of the secrets of these settings.
+#[derive(Clone, Debug)]
+pub struct SeenSecrets {
+    /// The generation of the settings.
+    pub generation: i64,
+    pub status: SecretStatus,
 }
 
 /// The alarms that stand, by their type.
@@ -63,6 +73,7 @@ struct Wanted {
     alarms: BTreeMap<String, (Raised, SecretAlarm)>,
     answer: EndpointAnswer,
     labels: BTreeMap<String, String>,
+    status: SecretStatus,
 }
 
 impl SecretWatch {
@@ -97,6 +108,11 @@ impl SecretWatch {
             Some((settings, client)) => Some(self.wanted(settings, client).await),
             None => None,
         };
+        let seen = saved.as_deref().zip(wanted.as_ref());
+        self.seen.send_replace(seen.map(|(saved, wanted)| SeenSecrets {
+            generation: saved.generation,
+            status: wanted.status.clone(),
+        }));
         let key = RecordKey::new(STANDING, "smtp");
         let record =
             self.records.read(std::slice::from_ref(&key)).await?.into_iter().next().flatten();
@@ -147,24 +163,33 @@ impl SecretWatch {
             ("mailbox".to_owned(), settings.email_address.to_string()),
         ]);
         let answer = match self.tokens.token(TokenRequest::of(settings, client)).await {
-            Ok(_token) => EndpointAnswer::Works,
+            Ok(token) => match token.passed_over {
+                None => EndpointAnswer::Works,
+                Some(reason) => {
+                    let is_expired = reason.code == CLIENT_SECRET_EXPIRED;
+                    EndpointAnswer::NextWorks { words: reason.message, is_expired }
+                }
+            },
             Err(error) if error.reason.code == CLIENT_SECRET_EXPIRED => {
                 EndpointAnswer::Expired(error.reason.message)
             }
+            Err(error) if error.is_about_secret() => EndpointAnswer::Wrong(error.reason.message),
             Err(_other) => EndpointAnswer::None,
         };
-        let alarms = alarms(client.client_secret_expire_date, &answer, self.clock.now());
+        let (dates, now) = (SecretDates::from(client), self.clock.now());
+        let status = status(dates, &answer, now);
+        let alarms = alarms(dates, &answer, now);
         let standing = alarms.into_iter().map(|alarm| {
             let raised = Raised { stage: alarm.stage.clone(), labels: labels.clone() };
             (alarm.alarm_type.to_owned(), (raised, alarm))
         });
-        Wanted { alarms: standing.collect(), answer, labels: labels.clone() }
+        Wanted { alarms: standing.collect(), answer, labels: labels.clone(), status }
     }
 
     fn raised(&self, name: &str, raised: &Raised, alarm: &SecretAlarm) -> RaisedAlarm {
         RaisedAlarm {
             identity: identity(name, &raised.labels),
-            severity: None,
+            severity: alarm.severity,
             description: alarm.description.clone(),
             details: alarm.details.clone(),
             raised_at: self.clock.now(),

@@ -8,17 +8,20 @@ use nuncio_api::convert::settings::expected_etag;
 use nuncio_api::convert::smtp_test::stage;
 use nuncio_api::error::{Precondition, failed_precondition, status};
 use nuncio_api::v1;
+use nuncio_api::v1::smtp_settings::Authentication;
 use nuncio_api::v1::smtp_settings_service_server::SmtpSettingsService;
 use nuncio_core::ports::clock::Clock;
 use nuncio_core::ports::mail::SmtpTester;
 use nuncio_core::ports::settings::SettingsShare;
 use nuncio_core::settings::{SavedSmtpSettings, SmtpSettings};
 use nuncio_runtime::progress::Progress;
+use tokio::sync::watch;
 use tonic::{Code, Request, Response, Status};
 use tracing::info;
 
 use crate::errors::not_saved;
 use crate::proofs::Proofs;
+use crate::secret_watch::SeenSecrets;
 use crate::smtp_test::{read_settings, test_stream};
 
 pub(crate) struct SmtpSettingsApi {
@@ -27,6 +30,8 @@ pub(crate) struct SmtpSettingsApi {
     clock: Arc<dyn Clock>,
     node: String,
     proofs: Arc<Mutex<Proofs>>,
+    /// What the watch knows of the client secrets.
+    secrets: watch::Receiver<Option<SeenSecrets>>,
 }
 
 impl SmtpSettingsApi {
@@ -35,8 +40,9 @@ impl SmtpSettingsApi {
         tester: Arc<dyn SmtpTester>,
         clock: Arc<dyn Clock>,
         node: String,
+        secrets: watch::Receiver<Option<SeenSecrets>>,
     ) -> Self {
-        Self { settings, tester, clock, node, proofs: Arc::default() }
+        Self { settings, tester, clock, node, proofs: Arc::default(), secrets }
     }
 
     fn saved(&self) -> Option<Arc<SavedSmtpSettings>> {
@@ -63,7 +69,16 @@ impl SmtpSettingsService for SmtpSettingsApi {
         _request: Request<v1::GetSmtpSettingsRequest>,
     ) -> Result<Response<v1::GetSmtpSettingsResponse>, Status> {
         let saved = self.known()?;
-        Ok(Response::new(v1::GetSmtpSettingsResponse { smtp_settings: Some((&*saved).into()) }))
+        let mut settings = v1::SmtpSettings::from(&*saved);
+        // What was seen of other settings says nothing of these.
+        let seen = self.secrets.borrow().clone();
+        let seen = seen.filter(|seen| seen.generation == saved.generation);
+        if let (Some(seen), Some(Authentication::Oauth(oauth))) =
+            (seen, &mut settings.authentication)
+        {
+            oauth.client_secret_status = Some(seen.status.into());
+        }
+        Ok(Response::new(v1::GetSmtpSettingsResponse { smtp_settings: Some(settings) }))
     }
 
     type TestSmtpSettingsStream =

@@ -34,8 +34,9 @@ fn fixture() -> Fixture {
     let settings = Arc::new(EmbeddedCluster::open(folder.path(), keys).unwrap());
     let tester = Arc::new(Tester::default());
     let clock = Arc::new(TestClock::starting_at(Timestamp::UNIX_EPOCH));
-    let service =
-        SmtpSettingsApi::new(settings, Arc::<Tester>::clone(&tester), clock, "node-1".to_owned());
+    let (tester_port, node) = (Arc::<Tester>::clone(&tester), "node-1".to_owned());
+    let secrets = tokio::sync::watch::Sender::default().subscribe();
+    let service = SmtpSettingsApi::new(settings, tester_port, clock, node, secrets);
     Fixture { service, tester, _folder: folder }
 }
 

@@ -1,7 +1,8 @@
 //! The admin endpoint: what tests do with methods, a person or a script does here over plain HTTP on loopback.
 //!
 //! `GET /accepted` (with `?data=1` also the messages), `GET /stats`, `GET /ca.pem`, `POST /faults` (a fault script as
-//! JSON), `DELETE /faults`, `POST /tokens/expire-all`, `POST /secrets/expire`.
+//! JSON), `DELETE /faults`, `POST /tokens/expire-all`, `POST /secrets/expire` (of all secrets,
+//! with `?id=` of those with this id).
 
 use std::sync::Arc;
 
@@ -58,7 +59,8 @@ impl Admin {
                 done()
             }
             ("POST", "/secrets/expire") => {
-                world.expire_secrets();
+                let id = request.query.split('&').find_map(|part| part.strip_prefix("id="));
+                world.expire_secrets(id);
                 done()
             }
             _ => {

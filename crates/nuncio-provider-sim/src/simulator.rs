@@ -214,7 +214,12 @@ impl Simulator {
 
     /// Makes all client secrets expired that exist now.
     pub fn expire_secrets(&self) {
-        self.world.expire_secrets();
+        self.world.expire_secrets(None);
+    }
+
+    /// Makes the client secrets with this id expired.
+    pub fn expire_secret(&self, id: &str) {
+        self.world.expire_secrets(Some(id));
     }
 
     /// Gives a client one more secret; false if there is no such client.

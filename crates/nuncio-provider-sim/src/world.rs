@@ -80,11 +80,12 @@ impl World {
         found.cloned()
     }
 
-    /// Ends the time of all secrets that exist now.
-    pub(crate) fn expire_secrets(&self) {
+    /// Ends the time of the secrets that exist now, of all of them or of those with this id.
+    pub(crate) fn expire_secrets(&self, id: Option<&str>) {
         let now = clock::now();
         let mut clients = self.clients.lock().expect("no code under this lock panics");
-        for secret in clients.iter_mut().flat_map(|client| &mut client.settings.secrets) {
+        let secrets = clients.iter_mut().flat_map(|client| &mut client.settings.secrets);
+        for secret in secrets.filter(|secret| id.is_none_or(|id| secret.secret_id == id)) {
             secret.expires = Some(secret.expires.map_or(now, |at: Timestamp| at.min(now)));
         }
     }

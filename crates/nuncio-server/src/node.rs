@@ -369,6 +369,7 @@ impl Adapters {
                 tokens: Arc::clone(&self.tokens),
                 alarms,
                 clock: Arc::clone(&self.clock),
+                seen: watch::Sender::default(),
             },
             reminders: Reminders {
                 records: self.store.records(),

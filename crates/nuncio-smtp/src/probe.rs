@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use nuncio_core::ports::mail::SmtpTester;
-use nuncio_core::ports::token::{Token, TokenRequest, TokenSource};
+use nuncio_core::ports::token::{Token, TokenError, TokenRequest, TokenSource};
 use nuncio_core::reply::SmtpReply;
 use nuncio_core::settings::proxy::Proxy;
-use nuncio_core::settings::{Authentication, Encryption, SmtpSettings};
+use nuncio_core::settings::{Authentication, Encryption, OauthClient, SmtpSettings};
 use nuncio_core::smtp_test::{NodeTest, StageError, StageKind, StageResult};
 use nuncio_net::network::{Io, Network, Tcp};
 use nuncio_net::proxy::Tunnel;
@@ -153,9 +153,8 @@ impl SmtpProbe {
                 Some(Login::Password { username, password })
             }
             Authentication::Oauth(client) => {
-                let fetched = self.tokens.fetch(TokenRequest::of(settings, client)).await;
-                let Token { access_token, expires_at } = match fetched {
-                    Ok(token) => token,
+                let (token, secrets) = match self.fetch(settings, client).await {
+                    Ok(fetched) => fetched,
                     Err(error) => {
                         let error = StageError {
                             code: error.reason.code,
@@ -167,17 +166,44 @@ impl SmtpProbe {
                         return None;
                     }
                 };
+                let Token { access_token, expires_at, passed_over: _ } = token;
                 let claims = Claims::read(&access_token).map_or_else(
                     || "not a JWT, so its claims cannot be read".to_owned(),
                     |claims| format!("claims, for diagnosis only: {}", claims.list()),
                 );
-                let detail = format!("token until {expires_at:.0}; {claims}");
+                let detail = format!("token until {expires_at:.0}; {secrets}{claims}");
                 report.passed(StageKind::Token, detail).await;
                 let username = settings.email_address.to_string();
                 let (host, port) = (settings.host.clone(), settings.port);
                 Some(Login::Oauth { username, token: access_token, host, port })
             }
         }
+    }
+
+    /// A token, and what there is to say of the secrets of a client that has two: each of them is asked with.
+    async fn fetch(
+        &self,
+        settings: &SmtpSettings,
+        client: &OauthClient,
+    ) -> Result<(Token, String), TokenError> {
+        let token = self.tokens.fetch(TokenRequest::of(settings, client)).await?;
+        let secrets = match (client.next_alone(), &token.passed_over) {
+            (None, _) => String::new(),
+            (Some(_next), Some(refusal)) => format!(
+                "the client secret is refused, the next one is good: let it take the place of the first ({}); ",
+                refusal.message
+            ),
+            (Some(next), None) => {
+                let fetched = self.tokens.fetch(TokenRequest::of(settings, &next)).await;
+                fetched.map_err(|mut error| {
+                    let message = &error.reason.message;
+                    error.reason.message = format!("with the next client secret: {message}");
+                    error
+                })?;
+                "both client secrets are good; ".to_owned()
+            }
+        };
+        Ok((token, secrets))
     }
 
     /// EHLO, and AUTH and MAIL for each mailbox, whichever of them fail.

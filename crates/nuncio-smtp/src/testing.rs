@@ -293,7 +293,8 @@ impl Tokens {
 
     pub(crate) fn until(expires_at: &str, tokens: &[&str]) -> Arc<Self> {
         let expires_at = expires_at.parse().unwrap();
-        let token = |text: &&str| Token { access_token: access_token(text), expires_at };
+        let token =
+            |text: &&str| Token { access_token: access_token(text), expires_at, passed_over: None };
         let next = Mutex::new(tokens.iter().map(token).map(Ok).collect());
         Arc::new(Self { next, calls: Mutex::default() })
     }
@@ -360,6 +361,7 @@ pub(crate) fn oauth() -> Authentication {
         tenant_id: None,
         credential: ClientCredential::SecretPost(ClientSecret::from("secret".to_owned())),
         client_secret_expire_date: None,
+        next_secret: None,
         token_endpoint: "https://login.test/token".to_owned(),
         scope: "mail".to_owned(),
     })

@@ -85,7 +85,11 @@ impl TokenSource for SimTokens {
         } else {
             "useless".to_owned()
         };
-        Ok(Token { access_token: AccessToken::from(token), expires_at: Timestamp::MAX })
+        Ok(Token {
+            access_token: AccessToken::from(token),
+            expires_at: Timestamp::MAX,
+            passed_over: None,
+        })
     }
 
     async fn invalidate(&self, _request: TokenRequest<'_>, _refused: &AccessToken) {
@@ -412,6 +416,7 @@ async fn a_token_goes_by_oauthbearer_where_xoauth2_is_missing() {
         tenant_id: None,
         credential: ClientCredential::SecretPost(ClientSecret::from("unused".to_owned())),
         client_secret_expire_date: None,
+        next_secret: None,
         token_endpoint: simulator.token_url(DEFAULT_TENANT_ID),
         scope: DEFAULT_SCOPE.to_owned(),
     };

@@ -1,8 +1,12 @@
 //! SMTP settings: drafts in, settings without their secrets out.
 
+use jiff::civil::Date;
 use nuncio_core::secret::{ClientSecret, Password, PrivateKeyPem};
+use nuncio_core::secret_expiry::{SecretStatus, SecretUse};
 use nuncio_core::settings::draft::proxy::ProxyDraft;
-use nuncio_core::settings::draft::{AuthenticationDraft, OauthDraft, SmtpSettingsDraft};
+use nuncio_core::settings::draft::{
+    AuthenticationDraft, NextSecretDraft, OauthDraft, SmtpSettingsDraft,
+};
 use nuncio_core::settings::proxy::Proxy;
 use nuncio_core::settings::{
     Authentication, ClientCredential, Encryption, MailboxLimits, OauthClient, Provider,
@@ -67,6 +71,11 @@ fn authentication_draft(authentication: Wire) -> AuthenticationDraft {
             scope: oauth.scope,
             certificate_pem: oauth.certificate_pem,
             private_key: given(oauth.private_key_pem).map(PrivateKeyPem::from),
+            next_secret: oauth.next_client_secret.map(|next| NextSecretDraft {
+                secret: given(next.value).map(ClientSecret::from),
+                expire_date: next.expire_date,
+            }),
+            promote_next_secret: oauth.promote_next_client_secret,
         })),
     }
 }
@@ -117,6 +126,28 @@ impl From<&SmtpSettings> for v1::SmtpSettings {
     }
 }
 
+impl From<SecretStatus> for v1::ClientSecretStatus {
+    fn from(status: SecretStatus) -> Self {
+        Self {
+            check_time: Some(timestamp(status.checked_at)),
+            r#use: v1::ClientSecretUse::from(status.usage).into(),
+            refusal: status.refusal.unwrap_or_default(),
+            disagreement: status.disagreement.unwrap_or_default(),
+        }
+    }
+}
+
+impl From<SecretUse> for v1::ClientSecretUse {
+    fn from(usage: SecretUse) -> Self {
+        match usage {
+            SecretUse::Unknown => Self::Unspecified,
+            SecretUse::First => Self::First,
+            SecretUse::Next => Self::Next,
+            SecretUse::None => Self::None,
+        }
+    }
+}
+
 fn proxy(proxy: &Proxy) -> v1::Proxy {
     let credentials = proxy.credentials.as_ref();
     v1::Proxy {
@@ -152,11 +183,16 @@ fn authentication(authentication: &Authentication) -> Option<Wire> {
 }
 
 fn oauth(client: &OauthClient) -> v1::OauthAuthentication {
-    let expire_date = client.client_secret_expire_date;
+    let date = |date: Option<Date>| date.map(|date| date.to_string()).unwrap_or_default();
     let without_credential = v1::OauthAuthentication {
         client_id: client.client_id.clone(),
         tenant_id: client.tenant_id.clone().unwrap_or_default(),
-        client_secret_expire_date: expire_date.map(|date| date.to_string()).unwrap_or_default(),
+        client_secret_expire_date: date(client.client_secret_expire_date),
+        next_client_secret: client.next_secret.as_ref().map(|next| v1::NextClientSecret {
+            value: String::new(),
+            value_set: true,
+            expire_date: date(next.expire_date),
+        }),
         token_endpoint: client.token_endpoint.clone(),
         scope: client.scope.clone(),
         ..v1::OauthAuthentication::default()

@@ -3,9 +3,9 @@
 use std::fmt;
 
 use super::{
-    Attachment, BulkGuest, NotifyGuestRequest, OauthAuthentication, PasswordAuthentication,
-    PreviewTemplateRequest, Proxy, RawContent, RequestApprovalRequest, SendTestEmailRequest,
-    TemplateContent, WebhookTarget,
+    Attachment, BulkGuest, NextClientSecret, NotifyGuestRequest, OauthAuthentication,
+    PasswordAuthentication, PreviewTemplateRequest, Proxy, RawContent, RequestApprovalRequest,
+    SendTestEmailRequest, TemplateContent, WebhookTarget,
 };
 
 /// Stands for a secret that is there.
@@ -35,6 +35,19 @@ impl fmt::Debug for OauthAuthentication {
             .field("private_key_pem", &shown(&self.private_key_pem))
             .field("private_key_set", &self.private_key_set)
             .field("client_secret_basic", &self.client_secret_basic)
+            .field("next_client_secret", &self.next_client_secret)
+            .field("promote_next_client_secret", &self.promote_next_client_secret)
+            .field("client_secret_status", &self.client_secret_status)
+            .finish()
+    }
+}
+
+impl fmt::Debug for NextClientSecret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("NextClientSecret")
+            .field("value", &shown(&self.value))
+            .field("value_set", &self.value_set)
+            .field("expire_date", &self.expire_date)
             .finish()
     }
 }

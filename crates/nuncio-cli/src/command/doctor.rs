@@ -1,7 +1,6 @@
 //! `nuncio doctor`
 
 use nuncio_api::client::Clients;
-use nuncio_api::v1::smtp_settings::Authentication;
 use nuncio_api::v1::test_smtp_from_node_response::Event;
 use nuncio_api::v1::{
     ChannelState, GetSmtpSettingsRequest, ListNodesRequest, Node, SmtpSettings, SmtpTestOutcome,
@@ -17,10 +16,8 @@ use crate::globals::Format;
 use crate::names;
 use crate::output::{Line, Tone};
 use crate::run::Context;
-use crate::time::{days_until, now};
 
-/// So many days before its end a client secret is worth a warning.
-const SECRET_WARNING_DAYS: i32 = 30;
+mod secret;
 
 /// How a part was found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,7 +59,7 @@ pub(crate) async fn run(context: &mut Context<'_>) -> Result<Exit, Failure> {
     if let Some(settings) = &settings {
         let tested = test(context, &mut clients).await?;
         note(context, &mut findings, tested)?;
-        note(context, &mut findings, secret(settings).into_iter().collect())?;
+        note(context, &mut findings, secret::findings(settings))?;
     }
     for node in &response.nodes {
         note(context, &mut findings, vec![channel(node), backlog(node)])?;
@@ -181,32 +178,6 @@ fn failed_stage(stage: &SmtpTestStage) -> Finding {
     };
     let detail = format!("{kind} failed{of}: {}: {}", stage.error_code, stage.cause);
     Finding::new("test", Verdict::Problem, detail).remedy(&stage.remedy)
-}
-
-fn secret(settings: &SmtpSettings) -> Option<Finding> {
-    let Some(Authentication::Oauth(oauth)) = &settings.authentication else { return None };
-    let date = &oauth.client_secret_expire_date;
-    if !oauth.client_secret_set {
-        return None;
-    }
-    let Some(days) = days_until(date, now()) else {
-        let finding = Finding::new("client secret", Verdict::Warning, "its last day is not known");
-        return Some(finding.remedy("save it with `--client-secret-expire-date`"));
-    };
-    let renew = "make a new one at the provider, then `nuncio settings smtp save --from-saved --test \
-                 --client-secret-file …`";
-    Some(match days {
-        ..0 => Finding::new("client secret", Verdict::Problem, format!("it ended on {date}"))
-            .remedy(renew),
-        0..=SECRET_WARNING_DAYS => {
-            let detail = format!("it ends on {date}, in {days} days");
-            Finding::new("client secret", Verdict::Warning, detail).remedy(renew)
-        }
-        _ => {
-            let detail = format!("it is good until {date}, for {days} days");
-            Finding::new("client secret", Verdict::Well, detail)
-        }
-    })
 }
 
 fn channel(node: &Node) -> Finding {

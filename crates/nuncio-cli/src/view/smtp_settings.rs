@@ -1,8 +1,11 @@
 //! The SMTP settings for people.
 
 use nuncio_api::v1::smtp_settings::Authentication;
-use nuncio_api::v1::{OauthAuthentication, PasswordAuthentication, Proxy, SmtpSettings};
+use nuncio_api::v1::{
+    ClientSecretStatus, OauthAuthentication, PasswordAuthentication, Proxy, SmtpSettings,
+};
 
+use crate::names;
 use crate::output::Table;
 use crate::time::{moment, span};
 
@@ -70,12 +73,33 @@ fn oauth_rows(table: &mut Table, oauth: &OauthAuthentication) {
         table.value("client secret expires", &oauth.client_secret_expire_date);
         let way = if oauth.client_secret_basic { "HTTP Basic" } else { "form field" };
         table.value("client secret goes by", way);
+        if let Some(next) = &oauth.next_client_secret {
+            table.value("next client secret", set(next.value_set));
+            table.value("next client secret expires", &next.expire_date);
+        }
+        if let Some(status) = &oauth.client_secret_status {
+            secret_status_rows(table, status);
+        }
     } else {
         table.value("certificate", "saved");
         table.value("private key", set(oauth.private_key_set));
     }
     table.value("token endpoint", &oauth.token_endpoint);
     table.value("scope", &oauth.scope);
+}
+
+fn secret_status_rows(table: &mut Table, status: &ClientSecretStatus) {
+    let at = moment(status.check_time.as_ref());
+    table.value(
+        "client secret in use",
+        format!("{} (as seen at {at})", names::secret_use(status.r#use())),
+    );
+    if !status.refusal.is_empty() {
+        table.value("client secret refused", &status.refusal);
+    }
+    if !status.disagreement.is_empty() {
+        table.value("expiry date differs", &status.disagreement);
+    }
 }
 
 fn set(is_set: bool) -> &'static str {

@@ -1,4 +1,4 @@
-//! The SMTP settings as they are kept: version 2 is written, version 1 is read too.
+//! The SMTP settings as they are kept: version 3 is written, older ones are read too.
 
 use std::borrow::Cow;
 use std::time::Duration;
@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use jiff::civil::Date;
 use nuncio_core::settings::proxy::{Proxy, ProxyCredentials};
 use nuncio_core::settings::{
-    Authentication, ClientCredential, Encryption, MailboxLimits, OauthClient, Provider,
+    Authentication, ClientCredential, Encryption, MailboxLimits, NextSecret, OauthClient, Provider,
     SavedSmtpSettings, SmtpSettings,
 };
 use serde::{Deserialize, Serialize};
@@ -16,8 +16,8 @@ use zeroize::Zeroizing;
 use super::{DocumentError, check_version};
 
 /// The version of the format that is written. Version 1 knew one mailbox, no limit of
-/// recipients and no proxy.
-const VERSION: u32 = 2;
+/// recipients and no proxy; version 2 knew one client secret.
+const VERSION: u32 = 3;
 
 /// The document as JSON. It holds the secrets in clear text: it belongs into an envelope at once.
 pub fn encode(saved: &SavedSmtpSettings) -> Zeroizing<Vec<u8>> {
@@ -100,9 +100,18 @@ enum AuthenticationV1<'a> {
         tenant_id: Option<Cow<'a, str>>,
         credential: CredentialV1<'a>,
         client_secret_expire_date: Option<Date>,
+        #[serde(default)]
+        next_secret: Option<NextSecretV3<'a>>,
         token_endpoint: Cow<'a, str>,
         scope: Cow<'a, str>,
     },
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct NextSecretV3<'a> {
+    client_secret: Cow<'a, str>,
+    expire_date: Option<Date>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -174,6 +183,10 @@ impl<'a> From<&'a Authentication> for AuthenticationV1<'a> {
                 tenant_id: client.tenant_id.as_deref().map(Cow::from),
                 credential: CredentialV1::from(&client.credential),
                 client_secret_expire_date: client.client_secret_expire_date,
+                next_secret: client.next_secret.as_ref().map(|next| NextSecretV3 {
+                    client_secret: Cow::from(next.secret.expose()),
+                    expire_date: next.expire_date,
+                }),
                 token_endpoint: Cow::from(&client.token_endpoint),
                 scope: Cow::from(&client.scope),
             },
@@ -272,6 +285,7 @@ impl From<AuthenticationV1<'_>> for Authentication {
                 tenant_id,
                 credential,
                 client_secret_expire_date,
+                next_secret,
                 token_endpoint,
                 scope,
             } => Self::Oauth(OauthClient {
@@ -279,6 +293,10 @@ impl From<AuthenticationV1<'_>> for Authentication {
                 tenant_id: tenant_id.map(Cow::into_owned),
                 credential: credential.into(),
                 client_secret_expire_date,
+                next_secret: next_secret.map(|next| NextSecret {
+                    secret: next.client_secret.into_owned().into(),
+                    expire_date: next.expire_date,
+                }),
                 token_endpoint: token_endpoint.into_owned(),
                 scope: scope.into_owned(),
             }),

@@ -15,7 +15,7 @@ use crate::ports::settings::{SaveError, SettingsShare};
 use crate::settings::document::{DocumentChange, HISTORY_MAX, SavedDocument, SettingsDocument};
 use crate::settings::proxy::{Proxy, ProxyCredentials};
 use crate::settings::{
-    Authentication, ClientCredential, Encryption, MailboxLimits, OauthClient, Provider,
+    Authentication, ClientCredential, Encryption, MailboxLimits, NextSecret, OauthClient, Provider,
     SmtpSettings,
 };
 
@@ -202,6 +202,7 @@ pub fn all_shapes() -> Vec<SmtpSettings> {
         authentication: Authentication::Oauth(OauthClient {
             credential,
             client_secret_expire_date: None,
+            next_secret: None,
             tenant_id: None,
             ..client()
         }),
@@ -292,6 +293,10 @@ fn client() -> OauthClient {
         tenant_id: Some("contoso.example".to_owned()),
         credential: ClientCredential::SecretPost("shape-secret".to_owned().into()),
         client_secret_expire_date: Some(jiff::civil::date(2027, 3, 15)),
+        next_secret: Some(NextSecret {
+            secret: "shape-secret-2".to_owned().into(),
+            expire_date: Some(jiff::civil::date(2027, 9, 15)),
+        }),
         token_endpoint: "https://login.example.com/oauth2/v2.0/token".to_owned(),
         scope: "https://outlook.example.com/.default offline".to_owned(),
     }

@@ -53,9 +53,12 @@ impl<'a> TokenRequest<'a> {
 }
 
 #[derive(Clone, Debug)]
+#[expect(clippy::struct_field_names, reason = "the name of RFC 6749")]
 pub struct Token {
     pub access_token: AccessToken,
     pub expires_at: Timestamp,
+    /// Why the client secret was not taken, if the next one was used in its place.
+    pub passed_over: Option<Reason>,
 }
 
 /// Why there is no token.
@@ -69,7 +72,17 @@ pub struct TokenError {
     pub presented_chain: Vec<PresentedCertificate>,
 }
 
+/// The code of a token endpoint that says that the client secret has expired.
+pub const CLIENT_SECRET_EXPIRED: &str = "CLIENT_SECRET_EXPIRED";
+/// The code of a token endpoint that says that the client secret is wrong.
+pub const INVALID_CLIENT_SECRET: &str = "INVALID_CLIENT_SECRET";
+
 impl TokenError {
+    /// Whether another client secret may help.
+    pub fn is_about_secret(&self) -> bool {
+        [CLIENT_SECRET_EXPIRED, INVALID_CLIENT_SECRET].contains(&self.reason.code.as_str())
+    }
+
     /// The same, if it passes, with when to ask again.
     #[must_use]
     pub fn after(self, wait: Duration) -> Self {

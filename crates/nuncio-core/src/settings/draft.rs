@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use jiff::civil::Date;
 use proxy::ProxyDraft;
 
 use crate::address::EmailAddress;
@@ -10,11 +9,12 @@ use crate::secret::{ClientSecret, Password, PrivateKeyPem};
 use crate::settings::proxy::Proxy;
 use crate::settings::{
     ADDITIONAL_MAILBOXES_MAX, Authentication, CONNECT_TIMEOUT, CONNECTIONS, CONNECTIONS_MAX,
-    ClientCredential, Encryption, MESSAGES_PER_MINUTE_MAX, MailboxLimits, OauthClient, Provider,
+    Encryption, MESSAGES_PER_MINUTE_MAX, MailboxLimits, OauthClient, Provider,
     RECIPIENTS_PER_DAY_MAX, SmtpSettings,
 };
 use crate::violation::Violations;
 
+mod oauth;
 pub mod proxy;
 
 /// The shortest and the longest connection time-out that an operator may set.
@@ -65,6 +65,17 @@ pub struct OauthDraft {
     pub scope: String,
     pub certificate_pem: String,
     pub private_key: Option<PrivateKeyPem>,
+    /// None means that there shall be no next secret.
+    pub next_secret: Option<NextSecretDraft>,
+    /// Whether the saved next secret takes the place of the client secret.
+    pub promote_next_secret: bool,
+}
+
+/// A next secret; without a value it is the saved one.
+#[derive(Clone, Debug, Default)]
+pub struct NextSecretDraft {
+    pub secret: Option<ClientSecret>,
+    pub expire_date: String,
 }
 
 impl SmtpSettingsDraft {
@@ -248,6 +259,17 @@ fn check_host(violations: &mut Violations, host: &str) {
     }
 }
 
+fn check_text(violations: &mut Violations, field: &str, text: &str) {
+    if text.chars().any(|c| c.is_control() || c.is_whitespace()) && field != "oauth.scope" {
+        violations.add(field, "has a blank or line break; was it pasted with one?");
+    } else if text.chars().any(char::is_control) {
+        violations.add(field, "has a line break; was it pasted with one?");
+    }
+    if TEXT_CHARS_MAX < text.chars().count() {
+        violations.add(field, format!("is longer than {TEXT_CHARS_MAX} characters"));
+    }
+}
+
 fn check_encryption(
     violations: &mut Violations,
     encryption: Encryption,
@@ -310,157 +332,9 @@ fn check_authentication(
                 Some(Authentication::None | Authentication::Password { .. }) | None => None,
             };
             let saved = saved.map(|client| SavedClient { client, same_way });
-            check_oauth(violations, *draft, provider, saved).map(Authentication::Oauth)
+            oauth::check(violations, *draft, provider, saved).map(Authentication::Oauth)
         }
     }
-}
-
-fn check_oauth(
-    violations: &mut Violations,
-    draft: OauthDraft,
-    provider: Provider,
-    saved: Option<SavedClient<'_>>,
-) -> Option<OauthClient> {
-    if draft.client_id.is_empty() {
-        violations.add("oauth.client_id", "is missing; give the application (client) id");
-    }
-    for (field, text) in [
-        ("oauth.client_id", &draft.client_id),
-        ("oauth.tenant_id", &draft.tenant_id),
-        ("oauth.scope", &draft.scope),
-        ("oauth.token_endpoint", &draft.token_endpoint),
-    ] {
-        check_text(violations, field, text);
-    }
-    let token_endpoint = check_token_endpoint(violations, &draft, provider);
-    let scope = filled(&draft.scope, provider.preset().map(|preset| preset.scope));
-    let client_secret_expire_date = check_date(violations, &draft.client_secret_expire_date);
-    let credential = check_credential(violations, &draft, saved, &token_endpoint);
-    Some(OauthClient {
-        client_id: draft.client_id,
-        tenant_id: Some(draft.tenant_id).filter(|tenant| !tenant.is_empty()),
-        credential: credential?,
-        client_secret_expire_date,
-        token_endpoint,
-        scope,
-    })
-}
-
-fn check_text(violations: &mut Violations, field: &str, text: &str) {
-    if text.chars().any(|c| c.is_control() || c.is_whitespace()) && field != "oauth.scope" {
-        violations.add(field, "has a blank or line break; was it pasted with one?");
-    } else if text.chars().any(char::is_control) {
-        violations.add(field, "has a line break; was it pasted with one?");
-    }
-    if TEXT_CHARS_MAX < text.chars().count() {
-        violations.add(field, format!("is longer than {TEXT_CHARS_MAX} characters"));
-    }
-}
-
-fn check_token_endpoint(
-    violations: &mut Violations,
-    draft: &OauthDraft,
-    provider: Provider,
-) -> String {
-    if !draft.token_endpoint.is_empty() {
-        let host = draft.token_endpoint.strip_prefix("https://").unwrap_or_default();
-        if host.is_empty() || host.starts_with('/') || host.contains('@') {
-            let problem =
-                "is no https URL; give one such as `https://login.example.com/oauth2/token`";
-            violations.add("oauth.token_endpoint", problem);
-        }
-        return draft.token_endpoint.clone();
-    }
-    if provider.preset().is_none() {
-        violations
-            .add("oauth.token_endpoint", "is missing; a generic provider needs its https URL");
-        return String::new();
-    }
-    let tenant = &draft.tenant_id;
-    let allowed = |b: u8| b.is_ascii_alphanumeric() || b"-.".contains(&b);
-    if tenant.is_empty() {
-        violations
-            .add("oauth.tenant_id", "is missing; give the directory (tenant) id or its domain");
-    } else if ["common", "organizations", "consumers"].contains(&tenant.as_str()) {
-        let problem = format!("`{tenant}` names no single tenant; give the directory (tenant) id");
-        violations.add("oauth.tenant_id", problem);
-    } else if !tenant.bytes().all(allowed) {
-        let problem = "is neither a GUID nor a domain; copy the directory (tenant) id";
-        violations.add("oauth.tenant_id", problem);
-    }
-    provider.token_endpoint(tenant).unwrap_or_default()
-}
-
-fn check_date(violations: &mut Violations, text: &str) -> Option<Date> {
-    if text.is_empty() {
-        return None;
-    }
-    let date = text.parse::<Date>().map_err(|_| "is no date; give it as `2027-03-15`");
-    violations.check("oauth.client_secret_expire_date", date)
-}
-
-fn check_credential(
-    violations: &mut Violations,
-    draft: &OauthDraft,
-    saved: Option<SavedClient<'_>>,
-    token_endpoint: &str,
-) -> Option<ClientCredential> {
-    let same_way = saved.is_none_or(|saved| saved.same_way);
-    let same_endpoint = saved.is_some_and(|saved| saved.client.token_endpoint == token_endpoint);
-    let saved = saved.map(|saved| &saved.client.credential);
-    check_pem(violations, "oauth.certificate_pem", &draft.certificate_pem, "CERTIFICATE");
-    if !draft.certificate_pem.is_empty() {
-        if draft.client_secret.is_some() {
-            let problem = "a certificate is given too; use one of the two";
-            violations.add("oauth.client_secret", problem);
-        }
-        let saved = match saved {
-            Some(ClientCredential::Certificate { private_key, .. }) => Some(private_key.clone()),
-            Some(ClientCredential::SecretPost(_) | ClientCredential::SecretBasic(_)) | None => None,
-        };
-        if draft.private_key.is_none() && saved.is_some() && !same_way {
-            // An assertion that is made with it can be used once by whoever gets it.
-            violations.add("oauth.private_key_pem", ANOTHER_WAY);
-            return None;
-        }
-        let Some(private_key) = draft.private_key.clone().or(saved) else {
-            let problem = "is missing, and none is saved; give the certificate's key in PEM";
-            violations.add("oauth.private_key_pem", problem);
-            return None;
-        };
-        check_pem(violations, "oauth.private_key_pem", private_key.expose(), "PRIVATE KEY");
-        let certificate_pem = draft.certificate_pem.clone();
-        return Some(ClientCredential::Certificate { certificate_pem, private_key });
-    }
-    let saved = match saved {
-        Some(ClientCredential::SecretPost(secret) | ClientCredential::SecretBasic(secret)) => {
-            Some(secret.clone())
-        }
-        Some(ClientCredential::Certificate { .. }) | None => None,
-    };
-    if draft.client_secret.is_none() && saved.is_some() && same_endpoint && !same_way {
-        violations.add("oauth.client_secret", ANOTHER_WAY);
-        return None;
-    }
-    if draft.client_secret.is_none() && saved.is_some() && !same_endpoint {
-        let problem = "is missing; the saved one is for another token endpoint: give it again";
-        violations.add("oauth.client_secret", problem);
-        return None;
-    }
-    let Some(secret) = draft.client_secret.clone().or(saved) else {
-        let problem = "is missing, and none is saved; give the secret's value, or a certificate";
-        violations.add("oauth.client_secret", problem);
-        return None;
-    };
-    if secret.expose().chars().any(|c| c.is_control() || c.is_whitespace()) {
-        let problem = "has a blank or line break; was it pasted with one?";
-        violations.add("oauth.client_secret", problem);
-    }
-    Some(if draft.client_secret_basic {
-        ClientCredential::SecretBasic(secret)
-    } else {
-        ClientCredential::SecretPost(secret)
-    })
 }
 
 #[cfg(test)]

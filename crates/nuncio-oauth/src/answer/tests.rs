@@ -14,6 +14,7 @@ fn client(credential: ClientCredential) -> OauthClient {
         tenant_id: None,
         credential,
         client_secret_expire_date: None,
+        next_secret: None,
         token_endpoint: "https://login.example.test/token".to_owned(),
         scope: "mail.send".to_owned(),
     }

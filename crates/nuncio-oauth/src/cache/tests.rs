@@ -30,7 +30,7 @@ impl TokenEndpoint for Scripted {
         sleep(LATENCY).await;
         let life = lock(&self.script).pop_front().unwrap_or(Ok(HOUR)).map_err(|error| *error)?;
         let access_token = AccessToken::from(format!("token-{call}"));
-        Ok(Granted { access_token, life })
+        Ok(Granted { access_token, life, passed_over: None })
     }
 }
 
@@ -109,6 +109,7 @@ fn client(secret: &str) -> OauthClient {
         tenant_id: None,
         credential: ClientCredential::SecretPost(ClientSecret::from(secret.to_owned())),
         client_secret_expire_date: None,
+        next_secret: None,
         token_endpoint: "https://login.example.test/token".to_owned(),
         scope: "mail.send".to_owned(),
     }
@@ -465,7 +466,8 @@ impl TokenEndpoint for Panics {
     async fn request(&self, _wanted: &WantedToken) -> Result<Granted, TokenError> {
         let first = self.0.fetch_add(1, Ordering::SeqCst) == 0;
         assert!(!first, "this panic is part of the test");
-        Ok(Granted { access_token: AccessToken::from("good".to_owned()), life: HOUR })
+        let access_token = AccessToken::from("good".to_owned());
+        Ok(Granted { access_token, life: HOUR, passed_over: None })
     }
 }
 

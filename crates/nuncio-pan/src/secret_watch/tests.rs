@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use nuncio_core::job::Reason;
 use nuncio_core::ports::token::{Token, TokenError, TokenErrorKind};
 use nuncio_core::secret::AccessToken;
+use nuncio_core::secret_expiry::SecretUse;
 use nuncio_core::settings::Provider;
 use nuncio_core::settings::draft::{AuthenticationDraft, OauthDraft, SmtpSettingsDraft};
 use nuncio_store::memory::MemoryJobStore;
@@ -32,6 +33,7 @@ fn fixture(last_day: &str) -> Fixture {
         tokens: Arc::<Endpoint>::clone(&endpoint),
         alarms: Arc::<Told>::clone(&told),
         clock: Arc::<SetClock>::clone(&clock),
+        seen: watch::Sender::default(),
     };
     Fixture { watch, saved, clock, endpoint, told }
 }
@@ -118,6 +120,24 @@ async fn new_settings_clear_the_alarms_of_the_old_secret() {
     assert_eq!(good, ["cleared smtp-oauth-client-secret-about-to-be-expired two"]);
 }
 
+#[tokio::test]
+async fn what_was_seen_of_the_secrets_is_told_with_the_settings_that_it_is_about() {
+    let fixture = fixture("2027-01-01");
+    let seen = fixture.watch.seen.subscribe();
+    assert!(seen.borrow().is_none());
+
+    *fixture.endpoint.0.lock().unwrap() = Some(CLIENT_SECRET_EXPIRED);
+    fixture.look_at("2026-03-01T00:00:00Z").await;
+
+    let told = seen.borrow().clone().unwrap();
+    assert_eq!((told.generation, told.status.usage), (1, SecretUse::None));
+    assert_eq!(told.status.refusal.as_deref(), Some("no"));
+    assert!(told.status.disagreement.unwrap().contains("good until 2027-01-01"));
+    fixture.saved.send_replace(None);
+    fixture.look_at("2026-03-01T01:00:00Z").await;
+    assert!(seen.borrow().is_none());
+}
+
 /// Gives tokens, or refuses with this code.
 #[derive(Default)]
 struct Endpoint(Mutex<Option<&'static str>>);
@@ -129,6 +149,7 @@ impl TokenSource for Endpoint {
             None => Ok(Token {
                 access_token: AccessToken::from("token".to_owned()),
                 expires_at: Timestamp::MAX,
+                passed_over: None,
             }),
             Some(code) => Err(TokenError {
                 kind: TokenErrorKind::Fatal,

@@ -20,12 +20,12 @@ pub struct Gauges {
     pub client_secret_expires_at: Option<Timestamp>,
 }
 
-/// When the client secret ends, as far as its operator has told: with its last day, in UTC.
+/// When the client secret ends, the later one where there are two, as far as its operator has told: with its last day, in UTC.
 pub fn client_secret_expires_at(settings: &SmtpSettings) -> Option<Timestamp> {
     match &settings.authentication {
         Authentication::None | Authentication::Password { .. } => None,
         Authentication::Oauth(client) => {
-            let day_after = client.client_secret_expire_date?.tomorrow().ok()?;
+            let day_after = client.secrets_last_day()?.tomorrow().ok()?;
             TimeZone::UTC.to_timestamp(day_after.to_datetime(Time::midnight())).ok()
         }
     }

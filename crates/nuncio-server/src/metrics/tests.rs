@@ -137,6 +137,7 @@ fn a_client_secret_lasts_to_the_end_of_its_last_day() {
         tenant_id: None,
         credential: ClientCredential::SecretPost("secret".to_owned().into()),
         client_secret_expire_date: Some(jiff::civil::date(2027, 3, 15)),
+        next_secret: None,
         token_endpoint: "https://login.example.com/token".to_owned(),
         scope: "scope".to_owned(),
     };

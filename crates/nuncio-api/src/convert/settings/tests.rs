@@ -34,6 +34,7 @@ fn with_credential(credential: ClientCredential) -> SmtpSettings {
         tenant_id: Some("tenant".to_owned()),
         credential,
         client_secret_expire_date: Some("2027-03-15".parse().unwrap()),
+        next_secret: None,
         token_endpoint: "https://login.example.com/token".to_owned(),
         scope: "scope".to_owned(),
     }))

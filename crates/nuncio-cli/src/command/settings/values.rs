@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 use clap::{Args, ValueEnum};
 use nuncio_api::v1::smtp_settings::Authentication as Wire;
 use nuncio_api::v1::{
-    OauthAuthentication, PasswordAuthentication, Proxy, SmtpEncryption, SmtpProvider, SmtpSettings,
+    NextClientSecret, OauthAuthentication, PasswordAuthentication, Proxy, SmtpEncryption,
+    SmtpProvider, SmtpSettings,
 };
 use serde::Deserialize;
 
@@ -84,6 +85,19 @@ struct Given {
     /// The last day of the client secret: `2027-03-15`
     #[arg(long, value_name = "DATE", help_heading = "Authentication")]
     client_secret_expire_date: Option<String>,
+    /// A file with the value of a second client secret, which is used where the first one is refused; `-` is the
+    /// standard input
+    #[arg(long, value_name = "FILE", help_heading = "Authentication")]
+    next_client_secret_file: Option<PathBuf>,
+    /// The last day of the second client secret
+    #[arg(long, value_name = "DATE", help_heading = "Authentication")]
+    next_client_secret_expire_date: Option<String>,
+    /// Lets the saved second client secret take the place of the first one
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true", help_heading = "Authentication")]
+    promote_next_client_secret: Option<bool>,
+    /// Removes the saved second client secret
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true", conflicts_with_all = ["next_client_secret_file", "promote_next_client_secret"], help_heading = "Authentication")]
+    remove_next_client_secret: Option<bool>,
     /// Whether the client secret goes by HTTP Basic in place of a form field
     #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true", help_heading = "Authentication")]
     client_secret_basic: Option<bool>,
@@ -286,6 +300,25 @@ impl Values {
         Ok(password)
     }
 
+    async fn next_secret(
+        &self,
+        base: Option<NextClientSecret>,
+    ) -> Result<Option<NextClientSecret>, Failure> {
+        let given = &self.given;
+        if given.remove_next_client_secret == Some(true) {
+            return Ok(None);
+        }
+        if !given.names_next_secret() {
+            return Ok(base);
+        }
+        let mut next = base.unwrap_or_default();
+        replace(&mut next.expire_date, given.next_client_secret_expire_date.as_ref());
+        if let Some(path) = &given.next_client_secret_file {
+            next.value = read_value(path).await?;
+        }
+        Ok(Some(next))
+    }
+
     async fn oauth(&self, mut oauth: OauthAuthentication) -> Result<OauthAuthentication, Failure> {
         let given = &self.given;
         if given.tenant_id.as_ref().is_some_and(|tenant| *tenant != oauth.tenant_id) {
@@ -313,14 +346,21 @@ impl Values {
             }
         } else if let Some(secret) = &self.client_secret
             && oauth.certificate_pem.is_empty()
+            && given.promote_next_client_secret != Some(true)
         {
             oauth.client_secret.clone_from(secret);
         }
+        oauth.next_client_secret = self.next_secret(oauth.next_client_secret.take()).await?;
+        oauth.promote_next_client_secret = given.promote_next_client_secret == Some(true);
         Ok(oauth)
     }
 }
 
 impl Given {
+    fn names_next_secret(&self) -> bool {
+        self.next_client_secret_file.is_some() || self.next_client_secret_expire_date.is_some()
+    }
+
     /// These values, and where there is none that of `other`.
     fn or(self, other: Self) -> Self {
         /// Names each field once.
@@ -348,6 +388,10 @@ impl Given {
             client_secret_file,
             client_secret_expire_date,
             client_secret_basic,
+            next_client_secret_file,
+            next_client_secret_expire_date,
+            promote_next_client_secret,
+            remove_next_client_secret,
             certificate_file,
             private_key_file,
             token_endpoint,
@@ -368,6 +412,7 @@ impl Given {
         let oauth = self.client_id.is_some()
             || self.tenant_id.is_some()
             || self.client_secret_file.is_some()
+            || self.names_next_secret()
             || self.certificate_file.is_some()
             || self.token_endpoint.is_some();
         let password = self.username.is_some() || self.password_file.is_some();
@@ -392,6 +437,7 @@ fn parse_file(path: &Path, text: &str) -> Result<Given, Failure> {
     let files = [
         &mut given.password_file,
         &mut given.client_secret_file,
+        &mut given.next_client_secret_file,
         &mut given.certificate_file,
         &mut given.private_key_file,
         &mut given.proxy_password_file,

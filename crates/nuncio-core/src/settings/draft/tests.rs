@@ -1,4 +1,5 @@
 use super::*;
+use crate::settings::ClientCredential;
 use crate::settings::proxy::{ProxyAddress, ProxyCredentials};
 
 const CERTIFICATE: &str = "-----BEGIN CERTIFICATE-----\nAA==\n-----END CERTIFICATE-----\n";
@@ -413,6 +414,98 @@ fn a_secret_that_is_left_out_stays_as_it_was_saved() {
 
     let saved = relay(Some("pw")).check(None).unwrap();
     assert_eq!(relay(None).check(Some(&saved)).unwrap(), saved);
+}
+
+/// A client with a next secret: the saved one, if no value is given.
+fn followed(value: Option<&str>, expire_date: &str) -> OauthDraft {
+    let secret = value.map(|value| value.to_owned().into());
+    let next_secret = Some(NextSecretDraft { secret, expire_date: expire_date.to_owned() });
+    OauthDraft {
+        next_secret,
+        client_secret_expire_date: "2027-03-15".to_owned(),
+        ..exchange_client()
+    }
+}
+
+#[test]
+fn a_next_secret_is_kept_replaced_or_left_out() {
+    let saved = with_client(followed(Some("n3xt"), "2027-09-15")).check(None).unwrap();
+    let next = client(saved.clone()).next_secret.unwrap();
+    assert_eq!(
+        (next.secret.expose(), next.expire_date),
+        ("n3xt", Some(jiff::civil::date(2027, 9, 15)))
+    );
+
+    let kept = with_client(followed(None, "2027-10-01")).check(Some(&saved)).unwrap();
+    let next = client(kept).next_secret.unwrap();
+    assert_eq!(
+        (next.secret.expose(), next.expire_date),
+        ("n3xt", Some(jiff::civil::date(2027, 10, 1)))
+    );
+
+    let removed = with_client(exchange_client()).check(Some(&saved)).unwrap();
+    assert_eq!(client(removed).next_secret, None);
+}
+
+#[test]
+fn a_next_secret_takes_the_place_of_the_first_with_its_date() {
+    let saved = with_client(followed(Some("n3xt"), "2027-09-15")).check(None).unwrap();
+    let promote = OauthDraft {
+        client_secret: None,
+        promote_next_secret: true,
+        ..followed(None, "2027-09-15")
+    };
+
+    let promoted = client(with_client(promote.clone()).check(Some(&saved)).unwrap());
+
+    assert_eq!(promoted.credential, ClientCredential::SecretPost("n3xt".to_owned().into()));
+    assert_eq!(promoted.client_secret_expire_date, Some(jiff::civil::date(2027, 9, 15)));
+    assert_eq!(promoted.next_secret, None);
+    let third =
+        NextSecretDraft { secret: Some("th1rd".to_owned().into()), ..NextSecretDraft::default() };
+    let with_third = OauthDraft { next_secret: Some(third), ..promote };
+    let with_third = client(with_client(with_third).check(Some(&saved)).unwrap());
+    assert_eq!(with_third.next_secret.unwrap().secret.expose(), "th1rd");
+}
+
+#[test]
+fn what_is_wrong_with_a_next_secret_is_told() {
+    let promote = OauthDraft { promote_next_secret: true, ..exchange_client() };
+    check(with_client(followed(None, "")), "oauth.next_client_secret.value");
+    check(with_client(followed(Some("n3xt "), "")), "oauth.next_client_secret.value");
+    check(with_client(followed(Some("s3cret"), "")), "oauth.next_client_secret.value");
+    check(with_client(followed(Some("n3xt"), "soon")), "oauth.next_client_secret.expire_date");
+    check(with_client(promote.clone()), "oauth.client_secret");
+    let nothing_saved = OauthDraft { client_secret: None, ..promote };
+    check(with_client(nothing_saved), "oauth.promote_next_client_secret");
+    let beside_certificate = OauthDraft {
+        next_secret: Some(NextSecretDraft {
+            secret: Some("n3xt".to_owned().into()),
+            ..NextSecretDraft::default()
+        }),
+        ..certificate_client()
+    };
+    check(with_client(beside_certificate), "oauth.next_client_secret.value");
+    let promoted_certificate = OauthDraft { promote_next_secret: true, ..certificate_client() };
+    check(with_client(promoted_certificate), "oauth.promote_next_client_secret");
+}
+
+#[test]
+fn a_saved_next_secret_goes_to_no_other_token_endpoint() {
+    let saved = with_client(followed(Some("n3xt"), "")).check(None).unwrap();
+    let elsewhere = OauthDraft {
+        client_secret: None,
+        token_endpoint: "https://elsewhere.example.com/token".to_owned(),
+        ..followed(None, "")
+    };
+    let promoted = OauthDraft { promote_next_secret: true, ..elsewhere.clone() };
+
+    let kept = with_client(elsewhere).check(Some(&saved)).unwrap_err();
+    let promoted = with_client(promoted).check(Some(&saved)).unwrap_err();
+
+    let fields: Vec<_> = kept.iter().map(|one| one.field.as_str()).collect();
+    assert_eq!(fields, ["oauth.client_secret", "oauth.next_client_secret.value"]);
+    assert_eq!(promoted.iter().next().unwrap().field, "oauth.client_secret");
 }
 
 #[test]
