@@ -96,6 +96,10 @@ def check_bad_tokens_are_refused_with_a_reason():
     for name, expected in status_of.items():
         for what, value in bad.items():
             challenge, code = refused_auth(name, value)
+            # Dovecot says why a token is bad, but since a security update not that it is somebody else's.
+            if what == "other user" and challenge is None:
+                assert (name, code) == ("SMTP_STARTTLS_PORT", 535), (name, code)
+                continue
             assert (challenge["status"], code) == (expected, 535), (name, what, challenge, code)
 
 
@@ -235,6 +239,8 @@ def refused_auth(port_name, token):
     smtp = starttls(port_name)
     smtp.docmd("AUTH", "XOAUTH2")
     code, text = smtp.docmd(encoded("XOAUTH2", token))
+    if code == 535:
+        return None, code
     assert code == 334, (code, text)
     challenge = json.loads(base64.b64decode(text))
     code, _text = smtp.docmd("")
