@@ -10,9 +10,9 @@ use std::time::Duration;
 use jiff::Timestamp;
 use nuncio_core::address::EmailAddress;
 use nuncio_core::job::JobState;
-use nuncio_core::ports::job_store::{Claim, Claimed, MailboxUsage, StoreError};
+use nuncio_core::ports::job_store::{Claim, Claimed, StoreError};
 use nuncio_core::retry::decide_over_budget;
-use nuncio_core::settings::{MailboxLimits, SavedSmtpSettings};
+use nuncio_core::settings::SavedSmtpSettings;
 use nuncio_runtime::chain::Chain;
 use nuncio_runtime::trace;
 use tokio::sync::watch;
@@ -26,6 +26,7 @@ use crate::attempt::{Context, Sent};
 use crate::budget::{Budget, Room};
 use crate::channel::{Channel, ChannelStatus, Effect, Permit};
 use crate::delivery::Delivery;
+use crate::history::{History, Past};
 use crate::observer::Alarm;
 
 /// How long it waits when there is nothing to wait for, or the store cannot be used.
@@ -56,9 +57,7 @@ pub(crate) struct Dispatcher {
     channel: Channel,
     budget: Budget,
     alarms: Alarms,
-    /// Whether the budget knows what was used before `began_at`.
-    is_budget_restored: bool,
-    began_at: Timestamp,
+    history: History,
     started: Instant,
 }
 
@@ -97,6 +96,8 @@ enum Rest {
 
 /// What to do next.
 enum Step {
+    /// Learn what was sent before.
+    AskForPast,
     Claim(Arc<SavedSmtpSettings>, Ask),
     /// Wait until something happens, but not longer than to this moment.
     Wait(Instant),
@@ -115,8 +116,7 @@ impl Dispatcher {
             lease: delivery.lease,
         });
         Self {
-            began_at: delivery.clock.now(),
-            is_budget_restored: false,
+            history: History::before(delivery.clock.now(), mailbox.clone()),
             delivery,
             mailbox,
             context,
@@ -142,6 +142,10 @@ impl Dispatcher {
         while !stop.is_cancelled() {
             let present = settings.borrow().clone();
             let wake = match self.step(present) {
+                Step::AskForPast => {
+                    self.history.ask(Arc::clone(&self.delivery.store));
+                    continue;
+                }
                 Step::Claim(settings, ask) => {
                     self.claim(settings, ask);
                     continue;
@@ -161,6 +165,9 @@ impl Dispatcher {
                 }
                 Some(end) = self.claims.join_next() => self.claimed(end),
                 Some(end) = self.settling.join_next() => self.settled(end).await,
+                Some(answer) = self.history.answer() => {
+                    self.history.learn(answer, &mut self.budget, self.started.elapsed());
+                }
                 Ok(()) = changed.changed() => self.news = true,
                 () = sleep_until(wake) => self.tell_alarms(false),
             }
@@ -174,6 +181,11 @@ impl Dispatcher {
             saved.settings.mailboxes().any(|mailbox| *mailbox == self.mailbox)
         };
         let Some(saved) = settings.filter(ours) else { return Step::Wait(at_last) };
+        match self.history.past(&saved.settings.limits) {
+            Past::Known => {}
+            Past::Unknown => return Step::AskForPast,
+            Past::AskedFor(until) => return Step::Wait(until.unwrap_or(at_last)),
+        }
         let taken = self.asked + count(self.sending.len());
         let permit = self.channel.permit(now);
         let allowed = match permit {
@@ -368,7 +380,6 @@ impl Dispatcher {
         self.channel.reset();
         if let Some(saved) = saved {
             self.budget.set_limits(&saved.settings.limits);
-            self.restore_budget(&saved.settings.limits).await;
             info!(
                 mailbox = %self.mailbox,
                 settings.generation = saved.generation,
@@ -377,34 +388,6 @@ impl Dispatcher {
             self.release_held().await;
         }
         self.tell_channel(false);
-    }
-
-    /// The provider's minute and day go on over a restart of this node. What was used before is asked for when
-    /// there is a limit to keep: after a day of a million mails the answer takes a second.
-    async fn restore_budget(&mut self, limits: &MailboxLimits) {
-        let is_limited =
-            limits.messages_per_minute_max.is_some() || limits.recipients_per_day_max.is_some();
-        if self.is_budget_restored || !is_limited {
-            return;
-        }
-        let wall_now = self.delivery.clock.now();
-        match self.delivery.store.usage(wall_now).await {
-            Ok(usage) => {
-                self.is_budget_restored = true;
-                let now = self.started.elapsed();
-                // A use of nobody knows whom may have been this mailbox's. What came later is counted already.
-                let is_ours = |one: &&MailboxUsage| {
-                    one.ended_at <= self.began_at
-                        && one.mailbox.as_ref().is_none_or(|mailbox| *mailbox == self.mailbox)
-                };
-                for one in usage.iter().rev().filter(is_ours) {
-                    let ago = wall_now.duration_since(one.ended_at);
-                    let ago = Duration::try_from(ago).unwrap_or_default();
-                    self.budget.restore(now, ago, one.messages, one.recipients);
-                }
-            }
-            Err(error) => warn!("what was sent before is not known: {}", Chain(&error)),
-        }
     }
 
     async fn release_held(&self) {

@@ -13,6 +13,7 @@ mod alarms;
 mod attempt;
 mod budget;
 mod dispatcher;
+mod history;
 mod housekeeping;
 mod mailboxes;
 

@@ -97,7 +97,7 @@ impl JobStore for MemoryJobStore {
         let mut sums: BTreeMap<(Timestamp, Option<&str>), MailboxUsage> = BTreeMap::new();
         for attempt in tables.jobs.values().flat_map(|row| &row.attempts) {
             let Some(used) = attempt.used.as_ref() else { continue };
-            if attempt.ended_at <= now - USAGE_PERIOD {
+            if attempt.ended_at <= now - USAGE_PERIOD || now + USAGE_EXACT < attempt.ended_at {
                 continue;
             }
             let ended_at = match Duration::try_from(exact.duration_since(attempt.ended_at)) {

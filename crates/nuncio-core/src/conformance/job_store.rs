@@ -55,6 +55,7 @@ macro_rules! job_store_conformance {
             settle::the_last_attempts_come_oldest_first
             usage::attempts_of_the_last_minute_are_told_one_by_one
             usage::older_attempts_of_a_day_are_told_in_sums_of_five_minutes
+            usage::attempts_long_after_the_question_are_not_told
             usage::only_attempts_that_may_have_reached_the_provider_count
             usage::an_attempt_of_a_dead_node_counts_for_any_mailbox
             rescue::a_lease_is_rescued_when_it_ends_and_not_before

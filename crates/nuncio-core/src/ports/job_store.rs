@@ -35,7 +35,8 @@ pub trait JobStore: Send + Sync {
 
     /// What the attempts of the last [`USAGE_PERIOD`] used of the mailboxes' budgets, oldest first: those
     /// of the last [`USAGE_EXACT`] with the moments when they ended, older ones in sums of [`USAGE_STEP`]
-    /// that are told with the end of the step. A node that starts learns from it what all nodes have used.
+    /// that are told with the end of the step. A node that starts learns from it what all nodes have used. What
+    /// ended more than [`USAGE_EXACT`] after `now` is not told: who asks late has counted it.
     async fn usage(&self, now: Timestamp) -> Result<Vec<MailboxUsage>, StoreError>;
 
     /// Jobs, newest first.

@@ -53,6 +53,37 @@ async fn a_restart_does_not_forget_what_was_sent_in_the_last_minute() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn nothing_is_sent_until_the_store_has_told_what_was_sent_before() {
+    let sandbox = Sandbox::new().limits(limits(3, Some(30))).start();
+    for _ in 0..60 {
+        sandbox.submit(of_class(MailClass::Credentials, mail())).await;
+    }
+    sandbox.sent_count(30).await;
+
+    let sandbox = sandbox.shut_down().await.failing_usage(10).start_again();
+    sandbox.sent_count(60).await;
+
+    let at: Vec<Duration> = sandbox.sent().iter().map(|one| one.at).collect();
+    assert!(at[29] + Duration::from_mins(1) <= at[30], "{:?} and {:?}", at[29], at[30]);
+    assert!(at[30] < Duration::from_secs(61), "{:?}", at[30]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_hour_without_the_store_forgets_nobody_whom_the_mailbox_reached_today() {
+    let daily = MailboxLimits { recipients_per_day_max: Some(1), ..limits(3, None) };
+    let sandbox = Sandbox::new().limits(daily).start();
+    let first = sandbox.submit(mail()).await;
+    sandbox.ended(first).await;
+
+    let sandbox = sandbox.shut_down().await.failing_usage(3600).start_again();
+    let second = sandbox.submit(mail()).await;
+    sandbox.ended(second).await;
+
+    let late = sandbox.elapsed().checked_sub(Duration::from_hours(24)).expect("a day is over");
+    assert!(late < Duration::from_mins(15), "{late:?} after a day");
+}
+
+#[tokio::test(start_paused = true)]
 async fn urgent_mails_may_use_the_whole_minute_at_once() {
     let sandbox = Sandbox::new().limits(limits(3, Some(30))).start();
 

@@ -172,6 +172,12 @@ impl Sandbox {
         self
     }
 
+    /// The store does not know so often what was used before.
+    pub(super) fn failing_usage(self, count: u32) -> Self {
+        self.store.failing_usage.store(count, Ordering::Relaxed);
+        self
+    }
+
     pub(super) fn failing_settlements(self, count: u32) -> Self {
         self.store.failing_settlements.store(count, Ordering::Relaxed);
         self
@@ -502,6 +508,7 @@ impl MailTransport for Provider {
 #[derive(Default)]
 struct Store {
     inner: Arc<MemoryJobStore>,
+    failing_usage: AtomicU32,
     failing_settlements: AtomicU32,
     settlement_takes: Mutex<Duration>,
     thefts: AtomicU32,
@@ -537,6 +544,9 @@ impl JobStore for Store {
     }
 
     async fn usage(&self, now: Timestamp) -> Result<Vec<MailboxUsage>, StoreError> {
+        if take_one(&self.failing_usage) {
+            return Err(StoreError::Unusable("connection refused".into()));
+        }
         self.inner.usage(now).await
     }
 

@@ -51,12 +51,14 @@ pub(super) async fn usage(readers: &PgPool, now: Timestamp) -> sqlx::Result<Vec<
     let sql = "SELECT mailbox, CASE WHEN ended_at_us > $2 THEN ended_at_us \
                ELSE $2 - ($2 - ended_at_us) / $3 * $3 END AS told_at_us, \
                COUNT(*) AS messages, SUM(recipients)::BIGINT AS recipients \
-               FROM mail_attempts WHERE recipients IS NOT NULL AND ended_at_us > $1 \
+               FROM mail_attempts WHERE recipients IS NOT NULL \
+               AND ended_at_us > $1 AND ended_at_us <= $4 \
                GROUP BY mailbox, told_at_us ORDER BY told_at_us, mailbox";
     let found: Vec<UsageRow> = sqlx::query_as(sql)
         .bind((now - USAGE_PERIOD).as_microsecond())
         .bind((now - USAGE_EXACT).as_microsecond())
         .bind(i64::try_from(USAGE_STEP.as_micros()).expect("it is some minutes"))
+        .bind((now + USAGE_EXACT).as_microsecond())
         .fetch_all(readers)
         .await?;
     found.into_iter().map(|row| MailboxUsage::try_from(row).map_err(unreadable)).collect()

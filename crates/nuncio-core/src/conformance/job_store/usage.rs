@@ -51,6 +51,15 @@ pub async fn older_attempts_of_a_day_are_told_in_sums_of_five_minutes(store: &im
     assert_eq!(store.usage(now).await.unwrap(), expect);
 }
 
+pub async fn attempts_long_after_the_question_are_not_told(store: &impl JobStore) {
+    attempt(store, 1, at(1000), Some(used("a@example.com", 1))).await;
+    attempt(store, 2, at(1060), Some(used("a@example.com", 2))).await;
+    attempt(store, 3, at(1060) + US, Some(used("a@example.com", 3))).await;
+
+    let expect = [usage("a@example.com", at(1000), 1, 1), usage("a@example.com", at(1060), 1, 2)];
+    assert_eq!(store.usage(at(1000)).await.unwrap(), expect);
+}
+
 pub async fn only_attempts_that_may_have_reached_the_provider_count(store: &impl JobStore) {
     attempt(store, 1, at(10), None).await;
     let two = Some(used("a@example.com", 2));
