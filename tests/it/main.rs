@@ -21,4 +21,5 @@ mod secrets;
 mod settings;
 mod telemetry;
 mod templates;
+mod trust_store;
 mod truth;

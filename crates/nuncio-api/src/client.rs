@@ -14,6 +14,7 @@ use crate::v1::portal_service_client::PortalServiceClient;
 use crate::v1::reminder_service_client::ReminderServiceClient;
 use crate::v1::smtp_settings_service_client::SmtpSettingsServiceClient;
 use crate::v1::template_service_client::TemplateServiceClient;
+use crate::v1::trust_store_service_client::TrustStoreServiceClient;
 
 /// How often an open connection is probed, so that a watch notices a dead server.
 const KEEP_ALIVE_INTERVAL: Duration = Duration::from_secs(10);
@@ -32,6 +33,7 @@ pub struct Clients {
     pub nodes: NodeServiceClient<Channel>,
     pub reminders: ReminderServiceClient<Channel>,
     pub templates: TemplateServiceClient<Channel>,
+    pub trust_store: TrustStoreServiceClient<Channel>,
     /// For services that are not nuncio's own, such as `grpc.health.v1`.
     pub channel: Channel,
 }
@@ -104,6 +106,7 @@ impl Clients {
             nodes: client!(NodeServiceClient),
             reminders: client!(ReminderServiceClient),
             templates: client!(TemplateServiceClient),
+            trust_store: client!(TrustStoreServiceClient),
             channel,
         }
     }

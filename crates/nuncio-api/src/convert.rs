@@ -20,3 +20,4 @@ pub mod portal;
 pub mod reminder;
 pub mod settings;
 pub mod smtp_test;
+pub mod trust_store;

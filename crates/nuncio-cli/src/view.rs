@@ -10,3 +10,4 @@ pub(crate) mod route;
 pub(crate) mod smtp_settings;
 pub(crate) mod smtp_test;
 pub(crate) mod template;
+pub(crate) mod trust_store;

@@ -9,3 +9,4 @@ pub mod routes;
 pub mod sealer;
 pub mod settings;
 pub mod token;
+pub mod trust;

@@ -14,6 +14,7 @@ pub mod draft;
 pub mod guest_mail;
 pub mod preset;
 pub mod proxy;
+pub mod trust_store;
 
 /// How long a connection may take until it is ready to send, where the operator says nothing (as in ISE).
 pub const CONNECT_TIMEOUT: Duration = Duration::from_mins(1);

@@ -7,6 +7,7 @@ use nuncio_core::ports::clock::{Clock, Entropy};
 use nuncio_core::ports::job_store::{Incarnation, JobStore};
 use nuncio_core::ports::mail::MailTransport;
 use nuncio_core::settings::SavedSmtpSettings;
+use nuncio_core::settings::document::SavedDocument;
 use nuncio_runtime::tasks::{TaskError, Tasks};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -27,6 +28,8 @@ pub struct Delivery {
     pub observer: Arc<dyn DeliveryObserver>,
     pub senders: Senders,
     pub settings: watch::Receiver<Option<Arc<SavedSmtpSettings>>>,
+    /// The trust store. Only that it changes counts: a channel that has closed is then tried again.
+    pub trusted: watch::Receiver<Option<Arc<SavedDocument>>>,
     /// Told at each change of a mailbox's channel.
     pub channels: watch::Sender<Channels>,
     /// The life of this node.

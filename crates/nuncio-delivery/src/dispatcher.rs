@@ -137,6 +137,8 @@ impl Dispatcher {
     /// Sends what is due until `stop` is cancelled; then lets end what is under way.
     pub(crate) async fn run(mut self, stop: CancellationToken) {
         let mut settings = self.delivery.settings.clone();
+        let mut trusted = self.delivery.trusted.clone();
+        trusted.mark_unchanged();
         let mut changed = self.delivery.store.changed();
         self.take_settings(&mut settings).await;
         while !stop.is_cancelled() {
@@ -156,6 +158,7 @@ impl Dispatcher {
                 biased;
                 () = stop.cancelled() => {}
                 Ok(()) = settings.changed() => self.take_settings(&mut settings).await,
+                Ok(()) = trusted.changed() => self.take_trust().await,
                 Some(end) = self.sending.join_next() => {
                     self.sent(end).await;
                     // All that have ended make room together, so that one claim fills it again.
@@ -387,6 +390,13 @@ impl Dispatcher {
             );
             self.release_held().await;
         }
+        self.tell_channel(false);
+    }
+
+    /// What failed because nobody trusted the server may work now.
+    async fn take_trust(&mut self) {
+        self.channel.reset();
+        self.release_held().await;
         self.tell_channel(false);
     }
 

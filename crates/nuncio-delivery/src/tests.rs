@@ -113,6 +113,19 @@ async fn new_settings_release_what_is_held_at_once() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_change_of_the_trust_store_releases_what_is_held_at_once() {
+    let sandbox = Sandbox::new().replying([closed()]).then(accepted()).start();
+    let job = sandbox.submit(mail()).await;
+    sandbox.reached(job, JobState::Held).await;
+    let before = sandbox.elapsed();
+
+    sandbox.change_trust();
+
+    assert_eq!(sandbox.ended(job).await.state, JobState::Sent);
+    assert!(sandbox.elapsed() < before + Duration::from_secs(1));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_mail_that_fails_with_old_settings_is_sent_at_once_with_the_new_ones() {
     let second = Duration::from_secs(1);
     let sandbox = Sandbox::new().replying([closed()]).taking(second).recording_in(second);

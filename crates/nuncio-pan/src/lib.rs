@@ -5,6 +5,7 @@ pub mod pan;
 pub mod reminders;
 pub mod secret_watch;
 pub mod smtp_test;
+pub mod trust_store;
 
 mod directory;
 mod errors;
@@ -12,6 +13,7 @@ mod paging;
 mod proofs;
 mod reminder_service;
 mod service;
+mod standing;
 
 #[cfg(test)]
 mod tests;

@@ -7,6 +7,7 @@ use nuncio_api::limits::MESSAGE_BYTES_MAX;
 use nuncio_api::v1::directory_service_server::DirectoryServiceServer;
 use nuncio_api::v1::reminder_service_server::ReminderServiceServer;
 use nuncio_api::v1::smtp_settings_service_server::SmtpSettingsServiceServer;
+use nuncio_api::v1::trust_store_service_server::TrustStoreServiceServer;
 use nuncio_core::ports::clock::Clock;
 use nuncio_core::ports::mail::SmtpTester;
 use nuncio_core::ports::settings::SettingsShare;
@@ -19,6 +20,8 @@ use crate::reminder_service::ReminderApi;
 use crate::reminders::Reminders;
 use crate::secret_watch::SecretWatch;
 use crate::service::SmtpSettingsApi;
+use crate::trust_store::service::TrustStoreApi;
+use crate::trust_store::watch::TrustWatch;
 
 /// Everything the role needs. It builds none of it, so a test can bring its own.
 pub struct Pan {
@@ -31,6 +34,7 @@ pub struct Pan {
     pub node: String,
     pub reminders: Reminders,
     pub secret_watch: SecretWatch,
+    pub trust_watch: TrustWatch,
 }
 
 impl Pan {
@@ -51,16 +55,22 @@ impl Pan {
         let reminders = self.reminders.clone();
         let service = ReminderApi { reminders, settings: Arc::clone(&self.settings) };
         routes.add_service(ReminderServiceServer::new(service));
+        let (settings, clock) = (Arc::clone(&self.settings), Arc::clone(&self.clock));
+        let reader = Arc::clone(&self.trust_watch.reader);
+        let service = TrustStoreServiceServer::new(TrustStoreApi { settings, reader, clock });
+        // A hundred certificates are more than an ordinary message.
+        routes.add_service(service.max_decoding_message_size(MESSAGE_BYTES_MAX));
     }
 
     /// Runs the parts of the role that work by themselves, until `shutdown` is cancelled.
     pub async fn run(self, shutdown: CancellationToken) -> Result<(), Infallible> {
         let keeper = self.reminders.clone();
-        let (sent, kept, watched) = tokio::join!(
+        let (sent, kept, watched, trusted) = tokio::join!(
             self.reminders.run(shutdown.clone()),
             keeper.keep_house(shutdown.clone()),
-            self.secret_watch.run(shutdown),
+            self.secret_watch.run(shutdown.clone()),
+            self.trust_watch.run(shutdown),
         );
-        sent.and(kept).and(watched)
+        sent.and(kept).and(watched).and(trusted)
     }
 }

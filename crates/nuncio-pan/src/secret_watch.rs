@@ -6,13 +6,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use nuncio_core::alarm::catalogue::SECRET_EXPIRED;
-use nuncio_core::alarm::{AlarmIdentity, RaisedAlarm};
 use nuncio_core::ports::alarms::AlarmSink;
 use nuncio_core::ports::clock::Clock;
 use nuncio_core::ports::job_store::StoreError;
-use nuncio_core::ports::records::{
-    Changeset, CommitError, Expected, RecordKey, RecordKind, RecordStore, Write,
-};
+use nuncio_core::ports::records::{RecordKey, RecordKind, RecordStore};
 use nuncio_core::ports::token::{CLIENT_SECRET_EXPIRED, TokenRequest, TokenSource};
 use nuncio_core::secret_expiry::{
     EndpointAnswer, SecretAlarm, SecretDates, SecretStatus, alarms, status,
@@ -21,11 +18,12 @@ use nuncio_core::settings::{
     Authentication, ClientCredential, OauthClient, SavedSmtpSettings, SmtpSettings,
 };
 use nuncio_runtime::chain::Chain;
-use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
+
+use crate::standing::{Before, Raised, StandingAlarms, Wish, Wishes};
 
 /// Which alarms about the secret stand.
 const STANDING: RecordKind = RecordKind("secret-watch");
@@ -36,8 +34,6 @@ const PERIOD: Duration = Duration::from_hours(1);
 const SETTLE: Duration = Duration::from_mins(1);
 /// How soon it looks again if an alarm could not be told.
 const RETRY: Duration = Duration::from_mins(1);
-/// All nodes use the same secret: whichever PAN looks, it is one alarm.
-const ALL_NODES: &str = "all";
 
 /// Everything that the watch needs. It builds none of it, so a test can bring its own.
 #[derive(Clone)]
@@ -59,18 +55,9 @@ pub struct SeenSecrets {
     pub status: SecretStatus,
 }
 
-/// The alarms that stand, by their type.
-type Standing = BTreeMap<String, Raised>;
-
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-struct Raised {
-    stage: String,
-    labels: BTreeMap<String, String>,
-}
-
 /// What is to stand, and what the token endpoint has said.
 struct Wanted {
-    alarms: BTreeMap<String, (Raised, SecretAlarm)>,
+    alarms: Wishes,
     answer: EndpointAnswer,
     labels: BTreeMap<String, String>,
     status: SecretStatus,
@@ -113,48 +100,17 @@ impl SecretWatch {
             generation: saved.generation,
             status: wanted.status.clone(),
         }));
-        let key = RecordKey::new(STANDING, "smtp");
-        let record =
-            self.records.read(std::slice::from_ref(&key)).await?.into_iter().next().flatten();
-        let before: Standing = record
-            .as_ref()
-            .and_then(|record| serde_json::from_str(&record.content).ok())
-            .unwrap_or_default();
+        let standing = StandingAlarms {
+            records: &*self.records,
+            alarms: &*self.alarms,
+            clock: &*self.clock,
+            key: RecordKey::new(STANDING, "smtp"),
+        };
+        let before = standing.read().await?;
         if wanted.as_ref().is_some_and(|wanted| is_still_expired(&before, wanted)) {
             return Ok(());
         }
-        let wanted = wanted.map(|wanted| wanted.alarms).unwrap_or_default();
-        let after: Standing =
-            wanted.iter().map(|(name, (raised, _))| (name.clone(), raised.clone())).collect();
-        if before == after {
-            return Ok(());
-        }
-        for (name, standing) in &before {
-            if after.get(name).is_none_or(|raised| raised.labels != standing.labels) {
-                self.alarms.clear(identity(name, &standing.labels)).await?;
-            }
-        }
-        for (name, (raised, alarm)) in &wanted {
-            if before.get(name) != Some(raised) {
-                self.alarms.raise(self.raised(name, raised, alarm)).await?;
-            }
-        }
-        // Last: who dies before it raises the same alarm again, which is one alarm.
-        let mut changes = Changeset::new(self.clock.now());
-        changes.writes.push(Write::Put {
-            key,
-            expected: record.map_or(Expected::Absent, |record| Expected::Version(record.version)),
-            owner: None,
-            due_at: None,
-            content: serde_json::to_string(&after).expect("texts always become JSON"),
-        });
-        match self.records.commit(changes).await {
-            Err(CommitError::Store(source)) => Err(source),
-            // Another PAN has seen the same.
-            Ok(_) | Err(CommitError::Conflict { .. } | CommitError::RequestIdReused { .. }) => {
-                Ok(())
-            }
-        }
+        standing.settle(before, wanted.map(|wanted| wanted.alarms).unwrap_or_default()).await
     }
 
     async fn wanted(&self, settings: &SmtpSettings, client: &OauthClient) -> Wanted {
@@ -180,35 +136,19 @@ impl SecretWatch {
         let status = status(dates, &answer, now);
         let alarms = alarms(dates, &answer, now);
         let standing = alarms.into_iter().map(|alarm| {
-            let raised = Raised { stage: alarm.stage.clone(), labels: labels.clone() };
-            (alarm.alarm_type.to_owned(), (raised, alarm))
+            let SecretAlarm { alarm_type, severity, stage, description, details } = alarm;
+            let raised = Raised { stage, labels: labels.clone() };
+            (alarm_type.to_owned(), Wish { raised, severity, description, details })
         });
         Wanted { alarms: standing.collect(), answer, labels: labels.clone(), status }
-    }
-
-    fn raised(&self, name: &str, raised: &Raised, alarm: &SecretAlarm) -> RaisedAlarm {
-        RaisedAlarm {
-            identity: identity(name, &raised.labels),
-            severity: alarm.severity,
-            description: alarm.description.clone(),
-            details: alarm.details.clone(),
-            raised_at: self.clock.now(),
-        }
     }
 }
 
 /// Whether the endpoint has said before that this secret has expired, and says nothing else now.
-fn is_still_expired(before: &Standing, wanted: &Wanted) -> bool {
-    let expired = before.get(SECRET_EXPIRED).is_some_and(|one| one.labels == wanted.labels);
+fn is_still_expired(before: &Before, wanted: &Wanted) -> bool {
+    let expired =
+        before.standing.get(SECRET_EXPIRED).is_some_and(|one| one.labels == wanted.labels);
     expired && wanted.answer == EndpointAnswer::None
-}
-
-fn identity(alarm_type: &str, labels: &BTreeMap<String, String>) -> AlarmIdentity {
-    AlarmIdentity {
-        alarm_type: alarm_type.to_owned(),
-        node: ALL_NODES.to_owned(),
-        labels: labels.clone(),
-    }
 }
 
 /// The client, if it has a secret that can expire.

@@ -14,6 +14,7 @@ use nuncio_core::ports::alarms::AlarmSink;
 use nuncio_core::ports::clock::{Clock, Entropy};
 use nuncio_core::ports::records::RecordStore;
 use nuncio_core::ports::settings::SettingsShare;
+use nuncio_core::ports::trust::Authorities;
 use nuncio_delivery::observer::DeliveryObserver;
 use nuncio_routes::sender::Sender;
 use nuncio_runtime::tasks::Tasks;
@@ -22,6 +23,7 @@ use tracing::info;
 
 use crate::config::{Config, Role};
 use crate::node::StartError;
+use crate::trust::TrustingRoutes;
 
 /// The parts of a node that keep and tell its alarms.
 pub(crate) struct NodeAlarms {
@@ -77,9 +79,11 @@ impl NodeAlarms {
         &mut self,
         node: &str,
         (records, settings): (Arc<dyn RecordStore>, Arc<dyn SettingsShare>),
+        authorities: Arc<dyn Authorities>,
         (clock, entropy): (Arc<dyn Clock>, Arc<dyn Entropy>),
     ) -> AlarmRouteServiceServer<AlarmRoutes> {
-        let sender = Arc::new(Sender::new(Arc::clone(&clock), node));
+        let sender = Sender::new(Arc::clone(&clock), node);
+        let sender = Arc::new(TrustingRoutes { inner: sender, authorities });
         let courier = Courier { records, settings: Arc::clone(&settings), sender, clock, entropy };
         self.courier = Some(courier.clone());
         AlarmRouteServiceServer::new(AlarmRoutes { courier, settings, node: node.to_owned() })

@@ -15,6 +15,7 @@ mod alarms;
 mod grpc;
 mod node_service;
 mod store;
+mod trust;
 
 /// The version of the program.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");

@@ -15,6 +15,7 @@ use nuncio_api::v1::portal_service_server::SERVICE_NAME as PORTAL_SERVICE;
 use nuncio_api::v1::reminder_service_server::SERVICE_NAME as REMINDER_SERVICE;
 use nuncio_api::v1::smtp_settings_service_server::SERVICE_NAME as SMTP_SETTINGS_SERVICE;
 use nuncio_api::v1::template_service_server::SERVICE_NAME as TEMPLATE_SERVICE;
+use nuncio_api::v1::trust_store_service_server::SERVICE_NAME as TRUST_STORE_SERVICE;
 use nuncio_cluster::embedded::{EmbeddedCluster, load_keys};
 use nuncio_cluster::keyring::Keyring;
 use nuncio_core::job::Job;
@@ -24,6 +25,7 @@ use nuncio_core::ports::job_store::{Incarnation, StoreError};
 use nuncio_core::ports::mail::SmtpTester;
 use nuncio_core::ports::settings::SettingsShare;
 use nuncio_core::ports::token::TokenSource;
+use nuncio_core::ports::trust::Authorities;
 use nuncio_core::settings::document::SettingsDocument;
 use nuncio_delivery::channel::Channels;
 use nuncio_delivery::delivery::Delivery;
@@ -37,6 +39,7 @@ use nuncio_pan::pan::Pan;
 use nuncio_pan::reminders::follow_up::Reminding;
 use nuncio_pan::reminders::{ReminderObserver, Reminders};
 use nuncio_pan::secret_watch::SecretWatch;
+use nuncio_pan::trust_store::watch::TrustWatch;
 use nuncio_psn::portal::Portal;
 use nuncio_psn::psn::Psn;
 use nuncio_runtime::clock::{SystemClock, SystemEntropy};
@@ -45,6 +48,7 @@ use nuncio_smtp::probe::SmtpProbe;
 use nuncio_smtp::transport::SmtpTransport;
 use nuncio_templates::api::TemplateApi;
 use nuncio_templates::share::TemplateShare;
+use nuncio_tls::reader::X509Reader;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -59,6 +63,7 @@ use crate::metrics::Metrics;
 use crate::node_service::Nodes;
 use crate::status::NodeStatus;
 use crate::store::{OpenStoreError, Store};
+use crate::trust::{StoredAuthorities, TrustingTokens};
 
 /// What the node gives its parts beyond what they take themselves, so that they can name who is late.
 const GRACE: Duration = Duration::from_secs(5);
@@ -171,6 +176,7 @@ impl Node {
         if let Some(pan) = &pan {
             pan.register(&mut routes, &streams);
             services.extend([SMTP_SETTINGS_SERVICE, DIRECTORY_SERVICE, REMINDER_SERVICE]);
+            services.push(TRUST_STORE_SERVICE);
         }
         let psn = config.roles.contains(&Role::Psn).then(|| {
             let public_url = public_url(config, &listeners);
@@ -189,7 +195,8 @@ impl Node {
             let settings = Arc::clone(&adapters.settings);
             let chance = (Arc::clone(&adapters.clock), Arc::clone(&adapters.entropy));
             let routes_of = (adapters.store.records(), settings);
-            routes.add_service(alarms.second_route(&status.name, routes_of, chance));
+            let authorities = Arc::clone(&adapters.authorities);
+            routes.add_service(alarms.second_route(&status.name, routes_of, authorities, chance));
             services.push(ALARM_ROUTE_SERVICE);
         }
         let delivery = adapters.delivery(config, observer, channels);
@@ -278,6 +285,8 @@ struct Adapters {
     tokens: Arc<dyn TokenSource>,
     smtp: Arc<SmtpTransport>,
     tester: Arc<dyn SmtpTester>,
+    /// The trust store.
+    authorities: Arc<dyn Authorities>,
     incarnation: Incarnation,
     templates: Arc<TemplateShare>,
     /// The jobs that the last run left half done, as they stand now.
@@ -301,10 +310,14 @@ impl Adapters {
         }
         let name = config.node_name.as_str();
         let cache = TokenCache::new(Arc::clone(&clock), Arc::clone(&entropy));
-        let tokens: Arc<dyn TokenSource> = Arc::new(cache);
+        let trusted = settings.document(SettingsDocument::TrustStore);
+        let authorities: Arc<dyn Authorities> = Arc::new(StoredAuthorities::new(trusted));
+        let tokens: Arc<dyn TokenSource> =
+            Arc::new(TrustingTokens { inner: cache, authorities: Arc::clone(&authorities) });
         let smtp = SmtpTransport::new(Arc::clone(&tokens), Arc::clone(&clock), name);
-        let tester = Arc::new(SmtpProbe::new(Arc::clone(&tokens), name, name));
-        let smtp = Arc::new(smtp);
+        let smtp = Arc::new(smtp.trusting(Arc::clone(&authorities)));
+        let tester = SmtpProbe::new(Arc::clone(&tokens), name, name);
+        let tester = Arc::new(tester.trusting(Arc::clone(&authorities)));
         let templates = Arc::new(TemplateShare::new(store.records(), Arc::clone(&clock)));
         // Before anything is served: a mail must not be made from the wrong texts.
         templates.refresh().await.map_err(StartError::Templates)?;
@@ -316,6 +329,7 @@ impl Adapters {
             tokens,
             smtp,
             tester,
+            authorities,
             incarnation,
             templates,
             rescued,
@@ -367,9 +381,16 @@ impl Adapters {
                 records: self.store.records(),
                 settings: self.settings.smtp(),
                 tokens: Arc::clone(&self.tokens),
-                alarms,
+                alarms: Arc::clone(&alarms),
                 clock: Arc::clone(&self.clock),
                 seen: watch::Sender::default(),
+            },
+            trust_watch: TrustWatch {
+                records: self.store.records(),
+                document: self.settings.document(SettingsDocument::TrustStore),
+                reader: Arc::new(X509Reader),
+                alarms,
+                clock: Arc::clone(&self.clock),
             },
             reminders: Reminders {
                 records: self.store.records(),
@@ -442,6 +463,7 @@ impl Adapters {
             observer,
             senders: self.senders(),
             settings: self.settings.smtp(),
+            trusted: self.settings.document(SettingsDocument::TrustStore),
             channels,
             incarnation: self.incarnation.clone(),
             lease: config.lease,

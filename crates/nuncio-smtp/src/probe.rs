@@ -5,8 +5,10 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use nuncio_core::ports::mail::SmtpTester;
 use nuncio_core::ports::token::{Token, TokenError, TokenRequest, TokenSource};
+use nuncio_core::ports::trust::{Authorities, NoAuthorities};
 use nuncio_core::reply::SmtpReply;
 use nuncio_core::settings::proxy::Proxy;
+use nuncio_core::settings::trust_store::TrustUse;
 use nuncio_core::settings::{Authentication, Encryption, OauthClient, SmtpSettings};
 use nuncio_core::smtp_test::{NodeTest, StageError, StageKind, StageResult};
 use nuncio_net::network::{Io, Network, Tcp};
@@ -33,6 +35,7 @@ mod report;
 pub struct SmtpProbe {
     tokens: Arc<dyn TokenSource>,
     network: Arc<dyn Network>,
+    authorities: Arc<dyn Authorities>,
     ehlo_name: String,
     node: String,
 }
@@ -49,7 +52,14 @@ impl SmtpProbe {
         host_name: &str,
         node: &str,
     ) -> Self {
-        Self { tokens, network, ehlo_name: ehlo_name(host_name), node: node.to_owned() }
+        let (ehlo_name, node) = (ehlo_name(host_name), node.to_owned());
+        Self { tokens, network, authorities: Arc::new(NoAuthorities), ehlo_name, node }
+    }
+
+    /// The same, which trusts these too, beside those of the system and of the settings.
+    #[must_use]
+    pub fn trusting(self, authorities: Arc<dyn Authorities>) -> Self {
+        Self { authorities, ..self }
     }
 
     /// PROXY, DNS, TCP and TLS: nothing if one of them failed.
@@ -127,7 +137,8 @@ impl SmtpProbe {
         if settings.encryption == Encryption::None {
             return Ok((Connection::new(stream, session), None));
         }
-        let trust = Trust::from_pem(&settings.ca_certificates_pem)
+        let pem = self.authorities.beside(&settings.ca_certificates_pem, TrustUse::Smtp);
+        let trust = Trust::from_pem(&pem)
             .map_err(|error| Failure { phase: Phase::Tls, problem: Problem::Trust(error) })?;
         if settings.encryption == Encryption::Tls {
             let (stream, tls) = secure(stream, host, &trust, until).await?;

@@ -13,7 +13,9 @@ use nuncio_core::outcome::SendOutcome;
 use nuncio_core::ports::clock::Clock;
 use nuncio_core::ports::mail::{BodyGate, MailTransport, OutgoingMail};
 use nuncio_core::ports::token::{TokenError, TokenErrorKind, TokenRequest, TokenSource};
+use nuncio_core::ports::trust::{Authorities, NoAuthorities};
 use nuncio_core::reply::{EnhancedCode, SmtpReply};
+use nuncio_core::settings::trust_store::TrustUse;
 use nuncio_core::settings::{Authentication, Encryption, SavedSmtpSettings, SmtpSettings};
 use nuncio_net::network::{Network, Tcp};
 use nuncio_runtime::chain::Chain;
@@ -46,9 +48,10 @@ pub struct SmtpTransport {
     tokens: Arc<dyn TokenSource>,
     clock: Arc<dyn Clock>,
     network: Arc<dyn Network>,
+    authorities: Arc<dyn Authorities>,
     ehlo_name: String,
     pool: Pool,
-    /// Of the last settings, as making it reads the system's certificates from disk.
+    /// Of the last settings and trust store, as making it reads the system's certificates from disk.
     trust: Mutex<Option<(String, Trust)>>,
 }
 
@@ -72,7 +75,15 @@ impl SmtpTransport {
         host_name: &str,
     ) -> Self {
         let ehlo_name = ehlo_name(host_name);
-        Self { tokens, clock, network, ehlo_name, pool: Pool::default(), trust: Mutex::default() }
+        let authorities = Arc::new(NoAuthorities);
+        let (pool, trust) = (Pool::default(), Mutex::default());
+        Self { tokens, clock, network, authorities, ehlo_name, pool, trust }
+    }
+
+    /// The same, which trusts these too, beside those of the system and of the settings.
+    #[must_use]
+    pub fn trusting(self, authorities: Arc<dyn Authorities>) -> Self {
+        Self { authorities, ..self }
     }
 
     /// Closes connections that lie idle for too long, until `stop` is cancelled; then all idle ones.
@@ -276,13 +287,14 @@ impl SmtpTransport {
         }
     }
 
-    fn trust(&self, pem: &str) -> Result<Trust, TrustError> {
+    fn trust(&self, own: &str) -> Result<Trust, TrustError> {
+        let pem = self.authorities.beside(own, TrustUse::Smtp);
         let mut cached = self.trust.lock().expect("no holder of this lock panics");
-        if let Some((_, trust)) = cached.as_ref().filter(|(of, _)| of == pem) {
+        if let Some((_, trust)) = cached.as_ref().filter(|(of, _)| *of == pem) {
             return Ok(trust.clone());
         }
-        let trust = Trust::from_pem(pem)?;
-        *cached = Some((pem.to_owned(), trust.clone()));
+        let trust = Trust::from_pem(&pem)?;
+        *cached = Some((pem, trust.clone()));
         Ok(trust)
     }
 }

@@ -6,6 +6,7 @@ use std::net::IpAddr;
 
 use aws_lc_rs::digest::{SHA256, digest};
 use jiff::Timestamp;
+use nuncio_core::ports::trust::CertificateFacts;
 use nuncio_core::smtp_test::PresentedCertificate;
 use rustls::CertificateError;
 use rustls::pki_types::CertificateDer;
@@ -81,6 +82,21 @@ pub fn hosts(chain: &[CertificateDer<'_>]) -> Vec<String> {
     let names = own.as_ref().and_then(|own| own.subject_alternative_name().ok().flatten());
     let names = names.iter().flat_map(|names| &names.value.general_names);
     names.filter_map(show_host).take(HOSTS_MAX).collect()
+}
+
+/// What a certificate says of itself; none if it cannot be read.
+pub(crate) fn facts(certificate: &CertificateDer<'_>) -> Option<CertificateFacts> {
+    let parsed = parse(certificate)?;
+    let at = |time: ASN1Time| Timestamp::from_second(time.timestamp()).ok();
+    Some(CertificateFacts {
+        subject: show_name(parsed.subject()),
+        issuer: show_name(parsed.issuer()),
+        sha256_fingerprint: fingerprint(certificate),
+        not_before: at(parsed.validity().not_before)?,
+        not_after: at(parsed.validity().not_after)?,
+        is_authority: parsed.is_ca(),
+        is_self_signed: parsed.subject().as_raw() == parsed.issuer().as_raw(),
+    })
 }
 
 /// Whether `der` is the name whose content, without its tag and length, is `content`.

@@ -4,6 +4,7 @@ use std::error::Error;
 use std::fmt;
 use std::io;
 
+use nuncio_core::settings::trust_store::NAME_CHARS_MAX;
 use nuncio_core::smtp_test::{PresentedCertificate, StageError};
 use rustls::{AlertDescription, CertificateError, PeerIncompatible};
 
@@ -128,8 +129,8 @@ fn unknown_issuer(server: Server<'_>, refused: &RefusedChain) -> StageError {
             NO_VALID_CERTIFICATION_PATH,
             format!("the certificate `{own}` of {server} is signed by itself and not trusted"),
             format!(
-                "have it replaced by one of a trusted authority, or, if you trust it, add the \
-                 certificate of `{own}` in PEM to ca_certificates_pem"
+                "have it replaced by one of a trusted authority, or, if you trust it, {}",
+                to_add(&own)
             ),
         );
     }
@@ -141,8 +142,8 @@ fn unknown_issuer(server: Server<'_>, refused: &RefusedChain) -> StageError {
                  trusted, but its key did not sign the chain"
             ),
             format!(
-                "if the authority has a new key, add its new certificate in PEM to \
-                 ca_certificates_pem; otherwise somebody poses as `{name}`"
+                "if the authority has a new key, {}; otherwise somebody poses as `{name}`",
+                to_add(&format!("{name} new"))
             ),
         );
     }
@@ -152,10 +153,29 @@ fn unknown_issuer(server: Server<'_>, refused: &RefusedChain) -> StageError {
             "the certificates of {server} lead to `{name}`, which is not a trusted certificate authority"
         ),
         format!(
-            "if you trust it, add the certificate of `{name}` in PEM to ca_certificates_pem; \
-             an unexpected issuer means that something between opens TLS connections"
+            "if you trust it, {}; an unexpected issuer means that something between opens TLS \
+             connections",
+            to_add(&name)
         ),
     )
+}
+
+/// How an operator comes to trust the certificate of this subject.
+fn to_add(subject: &str) -> String {
+    let name = store_name(subject);
+    format!(
+        "add its certificate in PEM by `nuncio settings trust add {name} --file {name}.pem`, or to \
+         ca_certificates_pem"
+    )
+}
+
+/// A name for the trust store, made of a subject such as `C=DE, CN=Corp Root`: `corp-root`.
+fn store_name(subject: &str) -> String {
+    let common = subject.rsplit_once("CN=").map_or(subject, |(_before, common)| common);
+    let words = common.split(|c: char| !c.is_ascii_alphanumeric()).filter(|word| !word.is_empty());
+    let name = words.collect::<Vec<_>>().join("-").to_ascii_lowercase();
+    let name: String = name.chars().take(NAME_CHARS_MAX).collect();
+    if name.is_empty() { "own-root".to_owned() } else { name }
 }
 
 fn name_mismatch(server: Server<'_>, hosts: &[String]) -> StageError {

@@ -5,3 +5,5 @@ pub mod trust;
 pub mod chain;
 
 pub mod diagnosis;
+
+pub mod reader;

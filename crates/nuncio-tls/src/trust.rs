@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use nuncio_core::settings::trust_store::CERTIFICATES_MAX;
 use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::CryptoProvider;
@@ -14,8 +15,8 @@ use rustls::{
 
 use crate::chain::{self, RefusedChain};
 
-/// The most certificate authorities that an operator may add.
-pub const OWN_AUTHORITIES_MAX: usize = 100;
+/// The most certificate authorities that an operator may add: as many of settings as the trust store holds.
+pub const OWN_AUTHORITIES_MAX: usize = 2 * CERTIFICATES_MAX;
 
 /// The certificate authorities of the system and those that the operator added.
 ///

@@ -11,6 +11,7 @@ use nuncio_core::mail::RecipientKind;
 use nuncio_core::portal::PortalEvent;
 use nuncio_core::portal::approval::{ApprovalState, Verdict};
 use nuncio_core::reminder::{Channel, WhyNot};
+use nuncio_core::settings::trust_store::TrustUse;
 use nuncio_core::settings::{Encryption, Provider};
 use nuncio_core::smtp_test::StageKind;
 use nuncio_core::template::variable::VariableKind;
@@ -234,6 +235,12 @@ pairs!(GuestState, GuestState:
 pairs!(UserKind, UserKind:
     Administrator = Administrator,
     NetworkUser = NetworkUser,
+);
+
+pairs!(TrustUse, TrustUse:
+    Smtp = Smtp,
+    TokenEndpoint = TokenEndpoint,
+    AlarmRoutes = AlarmRoutes,
 );
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! `nuncio settings smtp`
+//! `nuncio settings`
 
 use clap::Subcommand;
 use nuncio_api::client::Clients;
@@ -7,6 +7,7 @@ use nuncio_api::v1::{
 };
 
 use crate::command::settings::progress::TestProgress;
+use crate::command::settings::trust::TrustCommand;
 use crate::command::settings::values::{SmtpArgs, Values};
 use crate::exit::{self, Exit};
 use crate::failure::Failure;
@@ -16,6 +17,7 @@ use crate::run::Context;
 use crate::view;
 
 pub(crate) mod progress;
+mod trust;
 mod values;
 
 #[derive(Subcommand)]
@@ -23,6 +25,9 @@ pub enum SettingsCommand {
     /// How nuncio reaches the mail provider
     #[command(subcommand)]
     Smtp(SmtpCommand),
+    /// Whom nuncio trusts beside the system's certificate authorities
+    #[command(subcommand)]
+    Trust(TrustCommand),
 }
 
 #[derive(Subcommand)]
@@ -46,8 +51,15 @@ pub enum SmtpCommand {
 
 pub(crate) async fn run(
     context: &mut Context<'_>,
-    SettingsCommand::Smtp(command): SettingsCommand,
+    command: SettingsCommand,
 ) -> Result<Exit, Failure> {
+    match command {
+        SettingsCommand::Smtp(command) => smtp(context, command).await,
+        SettingsCommand::Trust(command) => trust::run(context, command).await,
+    }
+}
+
+async fn smtp(context: &mut Context<'_>, command: SmtpCommand) -> Result<Exit, Failure> {
     match command {
         SmtpCommand::Get => get(context).await,
         SmtpCommand::Test(args) => {

@@ -20,6 +20,7 @@ mod failures;
 mod jobs;
 mod send;
 mod settings;
+mod trust;
 
 /// A program that has the client commands only.
 #[derive(Parser)]

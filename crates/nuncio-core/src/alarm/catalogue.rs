@@ -14,6 +14,10 @@ pub const SECRET_ABOUT_TO_EXPIRE: &str = "smtp-oauth-client-secret-about-to-be-e
 pub const SECRET_EXPIRED: &str = "smtp-oauth-client-secret-has-expired";
 /// The typed expiry date and the token endpoint disagree.
 pub const SECRET_DATE_DIFFERS: &str = "smtp-oauth-client-secret-date-differs";
+/// A certificate expires soon.
+pub const CERTIFICATE_EXPIRATION: &str = "certificate-expiration";
+/// A certificate has expired.
+pub const CERTIFICATE_EXPIRED: &str = "certificate-expired";
 /// The provider refuses to let a mailbox send.
 pub const MAILBOX_CLOSED: &str = "mailbox-closed";
 /// The provider or its token endpoint cannot be reached.

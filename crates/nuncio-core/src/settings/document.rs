@@ -20,11 +20,19 @@ pub enum SettingsDocument {
     AlarmRoutes,
     /// The key that signs links and fingerprints requests of portals. No person edits it, and it is never exported.
     PortalKeys,
+    /// Certificate authorities that are trusted beside the system's.
+    TrustStore,
 }
 
 impl SettingsDocument {
-    pub const ALL: [Self; 5] =
-        [Self::GuestMail, Self::Alarms, Self::Reminders, Self::AlarmRoutes, Self::PortalKeys];
+    pub const ALL: [Self; 6] = [
+        Self::GuestMail,
+        Self::Alarms,
+        Self::Reminders,
+        Self::AlarmRoutes,
+        Self::PortalKeys,
+        Self::TrustStore,
+    ];
 
     /// The name under which it is kept: `guest-mail`.
     pub fn name(self) -> &'static str {
@@ -34,6 +42,7 @@ impl SettingsDocument {
             Self::Reminders => "reminders",
             Self::AlarmRoutes => "alarm-routes",
             Self::PortalKeys => "portal-keys",
+            Self::TrustStore => "trust-store",
         }
     }
 }

@@ -17,6 +17,7 @@ use nuncio_core::ports::job_store::*;
 use nuncio_core::ports::mail::{BodyGate, MailTransport, OutgoingMail};
 use nuncio_core::ports::records::RecordStore;
 use nuncio_core::reply::SmtpReply;
+use nuncio_core::settings::document::SavedDocument;
 use nuncio_core::settings::*;
 use nuncio_core::template::Templates;
 use nuncio_core::violation::Violations;
@@ -42,6 +43,7 @@ pub(super) struct Sandbox {
     provider: Arc<Provider>,
     store: Arc<Store>,
     settings: watch::Sender<Option<Arc<SavedSmtpSettings>>>,
+    trusted: watch::Sender<Option<Arc<SavedDocument>>>,
     channels: watch::Receiver<Channels>,
     delivery: Delivery,
     intake: Intake,
@@ -69,6 +71,7 @@ impl Sandbox {
         let provider = Arc::new(Provider::new());
         let store = Arc::new(Store::default());
         let (settings, settings_seen) = watch::channel(Some(saved(1, limits(3, None))));
+        let (trusted, trusted_seen) = watch::channel(None);
         let (channels, channels_seen) = watch::channel(Channels::default());
         let told = Arc::new(Told::default());
         let observer: Arc<dyn DeliveryObserver> = Arc::<Told>::clone(&told);
@@ -88,6 +91,7 @@ impl Sandbox {
             observer,
             senders: Senders { records: Arc::clone(&store.inner) as Arc<dyn RecordStore> },
             settings: settings_seen,
+            trusted: trusted_seen,
             channels,
             incarnation: Incarnation("first".to_owned()),
             lease: Duration::from_mins(1),
@@ -99,6 +103,7 @@ impl Sandbox {
             provider,
             store,
             settings,
+            trusted,
             channels: channels_seen,
             delivery,
             intake,
@@ -214,6 +219,10 @@ impl Sandbox {
         self.shutdown.cancel();
         self.running.join_next().await.unwrap().unwrap().unwrap();
         self
+    }
+
+    pub(super) fn change_trust(&self) {
+        self.trusted.send_replace(None);
     }
 
     pub(super) fn save_settings(&mut self, limits: MailboxLimits) {

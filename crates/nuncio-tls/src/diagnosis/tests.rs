@@ -13,7 +13,7 @@ pub(crate) struct Authority(CertifiedIssuer<'static, KeyPair>);
 
 /// A server's certificates, its own first, and its key.
 pub(crate) struct Identity {
-    chain: Vec<CertificateDer<'static>>,
+    pub(crate) chain: Vec<CertificateDer<'static>>,
     key: KeyPair,
 }
 
@@ -126,11 +126,8 @@ fn an_unknown_authority_is_named_with_the_remedy_and_the_chain() {
         "the certificates of the SMTP server `mail.corp.test:587` lead to `CN=Corp Root`, which is \
          not a trusted certificate authority",
     );
-    assert!(
-        error
-            .remedy
-            .contains("add the certificate of `CN=Corp Root` in PEM to ca_certificates_pem")
-    );
+    let command = "by `nuncio settings trust add corp-root --file corp-root.pem`";
+    assert!(error.remedy.contains(command), "{}", error.remedy);
     let [own] = error.presented_chain.as_slice() else { panic!("one certificate was presented") };
     assert_eq!((own.subject.as_str(), own.issuer.as_str()), ("CN=the server", "CN=Corp Root"));
     assert_eq!(own.not_before, "1975-01-01T00:00:00Z");
@@ -338,4 +335,12 @@ fn a_tls_error_is_found_inside_other_errors() {
 
     assert_eq!(tls_error(&outer), Some(&rustls::Error::DecryptError));
     assert_eq!(tls_error(&io::Error::other("disk full")), None);
+}
+
+#[test]
+fn the_command_in_a_remedy_has_a_name_that_the_trust_store_takes() {
+    assert_eq!(store_name("C=DE, O=Corp, CN=Corp Root CA 2"), "corp-root-ca-2");
+    assert_eq!(store_name("O=Corp `rm -rf`"), "o-corp-rm-rf");
+    assert_eq!(store_name("CN=日本"), "own-root");
+    assert_eq!(store_name(&"x".repeat(100)).len(), NAME_CHARS_MAX);
 }

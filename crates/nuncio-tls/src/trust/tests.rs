@@ -71,5 +71,5 @@ fn there_is_a_limit_to_authorities() {
     let one = Authority::new("Corp Root").pem();
 
     Trust::from_pem(&one.repeat(OWN_AUTHORITIES_MAX)).unwrap();
-    check_refused(&one.repeat(OWN_AUTHORITIES_MAX + 1), "more than 100 certificates");
+    check_refused(&one.repeat(OWN_AUTHORITIES_MAX + 1), "more than 200 certificates");
 }

@@ -32,6 +32,7 @@ fn every_value_comes_back_as_it_went() {
     check::<v1::SmtpTestStageKind, _>(&StageKind::ALL);
     check::<v1::RecipientState, _>(&[Pending, Accepted, Refused, Unknown]);
     check::<v1::RecipientKind, _>(&[RecipientKind::To, RecipientKind::Cc, RecipientKind::Bcc]);
+    check::<v1::TrustUse, _>(&TrustUse::ALL);
     check::<v1::SmtpProvider, _>(&[Provider::Generic, Provider::ExchangeOnline]);
     check::<v1::SmtpEncryption, _>(&[Encryption::None, Encryption::StartTls, Encryption::Tls]);
 }

@@ -1,0 +1,90 @@
+//! `TrustStoreService`: get and save.
+
+use std::sync::Arc;
+
+use nuncio_api::convert::trust_store::{changes, drafts, trust_store};
+use nuncio_api::error::{invalid, status};
+use nuncio_api::v1;
+use nuncio_api::v1::trust_store_service_server::TrustStoreService;
+use nuncio_core::ports::clock::Clock;
+use nuncio_core::ports::settings::SettingsShare;
+use nuncio_core::ports::trust::CertificateReader;
+use nuncio_core::settings::document::{DocumentChange, SavedDocument, SettingsDocument};
+use nuncio_core::settings::trust_store::{self, TrustStore};
+use nuncio_core::violation::Violations;
+use tonic::{Code, Request, Response, Status};
+use tracing::{error, info};
+
+use super::{document, read};
+use crate::errors::not_saved;
+use crate::reminder_service::LOCAL_CALLER;
+
+pub(crate) struct TrustStoreApi {
+    pub(crate) settings: Arc<dyn SettingsShare>,
+    pub(crate) reader: Arc<dyn CertificateReader>,
+    pub(crate) clock: Arc<dyn Clock>,
+}
+
+impl TrustStoreApi {
+    fn present(&self) -> Result<(Option<Arc<SavedDocument>>, TrustStore), Status> {
+        let saved = self.settings.document(SettingsDocument::TrustStore).borrow().clone();
+        let store = read(saved.as_deref(), &*self.reader).map_err(|problem| {
+            error!("{problem}");
+            status(Code::Internal, "SETTINGS_NOT_READABLE", problem.to_string(), [])
+        })?;
+        Ok((saved, store))
+    }
+
+    async fn update(
+        &self,
+        request: v1::UpdateTrustStoreRequest,
+    ) -> Result<v1::UpdateTrustStoreResponse, Status> {
+        let given = request.trust_store.unwrap_or_default();
+        let expected = Some(given.etag.clone()).filter(|etag| !etag.is_empty());
+        let (now, (saved, before)) = (self.clock.now(), self.present()?);
+        let mut violations = Violations::default();
+        let drafts = drafts(given, &mut violations);
+        let checked = trust_store::check(drafts, &*self.reader, &before, now);
+        let checked = checked.map_err(|more| violations.append(more)).ok();
+        let (Some(wanted), true) = (checked, violations.is_empty()) else {
+            let message = "the trust store is not valid";
+            return Err(invalid("INVALID_TRUST_STORE", message, violations));
+        };
+        if request.validate_only {
+            let told = trust_store(&wanted, saved.as_deref(), now);
+            return Ok(v1::UpdateTrustStoreResponse { trust_store: Some(told) });
+        }
+        let summary = match wanted.changes_since(&before) {
+            nothing if nothing.is_empty() => "nothing changed".to_owned(),
+            changes => changes,
+        };
+        let change = DocumentChange { caller: LOCAL_CALLER.to_owned(), at: now, summary };
+        let (kind, content) = (SettingsDocument::TrustStore, document::encode(&wanted));
+        let saved = self.settings.save_document(kind, content, change, expected.as_deref()).await;
+        let saved = saved.map_err(not_saved)?;
+        info!(settings.generation = saved.generation, "the trust store was saved");
+        let told = trust_store(&wanted, Some(&saved), now);
+        Ok(v1::UpdateTrustStoreResponse { trust_store: Some(told) })
+    }
+}
+
+#[tonic::async_trait]
+impl TrustStoreService for TrustStoreApi {
+    async fn get_trust_store(
+        &self,
+        _request: Request<v1::GetTrustStoreRequest>,
+    ) -> Result<Response<v1::GetTrustStoreResponse>, Status> {
+        let (saved, store) = self.present()?;
+        Ok(Response::new(v1::GetTrustStoreResponse {
+            trust_store: Some(trust_store(&store, saved.as_deref(), self.clock.now())),
+            changes: saved.as_deref().map(changes).unwrap_or_default(),
+        }))
+    }
+
+    async fn update_trust_store(
+        &self,
+        request: Request<v1::UpdateTrustStoreRequest>,
+    ) -> Result<Response<v1::UpdateTrustStoreResponse>, Status> {
+        Ok(Response::new(self.update(request.into_inner()).await?))
+    }
+}
