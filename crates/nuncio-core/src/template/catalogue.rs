@@ -125,13 +125,21 @@ const VARIABLES: &[Variable] = &[
         "until when the links can be used",
         "2026-03-02T10:25:00+01:00[Europe/Berlin]",
     ),
-    variable("total", Number, "how many accounts were asked for", "1250"),
-    variable("created", Number, "how many accounts were made", "1248"),
-    variable("failed", Number, "how many accounts were not made", "2"),
+    variable("total", Number, "how many guests were to be told", "1250"),
+    variable("created", Number, "how many guests were told", "1248"),
+    variable("failed", Number, "how many guests were not told", "2"),
+    variable(
+        "event",
+        Text,
+        "what the guests were told of, as in the API: `credentials-created`, `credentials-resent`, \
+         `password-reset`, `self-registration`, `approved`, `denied`, `extended`, `suspended`, \
+         `reinstated`, `deleted`",
+        "credentials-created",
+    ),
     variable(
         "failures",
         Lines,
-        "which accounts were not made, and why, one on a line",
+        "which guests were not told, and why, one on a line",
         "row 17: no e-mail address\nrow 903: the account exists",
     ),
     variable(
@@ -286,10 +294,10 @@ const TEMPLATES: &[Template] = &[
     },
     Template {
         id: "guest-bulk-summary",
-        description: "tells a sponsor what became of many accounts that were made at once",
+        description: "tells a sponsor what became of the mails to many guests at once",
         class: MailClass::Bulk,
         required: &["total", "created", "failed"],
-        optional: &[&["failures", "sponsor_name", "sponsor_email", "location", "ssid"]],
+        optional: &[&["event", "failures", "sponsor_name", "sponsor_email", "location", "ssid"]],
     },
     Template {
         id: "guest-expiry",

@@ -171,3 +171,50 @@ fn moments_and_lengths_of_time_are_written_as_the_region_does() {
     assert!(british.contains("Valid to: 1 March 2026 at 18:25 (GMT+1)\n"), "{british}");
     assert!(american.contains("Duration: 90 days\n"), "{american}");
 }
+
+#[test]
+fn the_summary_of_a_bulk_says_of_what_the_guests_were_told() {
+    use crate::portal::PortalEvent;
+    use crate::template::shipped::LANGUAGES;
+
+    for locale in LANGUAGES {
+        let mut subjects = std::collections::BTreeSet::new();
+        for event in PortalEvent::ALL {
+            let variables = variables(&[
+                ("event", event.name()),
+                ("total", "1"),
+                ("created", "1"),
+                ("failed", "0"),
+            ]);
+            let wanted = TemplateUse {
+                name: "templates/guest-bulk-summary",
+                portal: None,
+                locale,
+                variables: &variables,
+            };
+            let Rendered { subject, text, .. } = Templates::shipped().render(&wanted).unwrap();
+            let topic = |text: &str| text.split(['(', '（', ')', '）']).nth(1).unwrap().to_owned();
+            assert_eq!(topic(&subject), topic(&text), "{locale} {}", event.name());
+            subjects.insert(subject);
+        }
+        assert_eq!(subjects.len(), PortalEvent::ALL.len(), "{locale}: {subjects:?}");
+    }
+}
+
+#[test]
+fn a_summary_of_an_extension_does_not_speak_of_new_accounts() {
+    let given = [("event", "extended"), ("total", "5"), ("created", "3"), ("failed", "2")];
+    let variables = variables(&[&given[..], &[("failures", "2. gone-01: no such user")]].concat());
+    let wanted = TemplateUse {
+        name: "templates/guest-bulk-summary",
+        portal: None,
+        locale: "en",
+        variables: &variables,
+    };
+
+    let Rendered { subject, text, .. } = Templates::shipped().render(&wanted).unwrap();
+
+    assert_eq!(subject, "Notices sent to guests (extended access): 3 of 5");
+    assert!(text.contains("Told: 3\nNot told: 2"), "{text}");
+    assert!(text.contains("Not told, and why:\n2. gone-01: no such user"), "{text}");
+}

@@ -4,6 +4,7 @@ use std::sync::Mutex;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
+use nuncio_core::alarm::{AlarmIdentity, RaisedAlarm};
 use nuncio_core::job::Reason;
 use nuncio_core::ports::token::{Token, TokenError, TokenErrorKind};
 use nuncio_core::secret::AccessToken;

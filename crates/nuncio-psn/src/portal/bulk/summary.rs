@@ -96,6 +96,7 @@ fn summary(portal: &Portal, bulk: &BulkV1, to: &SummaryTo, tally: &Tally) -> Opt
     };
     wording.tell("sponsor_name", name);
     wording.tell("sponsor_email", to.address.clone());
+    wording.tell("event", bulk.event.clone());
     wording.tell("total", bulk.total.to_string());
     wording.tell("created", tally.sent.to_string());
     wording.tell("failed", tally.failures.len().to_string());
