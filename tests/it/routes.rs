@@ -2,7 +2,7 @@
 
 use nuncio_api::v1;
 use nuncio_api::v1::alarm_route::Target;
-use nuncio_provider_sim::config::SimConfig;
+use nuncio_provider_sim::config::{Mailbox, SimConfig, SimSecret};
 use nuncio_provider_sim::simulator::Simulator;
 use nuncio_tests::caller::{PATIENCE, reason};
 use nuncio_tests::mails::bulk;
@@ -14,6 +14,9 @@ use tokio::time::timeout;
 use tonic::{Code, Status};
 
 const SECRET: &str = "whsec_MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3";
+
+const PASSWORD: &str = "correct-horse-battery";
+const SECOND_SENDER: &str = "nuncio@backup.example";
 
 /// A syslog receiver over TCP.
 struct Receiver(TcpListener);
@@ -94,6 +97,73 @@ async fn a_route_is_tried_kept_over_a_restart_and_its_secret_is_never_shown() {
     let settings =
         std::fs::read(node.data_dir().join("settings/alarm-routes.json")).expect("it is saved");
     assert!(!String::from_utf8_lossy(&settings).contains("MDEyMzQ1"), "it is encrypted");
+    node.stop().await;
+}
+
+/// A mail server that has nothing to do with the provider: it takes a password.
+async fn second_server() -> Simulator {
+    let mut config = SimConfig::exchange();
+    let password = Some(SimSecret::new(PASSWORD));
+    config.mailboxes.push(Mailbox { password, ..Mailbox::new(SECOND_SENDER) });
+    Simulator::start(config).await.expect("the simulator starts")
+}
+
+fn by_mail(server: &Simulator, password: &str) -> v1::AlarmRoute {
+    let target = v1::SmtpTarget {
+        host: "localhost".to_owned(),
+        port: server.starttls_addr().port().into(),
+        encryption: v1::SmtpEncryption::Starttls.into(),
+        password: Some(v1::PasswordAuthentication {
+            password: password.to_owned(),
+            ..v1::PasswordAuthentication::default()
+        }),
+        from_address: SECOND_SENDER.to_owned(),
+        recipients: vec!["oncall@backup.example".to_owned()],
+    };
+    v1::AlarmRoute {
+        name: "alarmRoutes/backup".to_owned(),
+        target: Some(Target::Smtp(target)),
+        ca_certificates_pem: server.ca_pem(),
+        ..v1::AlarmRoute::default()
+    }
+}
+
+async fn save_route(node: &TestNode, route: v1::AlarmRoute) -> v1::AlarmRoute {
+    let alarm_route = Some(route);
+    let request =
+        v1::UpdateAlarmRouteRequest { alarm_route, allow_missing: true, validate_only: false };
+    let answer = node.clients.alarm_routes.clone().update_alarm_route(request).await;
+    answer.expect("it is valid").into_inner().alarm_route.expect("the answer has a route")
+}
+
+#[tokio::test]
+async fn an_alarm_comes_by_a_second_mail_server_while_the_provider_refuses_the_secret() {
+    let provider = Simulator::start(SimConfig::exchange()).await.expect("the simulator starts");
+    let second = second_server().await;
+    let node = TestNode::start_with(NodeOptions {
+        roles: "pan,mnt,psn".to_owned(),
+        ..NodeOptions::default()
+    })
+    .await;
+    let shown = save_route(&node, by_mail(&second, PASSWORD)).await;
+    // Saved again without it: the password stays.
+    save_route(&node, by_mail(&second, "")).await;
+    node.save_tested(settings_for(&provider)).await;
+    provider.expire_secrets();
+
+    node.submit(bulk("cannot be sent")).await;
+
+    assert!(second.wait_for_accepted(1, PATIENCE).await.is_ok(), "it comes by mail");
+    let mails = second.accepted();
+    let text = String::from_utf8_lossy(&mails[0].data).into_owned();
+    assert_eq!(mails[0].recipients, ["oncall@backup.example"]);
+    assert!(text.contains("Subject: [CRITICAL] Mailbox Closed"), "{text}");
+    assert!(text.contains("CLIENT_SECRET_EXPIRED"), "{text}");
+    assert_eq!(provider.stats().mails_accepted, 0);
+    let seen = format!("{shown:?} {}", node.logs.text());
+    assert!(!seen.contains(PASSWORD), "{seen}");
+    let file = std::fs::read(node.data_dir().join("settings/alarm-routes.json")).expect("saved");
+    assert!(!String::from_utf8_lossy(&file).contains(PASSWORD), "it is encrypted");
     node.stop().await;
 }
 

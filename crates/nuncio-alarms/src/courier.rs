@@ -260,7 +260,7 @@ impl Courier {
     ) -> Attempt {
         let (failure, text) = match outcome {
             Ok(said) => (None, said),
-            Err(failure) => (Some(failure.code.to_owned()), &failure.message),
+            Err(failure) => (Some(failure.code.clone()), &failure.message),
         };
         Attempt {
             at: self.clock.now(),

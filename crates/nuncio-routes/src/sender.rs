@@ -8,14 +8,14 @@ use nuncio_core::ports::clock::Clock;
 use nuncio_core::ports::routes::RouteSender;
 use nuncio_http::exchange::Trusts;
 
-use crate::{syslog, webhook};
+use crate::{smtp, syslog, webhook};
 
-/// Webhooks and syslog over the network of the machine. Each message has a connection of its own: they are few, and
+/// Webhooks, syslog and mail over the network of the machine. Each message has a connection of its own: they are few, and
 /// hours apart.
 pub struct Sender {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) trusts: Trusts,
-    /// The name of this node: syslog's HOSTNAME.
+    /// The name of this node: syslog's HOSTNAME, and what it calls itself to mail servers.
     pub(crate) node: String,
 }
 
@@ -35,11 +35,13 @@ impl RouteSender for Sender {
             RouteTarget::Syslog { host, port, transport } => {
                 syslog::send(self, route, (host, *port), *transport, message).await
             }
+            RouteTarget::Smtp(target) => smtp::send(self, route, target, message).await,
         }
     }
 }
 
 /// A failure that another try may heal.
-pub(crate) fn failure(code: &'static str, message: impl Into<String>) -> RouteFailure {
-    RouteFailure { code, message: message.into(), retry_after: None, not_understood: false }
+pub(crate) fn failure(code: &str, message: impl Into<String>) -> RouteFailure {
+    let (code, message) = (code.to_owned(), message.into());
+    RouteFailure { code, message, retry_after: None, not_understood: false }
 }

@@ -35,7 +35,14 @@ const LAYERS: &[(&str, Layer)] = &[
     ),
     (
         "nuncio-routes",
-        Only(&["nuncio-core", "nuncio-http", "nuncio-net", "nuncio-runtime", "nuncio-tls"]),
+        Only(&[
+            "nuncio-core",
+            "nuncio-http",
+            "nuncio-net",
+            "nuncio-runtime",
+            "nuncio-smtp",
+            "nuncio-tls",
+        ]),
     ),
     ("nuncio-smtp", Only(&["nuncio-core", "nuncio-net", "nuncio-runtime", "nuncio-tls"])),
     ("nuncio-delivery", Only(&["nuncio-core", "nuncio-runtime"])),

@@ -119,7 +119,7 @@ impl Fixture {
 
 fn down() -> RouteFailure {
     RouteFailure {
-        code: "REFUSED",
+        code: "REFUSED".to_owned(),
         message: "nobody there".to_owned(),
         retry_after: None,
         not_understood: false,

@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
-use nuncio_core::alarm::route::{Route, RouteTarget, SyslogTransport};
-use nuncio_core::secret::Sensitive;
+use nuncio_core::alarm::route::{Route, RouteTarget, SmtpLogin, SmtpTarget, SyslogTransport};
+use nuncio_core::secret::{Password, Sensitive};
+use nuncio_core::settings::Encryption;
 use serde::{Deserialize, Serialize};
 
 /// The version of the format that this nuncio writes and reads.
@@ -29,6 +30,31 @@ struct StoredRoute {
 enum StoredTarget {
     Webhook { url: String, secret: String },
     Syslog { host: String, port: u16, transport: StoredTransport },
+    Smtp(StoredSmtp),
+}
+
+#[derive(Deserialize, Serialize)]
+struct StoredSmtp {
+    host: String,
+    port: u16,
+    encryption: StoredEncryption,
+    login: Option<StoredLogin>,
+    from: String,
+    recipients: Vec<String>,
+}
+
+#[derive(Deserialize, Serialize)]
+struct StoredLogin {
+    username: String,
+    password: String,
+}
+
+#[derive(Clone, Copy, Deserialize, Serialize)]
+#[serde(rename_all = "snake_case")]
+enum StoredEncryption {
+    None,
+    StartTls,
+    Tls,
 }
 
 #[derive(Clone, Copy, Deserialize, Serialize)]
@@ -54,7 +80,7 @@ pub(super) fn read(text: &str) -> Result<Vec<Route>, NotUnderstood> {
     if file.version != VERSION {
         return Err(NotUnderstood);
     }
-    Ok(file.routes.into_iter().map(route).collect())
+    file.routes.into_iter().map(route).collect()
 }
 
 fn stored(route: &Route) -> StoredRoute {
@@ -71,6 +97,7 @@ fn stored(route: &Route) -> StoredRoute {
                 SyslogTransport::Tls => StoredTransport::Tls,
             },
         },
+        RouteTarget::Smtp(target) => StoredTarget::Smtp(stored_smtp(target)),
     };
     StoredRoute {
         id: route.id.clone(),
@@ -81,7 +108,46 @@ fn stored(route: &Route) -> StoredRoute {
     }
 }
 
-fn route(stored: StoredRoute) -> Route {
+fn stored_smtp(target: &SmtpTarget) -> StoredSmtp {
+    let login = target.login.as_ref().map(|login| StoredLogin {
+        username: login.username.clone(),
+        password: login.password.expose().to_owned(),
+    });
+    StoredSmtp {
+        host: target.host.clone(),
+        port: target.port,
+        encryption: match target.encryption {
+            Encryption::None => StoredEncryption::None,
+            Encryption::StartTls => StoredEncryption::StartTls,
+            Encryption::Tls => StoredEncryption::Tls,
+        },
+        login,
+        from: target.from.to_string(),
+        recipients: target.recipients.iter().map(ToString::to_string).collect(),
+    }
+}
+
+fn smtp(stored: StoredSmtp) -> Result<SmtpTarget, NotUnderstood> {
+    let login = stored.login.map(|login| SmtpLogin {
+        username: login.username,
+        password: Password::from(login.password),
+    });
+    let address = |text: String| text.parse().map_err(|_no_address| NotUnderstood);
+    Ok(SmtpTarget {
+        host: stored.host,
+        port: stored.port,
+        encryption: match stored.encryption {
+            StoredEncryption::None => Encryption::None,
+            StoredEncryption::StartTls => Encryption::StartTls,
+            StoredEncryption::Tls => Encryption::Tls,
+        },
+        login,
+        from: address(stored.from)?,
+        recipients: stored.recipients.into_iter().map(address).collect::<Result<_, _>>()?,
+    })
+}
+
+fn route(stored: StoredRoute) -> Result<Route, NotUnderstood> {
     let target = match stored.target {
         StoredTarget::Webhook { url, secret } => {
             RouteTarget::Webhook { url, secret: Sensitive::from(secret) }
@@ -95,12 +161,16 @@ fn route(stored: StoredRoute) -> Route {
                 StoredTransport::Tls => SyslogTransport::Tls,
             },
         },
+        StoredTarget::Smtp(stored) => RouteTarget::Smtp(smtp(stored)?),
     };
-    Route {
+    Ok(Route {
         id: stored.id,
         enabled: stored.enabled,
         target,
         timeout: Duration::from_millis(stored.timeout_ms),
         ca_certificates_pem: stored.ca_certificates_pem,
-    }
+    })
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,9 +1,14 @@
 //! Routes of alarms.
 
-use nuncio_core::alarm::route::{Route, RouteDraft, RouteTarget, SyslogTransport, TargetDraft};
-use nuncio_core::secret::Sensitive;
+use nuncio_core::alarm::route::{
+    Route, RouteDraft, RouteTarget, SmtpLoginDraft, SmtpTarget, SmtpTargetDraft, SyslogTransport,
+    TargetDraft,
+};
+use nuncio_core::secret::{Password, Sensitive};
+use nuncio_core::settings::Encryption;
 use nuncio_core::violation::Violations;
 
+use crate::convert::enums::known;
 use crate::convert::time::{duration, duration_from};
 use crate::v1;
 use crate::v1::alarm_route::Target;
@@ -22,6 +27,7 @@ pub fn route(route: &Route) -> v1::AlarmRoute {
             port: i32::from(*port),
             transport: transport_out(*transport).into(),
         }),
+        RouteTarget::Smtp(target) => Target::Smtp(smtp_out(target)),
     };
     v1::AlarmRoute {
         name: format!("{ROUTE_NAME_PREFIX}{}", route.id),
@@ -48,11 +54,9 @@ pub fn route_draft(given: v1::AlarmRoute, violations: &mut Violations) -> RouteD
                 v1::SyslogTransport::Tcp => SyslogTransport::Tcp,
                 v1::SyslogTransport::Udp => SyslogTransport::Udp,
             };
-            let port = Some(syslog.port).filter(|port| *port != 0);
-            // A negative one is as wrong as one that is too great.
-            let port = port.map(|port| u32::try_from(port).unwrap_or(u32::MAX));
-            TargetDraft::Syslog { host: syslog.host, port, transport }
+            TargetDraft::Syslog { host: syslog.host, port: port(syslog.port), transport }
         }
+        Target::Smtp(smtp) => TargetDraft::Smtp(smtp_draft(smtp, violations)),
     });
     RouteDraft {
         id: given.name.strip_prefix(ROUTE_NAME_PREFIX).unwrap_or_default().to_owned(),
@@ -61,6 +65,47 @@ pub fn route_draft(given: v1::AlarmRoute, violations: &mut Violations) -> RouteD
         timeout: duration_from(violations, "timeout", given.timeout),
         ca_certificates_pem: given.ca_certificates_pem,
     }
+}
+
+fn smtp_out(target: &SmtpTarget) -> v1::SmtpTarget {
+    let password = target.login.as_ref().map(|login| v1::PasswordAuthentication {
+        username: login.username.clone(),
+        password: String::new(),
+        password_set: true,
+    });
+    v1::SmtpTarget {
+        host: target.host.clone(),
+        port: target.port.into(),
+        encryption: v1::SmtpEncryption::from(target.encryption).into(),
+        password,
+        from_address: target.from.to_string(),
+        recipients: target.recipients.iter().map(ToString::to_string).collect(),
+    }
+}
+
+fn smtp_draft(given: v1::SmtpTarget, violations: &mut Violations) -> SmtpTargetDraft {
+    let login = given.password.map(|login| {
+        let password = Some(login.password).filter(|password| !password.is_empty());
+        SmtpLoginDraft { username: login.username, password: password.map(Password::from) }
+    });
+    SmtpTargetDraft {
+        host: given.host,
+        port: port(given.port),
+        encryption: known::<v1::SmtpEncryption, Encryption>(
+            violations,
+            "smtp.encryption",
+            given.encryption,
+        ),
+        login,
+        from: given.from_address,
+        recipients: given.recipients,
+    }
+}
+
+/// None for the default. A negative one is as wrong as one that is too great.
+fn port(given: i32) -> Option<u32> {
+    let given = Some(given).filter(|port| *port != 0)?;
+    Some(u32::try_from(given).unwrap_or(u32::MAX))
 }
 
 fn transport_out(transport: SyslogTransport) -> v1::SyslogTransport {

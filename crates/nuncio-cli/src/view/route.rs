@@ -17,6 +17,12 @@ pub(crate) fn routes(routes: &[AlarmRoute]) -> Table {
                 let transport = transport.trim_start_matches("SYSLOG_TRANSPORT_").to_lowercase();
                 format!("syslog {}:{} {transport}", syslog.host, syslog.port)
             }
+            Some(Target::Smtp(smtp)) => {
+                let more = smtp.recipients.len().saturating_sub(1);
+                let first = smtp.recipients.first().map_or("", String::as_str);
+                let more = if more == 0 { String::new() } else { format!(" +{more}") };
+                format!("mail {}:{} to {first}{more}", smtp.host, smtp.port)
+            }
             None => String::new(),
         };
         let last = route.last_attempt.as_ref();

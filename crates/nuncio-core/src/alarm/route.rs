@@ -5,12 +5,16 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
+use crate::address::EmailAddress;
 use crate::alarm::Severity;
-use crate::secret::Sensitive;
+use crate::secret::{Password, Sensitive};
+use crate::settings::Encryption;
 
 mod draft;
+mod smtp_draft;
 
 pub use draft::{RouteDraft, TargetDraft};
+pub use smtp_draft::{SmtpLoginDraft, SmtpTargetDraft};
 
 /// The most routes.
 pub const ROUTES_MAX: usize = 20;
@@ -22,6 +26,8 @@ pub const TIMEOUT: Duration = Duration::from_secs(15);
 /// The port of syslog over TLS (RFC 5425, section 4.1), and of syslog over UDP (RFC 5426, section 3.3) and TCP.
 pub const SYSLOG_TLS_PORT: u16 = 6514;
 pub const SYSLOG_PORT: u16 = 514;
+/// The most recipients of a route's mails.
+pub const RECIPIENTS_MAX: usize = 50;
 /// How long a message is tried: then people have other troubles.
 pub const TRY_FOR: Duration = Duration::from_hours(24);
 /// How often a message is tried that the receiver does not understand.
@@ -55,6 +61,29 @@ pub enum RouteTarget {
     },
     /// RFC 5424.
     Syslog { host: String, port: u16, transport: SyslogTransport },
+    /// Mail by a server beside the provider's.
+    Smtp(SmtpTarget),
+}
+
+/// A mail server that does not depend on the provider, and who gets its mails.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SmtpTarget {
+    pub host: String,
+    pub port: u16,
+    /// Only without a login may it be none.
+    pub encryption: Encryption,
+    /// None where the server takes mail from this node as it is.
+    pub login: Option<SmtpLogin>,
+    pub from: EmailAddress,
+    /// 1 to [`RECIPIENTS_MAX`].
+    pub recipients: Vec<EmailAddress>,
+}
+
+/// User name and password at a mail server.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SmtpLogin {
+    pub username: String,
+    pub password: Password,
 }
 
 /// How syslog messages travel.
@@ -115,7 +144,7 @@ impl MessageKind {
 #[error("{code}: {message}")]
 pub struct RouteFailure {
     /// A stable name in upper case.
-    pub code: &'static str,
+    pub code: String,
     /// What happened, for a person; never a secret.
     pub message: String,
     /// The receiver's own wish.

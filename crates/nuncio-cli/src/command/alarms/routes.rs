@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Subcommand, ValueEnum};
+use clap::{ArgGroup, Args, Subcommand, ValueEnum};
 use nuncio_api::v1;
 use nuncio_api::v1::alarm_route::Target;
 
@@ -43,24 +43,29 @@ pub enum RoutesCommand {
 }
 
 #[derive(Args)]
+#[command(group(ArgGroup::new("target").required(true)))]
 pub struct SaveArgs {
     /// The id of the route: lower-case letters, digits and `-`
     id: String,
     /// Where webhooks are posted: https, or http to this machine
-    #[arg(long, value_name = "URL", conflicts_with = "syslog", required_unless_present = "syslog")]
+    #[arg(long, value_name = "URL", group = "target")]
     webhook: Option<String>,
     /// File with the webhook's secret: `whsec_` and 24 to 64 bytes in Base64; `-` reads the standard input. Without
     /// one the saved secret stays
     #[arg(long, value_name = "FILE", requires = "webhook")]
     secret_file: Option<PathBuf>,
     /// Host of the syslog receiver
-    #[arg(long, value_name = "HOST")]
+    #[arg(long, value_name = "HOST", group = "target")]
     syslog: Option<String>,
-    /// Port of the syslog receiver [default: 6514 with TLS, else 514]
+    /// Host of a mail server beside the provider's
+    #[arg(long, value_name = "HOST", group = "target", requires_all = ["from", "recipients"])]
+    smtp: Option<String>,
+    /// Port of the syslog receiver [default: 6514 with TLS, else 514] or of the mail server [default: 587 with
+    /// STARTTLS, 465 with TLS, 25 without]
     #[arg(
         long,
         value_name = "PORT",
-        requires = "syslog",
+        conflicts_with = "webhook",
         default_value_t = 0,
         hide_default_value = true
     )]
@@ -68,6 +73,8 @@ pub struct SaveArgs {
     /// How syslog messages travel
     #[arg(long, value_enum, requires = "syslog", default_value_t = Transport::Tls)]
     transport: Transport,
+    #[command(flatten)]
+    mail: MailArgs,
     /// File with certificate authorities in PEM that are trusted beside the system's
     #[arg(long, value_name = "FILE")]
     ca_file: Option<PathBuf>,
@@ -77,6 +84,62 @@ pub struct SaveArgs {
     /// Do not use the route for now
     #[arg(long)]
     disabled: bool,
+}
+
+/// What a mail server needs beside host and port.
+#[derive(Args)]
+struct MailArgs {
+    /// How the mail server is talked to; none only without a password
+    #[arg(long, value_enum, requires = "smtp", default_value_t = Encryption::Starttls)]
+    encryption: Encryption,
+    /// Sender of the mails
+    #[arg(long, value_name = "ADDRESS", requires = "smtp")]
+    from: Option<String>,
+    /// Somebody who gets the mails; may be given several times
+    #[arg(long = "to", id = "recipients", value_name = "ADDRESS", requires = "smtp")]
+    recipients: Vec<String>,
+    /// User name at the mail server [default: the sender's address]; without this and a password there is no login
+    #[arg(long, value_name = "NAME", requires = "smtp")]
+    username: Option<String>,
+    /// File with the password; `-` reads the standard input. Without one the saved password stays while host and port
+    /// do, if there is `--username`
+    #[arg(long, value_name = "FILE", requires = "smtp")]
+    password_file: Option<PathBuf>,
+}
+
+impl MailArgs {
+    async fn target(self, host: String, port: i32) -> Result<Target, Failure> {
+        let password = match &self.password_file {
+            Some(path) => input::read_value(path).await?,
+            None => String::new(),
+        };
+        let logs_in = self.username.is_some() || self.password_file.is_some();
+        let login = logs_in.then(|| v1::PasswordAuthentication {
+            username: self.username.unwrap_or_default(),
+            password,
+            password_set: false,
+        });
+        let encryption = match self.encryption {
+            Encryption::Starttls => v1::SmtpEncryption::Starttls,
+            Encryption::Tls => v1::SmtpEncryption::Tls,
+            Encryption::None => v1::SmtpEncryption::None,
+        };
+        Ok(Target::Smtp(v1::SmtpTarget {
+            host,
+            port,
+            encryption: encryption.into(),
+            password: login,
+            from_address: self.from.unwrap_or_default(),
+            recipients: self.recipients,
+        }))
+    }
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Encryption {
+    Starttls,
+    Tls,
+    None,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -128,11 +191,15 @@ async fn save(context: &mut Context<'_>, args: SaveArgs) -> Result<Exit, Failure
     let syslog = args.syslog.map(|host| {
         Target::Syslog(v1::SyslogTarget { host, port: args.port, transport: transport.into() })
     });
+    let smtp = match args.smtp {
+        Some(host) => Some(args.mail.target(host, args.port).await?),
+        None => None,
+    };
     let timeout = args.timeout.map(|seconds| prost_types::Duration { seconds, nanos: 0 });
     let route = v1::AlarmRoute {
         name: name(&args.id),
         disabled: args.disabled,
-        target: webhook.or(syslog),
+        target: webhook.or(syslog).or(smtp),
         timeout,
         ca_certificates_pem,
         ..v1::AlarmRoute::default()

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use crate::alarm::kind::is_type_id;
 use crate::alarm::route::{
-    Route, RouteTarget, SYSLOG_PORT, SYSLOG_TLS_PORT, SyslogTransport, TIMEOUT, TIMEOUT_MAX,
+    Route, RouteTarget, SYSLOG_PORT, SYSLOG_TLS_PORT, SmtpTargetDraft, SyslogTransport, TIMEOUT,
+    TIMEOUT_MAX,
 };
 use crate::secret::Sensitive;
 use crate::violation::Violations;
@@ -45,6 +46,7 @@ pub enum TargetDraft {
         port: Option<u32>,
         transport: SyslogTransport,
     },
+    Smtp(SmtpTargetDraft),
 }
 
 impl RouteDraft {
@@ -78,7 +80,7 @@ impl RouteDraft {
         }
         let target = match self.target {
             None => {
-                violations.add("target", "must be a webhook or syslog");
+                violations.add("target", "must be a webhook, syslog or SMTP");
                 None
             }
             Some(TargetDraft::Webhook { url, secret }) => {
@@ -86,6 +88,9 @@ impl RouteDraft {
             }
             Some(TargetDraft::Syslog { host, port, transport }) => {
                 syslog(host, port, transport, &mut violations)
+            }
+            Some(TargetDraft::Smtp(draft)) => {
+                draft.check(saved, &mut violations).map(RouteTarget::Smtp)
             }
         };
         match target {
@@ -113,7 +118,7 @@ fn webhook(
     let kept = saved.and_then(|route| match &route.target {
         // A secret is for one receiver: another URL must not get it.
         RouteTarget::Webhook { url: known, secret } if *known == url => Some(secret.clone()),
-        RouteTarget::Webhook { .. } | RouteTarget::Syslog { .. } => None,
+        RouteTarget::Webhook { .. } | RouteTarget::Syslog { .. } | RouteTarget::Smtp(_) => None,
     });
     let Some(secret) = secret.or(kept) else {
         let problem = "is needed with a new URL: `whsec_` and 24 to 64 random bytes in Base64";
@@ -167,20 +172,34 @@ fn syslog(
     transport: SyslogTransport,
     violations: &mut Violations,
 ) -> Option<RouteTarget> {
-    let allowed = |b: u8| b.is_ascii_alphanumeric() || b"-._:".contains(&b);
-    if !(1..=HOST_CHARS_MAX).contains(&host.len()) || !host.bytes().all(allowed) {
-        violations.add("syslog.host", "must be a host name or an IP address");
-    }
+    check_host("syslog.host", &host, violations);
     let default = match transport {
         SyslogTransport::Udp | SyslogTransport::Tcp => SYSLOG_PORT,
         SyslogTransport::Tls => SYSLOG_TLS_PORT,
     };
+    let port = check_port("syslog.port", port, default, violations)?;
+    Some(RouteTarget::Syslog { host, port, transport })
+}
+
+pub(super) fn check_host(field: &str, host: &str, violations: &mut Violations) {
+    let allowed = |b: u8| b.is_ascii_alphanumeric() || b"-._:".contains(&b);
+    if !(1..=HOST_CHARS_MAX).contains(&host.len()) || !host.bytes().all(allowed) {
+        violations.add(field, "must be a host name or an IP address");
+    }
+}
+
+pub(super) fn check_port(
+    field: &str,
+    port: Option<u32>,
+    default: u16,
+    violations: &mut Violations,
+) -> Option<u16> {
     let port = match port {
         None => Some(default),
         Some(port) => u16::try_from(port).ok().filter(|port| 0 < *port),
     };
     if port.is_none() {
-        violations.add("syslog.port", "must be 1 to 65535");
+        violations.add(field, "must be 1 to 65535");
     }
-    Some(RouteTarget::Syslog { host, port: port?, transport })
+    port
 }
