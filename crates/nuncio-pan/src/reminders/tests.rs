@@ -1,6 +1,7 @@
 //! Reminders over a store in memory.
 
 pub(crate) mod world;
+mod year;
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
