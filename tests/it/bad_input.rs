@@ -1,38 +1,72 @@
 //! What a caller hears that asks for something impossible: what is wrong, where, and what to do.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use nuncio_api::v1;
 use nuncio_api::v1::MailClass;
 use nuncio_api::v1::mail_job_service_client::MailJobServiceClient;
-use nuncio_tests::caller::{Caller, reason};
+use nuncio_tests::caller::reason;
 use nuncio_tests::mails::{bulk, guest_credentials, mailbox, raw};
 use nuncio_tests::node::TestNode;
+use sqlx::sqlite::SqliteConnectOptions;
+use sqlx::{ConnectOptions as _, Connection as _};
 use tonic::{Code, Status};
 use tonic_types::StatusExt as _;
 
 const MIB: usize = 1024 * 1024;
+/// What a submit writes to, and how its rows are counted.
+const COUNTS: &[(&str, &str)] = &[
+    ("mail_jobs", "SELECT count(*) FROM mail_jobs"),
+    ("mail_bodies", "SELECT count(*) FROM mail_bodies"),
+    ("mail_attachments", "SELECT count(*) FROM mail_attachments"),
+    ("request_keys", "SELECT count(*) FROM request_keys"),
+    ("mail_job_changes", "SELECT count(*) FROM mail_job_changes"),
+];
 
-/// Checks that a request is refused with exactly these violations: a field and words of what is said about it.
-async fn check(node: &Caller, request: v1::CreateMailJobRequest, expected: &[(&str, &str)]) {
+/// A field, the reason why it is refused, and words of what is said about it.
+type Expected<'a> = (&'a str, &'a str, &'a str);
+
+/// Checks that a request is refused with exactly these violations, and that nothing of it is stored.
+async fn check(node: &TestNode, request: v1::CreateMailJobRequest, expected: &[Expected<'_>]) {
+    let before = (node.jobs().await.len(), rows(node).await);
     let refused = node.try_submit(request.clone()).await.expect_err("this is no mail job");
     assert_eq!(reason(&refused), (Code::InvalidArgument, "INVALID_MAIL_JOB".to_owned()));
     let told = violations(&refused);
     assert_eq!(told.len(), expected.len(), "{told:#?}");
-    for (field, words) in expected {
-        let problem = told.get(*field).unwrap_or_else(|| panic!("no `{field}` in {told:#?}"));
+    for (field, fault, words) in expected {
+        let (reason, problem) =
+            told.get(*field).unwrap_or_else(|| panic!("no `{field}` in {told:#?}"));
+        assert_eq!(reason, fault, "`{field}`: {problem}");
         assert!(problem.contains(words), "`{field}`: {problem}");
     }
     let asked_only = v1::CreateMailJobRequest { validate_only: true, ..request };
     let refused = node.try_submit(asked_only).await.expect_err("asking only changes nothing");
     assert_eq!(violations(&refused), told);
+    let after = (node.jobs().await.len(), rows(node).await);
+    assert_eq!(after, before, "something of this was stored");
 }
 
-fn violations(refused: &Status) -> BTreeMap<String, String> {
+/// Reason and description by field.
+fn violations(refused: &Status) -> BTreeMap<String, (String, String)> {
     let details = refused.get_error_details();
     let bad = details.bad_request().expect("what is wrong is told field by field");
-    let pairs = bad.field_violations.iter().map(|one| (one.field.clone(), one.description.clone()));
-    pairs.collect()
+    let told = bad.field_violations.iter();
+    told.map(|one| (one.field.clone(), (one.reason.clone(), one.description.clone()))).collect()
+}
+
+/// How many rows each table has in which a submit leaves something.
+async fn rows(node: &TestNode) -> BTreeMap<&'static str, i64> {
+    let file = node.data_dir().join("jobs.sqlite");
+    let options = SqliteConnectOptions::new().filename(file).read_only(true);
+    let mut store = options.connect().await.expect("others may read the store");
+    let mut rows = BTreeMap::new();
+    for (table, count) in COUNTS {
+        let counted = sqlx::query_scalar(*count).fetch_one(&mut store).await;
+        rows.insert(*table, counted.expect("the table is there"));
+    }
+    store.close().await.expect("nothing was written");
+    rows
 }
 
 /// The mail of a request, to be changed.
@@ -59,7 +93,10 @@ async fn everything_that_is_missing_is_told_at_once() {
     let node = TestNode::start().await;
 
     let nothing = v1::CreateMailJobRequest::default();
-    let expected = [("mail.to", "give at least one"), ("mail.content", "give `raw` or `template`")];
+    let expected = [
+        ("mail.to", "MISSING", "give at least one"),
+        ("mail.content", "MISSING", "give `raw` or `template`"),
+    ];
     check(&node, nothing, &expected).await;
     let mut empty = bulk("");
     raw_content(&mut empty).text.clear();
@@ -67,15 +104,15 @@ async fn everything_that_is_missing_is_told_at_once() {
     empty.request_id = "with a blank".to_owned();
     empty.class = 99;
     let expected = [
-        ("mail.to[0].address", "@"),
-        ("mail.raw.subject", "needs a subject"),
-        ("mail.raw.text", "give `text`, `html` or both"),
-        ("request_id", "visible ASCII"),
-        ("class", "99"),
+        ("mail.to[0].address", "MALFORMED", "@"),
+        ("mail.raw.subject", "MISSING", "needs a subject"),
+        ("mail.raw.text", "MISSING", "give `text`, `html` or both"),
+        ("request_id", "MALFORMED", "visible ASCII"),
+        ("class", "UNKNOWN", "99"),
     ];
     check(&node, empty, &expected).await;
 
-    assert_eq!(node.jobs().await, [], "nothing of this was stored");
+    assert_eq!(node.jobs().await, []);
     node.stop().await;
 }
 
@@ -99,22 +136,22 @@ async fn twelve_faults_are_told_in_one_answer() {
     request.time_to_live = Some(prost_types::Duration { seconds: 8 * 24 * 3600, nanos: 0 });
 
     let expected = [
-        ("mail.from.address", "@"),
-        ("mail.reply_to.address", ""),
-        ("mail.to[0].address", "@"),
-        ("mail.to[1].address", ""),
-        ("mail.cc[0].address", ""),
-        ("mail.bcc[0].address", ""),
-        ("mail.raw.subject", "line break"),
-        ("mail.raw.text", "give `text`, `html` or both"),
-        ("mail.attachments[0].file_name", "line break"),
-        ("class", "99"),
-        ("request_id", "visible ASCII"),
-        ("time_to_live", "at most 7 days"),
+        ("mail.from.address", "MALFORMED", "@"),
+        ("mail.reply_to.address", "MALFORMED", ""),
+        ("mail.to[0].address", "MALFORMED", "@"),
+        ("mail.to[1].address", "MISSING", "is empty"),
+        ("mail.cc[0].address", "MALFORMED", ""),
+        ("mail.bcc[0].address", "MALFORMED", ""),
+        ("mail.raw.subject", "CONTROL_CHARACTER", "line break"),
+        ("mail.raw.text", "MISSING", "give `text`, `html` or both"),
+        ("mail.attachments[0].file_name", "CONTROL_CHARACTER", "line break"),
+        ("class", "UNKNOWN", "99"),
+        ("request_id", "MALFORMED", "visible ASCII"),
+        ("time_to_live", "OUT_OF_RANGE", "at most 7 days"),
     ];
     check(&node, request, &expected).await;
 
-    assert_eq!(node.jobs().await, [], "nothing of this was stored");
+    assert_eq!(node.jobs().await, []);
     node.stop().await;
 }
 
@@ -130,10 +167,34 @@ async fn a_job_for_a_day_too_far_ahead_is_refused() {
         ..bulk("later")
     };
 
-    check(&node, after_days(31), &[("not_before_time", "more than 30 days ahead")]).await;
+    let expected = ("not_before_time", "TOO_FAR_AHEAD", "more than 30 days ahead");
+    check(&node, after_days(31), &[expected]).await;
 
-    assert_eq!(node.jobs().await.len(), 1, "nothing of this was stored");
     node.submit(after_days(29)).await;
+    node.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_time_to_live_begins_when_the_mail_may_go_out() {
+    let node = TestNode::start().await;
+    let present = node.submit(bulk("present")).await.create_time.expect("every job has it");
+    let not_before =
+        prost_types::Timestamp { seconds: present.seconds + 29 * 24 * 3600, ..present };
+    let an_hour = Duration::from_hours(1);
+
+    let job = node
+        .submit(v1::CreateMailJobRequest {
+            not_before_time: Some(not_before),
+            time_to_live: Some(an_hour.try_into().expect("it is short")),
+            ..bulk("in a month, within an hour")
+        })
+        .await;
+
+    // To the microsecond, as a store keeps it.
+    let micros = |at: prost_types::Timestamp| (at.seconds, at.nanos / 1000);
+    assert_eq!(job.next_attempt_time.map(micros), Some(micros(not_before)));
+    let end = prost_types::Timestamp { seconds: not_before.seconds + 3600, ..not_before };
+    assert_eq!(job.expire_time.map(micros), Some(micros(end)));
     node.stop().await;
 }
 
@@ -141,9 +202,10 @@ async fn a_job_for_a_day_too_far_ahead_is_refused() {
 async fn a_line_break_smuggles_no_header_into_a_mail() {
     let node = TestNode::start().await;
     let attack = "Hello\r\nBcc: everybody@example.com";
+    let subject = ("mail.raw.subject", "CONTROL_CHARACTER", "line break");
 
-    check(&node, bulk(attack), &[("mail.raw.subject", "line break")]).await;
-    check(&node, bulk("a\nb"), &[("mail.raw.subject", "line break")]).await;
+    check(&node, bulk(attack), &[subject]).await;
+    check(&node, bulk("a\nb"), &[subject]).await;
     let mut names = bulk("names");
     mail(&mut names).from =
         Some(v1::Mailbox { display_name: attack.to_owned(), ..mailbox("a@example.com") });
@@ -154,15 +216,15 @@ async fn a_line_break_smuggles_no_header_into_a_mail() {
         content: Vec::new(),
     });
     let expected = [
-        ("mail.from.display_name", "line break"),
-        ("mail.to[1].address", ""),
-        ("mail.attachments[0].file_name", "line break"),
-        ("mail.attachments[0].content_type", "media type"),
+        ("mail.from.display_name", "CONTROL_CHARACTER", "line break"),
+        ("mail.to[1].address", "CONTROL_CHARACTER", "line break"),
+        ("mail.attachments[0].file_name", "CONTROL_CHARACTER", "line break"),
+        ("mail.attachments[0].content_type", "CONTROL_CHARACTER", "media type"),
     ];
     check(&node, names, &expected).await;
     let mut labels = bulk("labels");
     labels.labels.insert("key\r\n".to_owned(), "value".to_owned());
-    check(&node, labels, &[("labels.key\r\n", "letters, digits")]).await;
+    check(&node, labels, &[("labels.key\r\n", "MALFORMED", "letters, digits")]).await;
     node.stop().await;
 }
 
@@ -172,20 +234,39 @@ async fn too_much_is_refused_with_the_limit_and_a_way_out() {
 
     let mut large = bulk("large");
     raw_content(&mut large).text = "x".repeat(10 * MIB);
-    check(&node, large, &[("mail", "send a link in place of the file")]).await;
+    check(&node, large, &[("mail", "TOO_LARGE", "send a link in place of the file")]).await;
     let everybody: Vec<String> = (0..1001).map(|n| format!("guest{n}@example.com")).collect();
     let everybody: Vec<&str> = everybody.iter().map(String::as_str).collect();
     let many = raw(MailClass::Bulk, "many", &everybody);
-    check(&node, many, &[("mail.to", "1001 recipients in all; at most 1000: make several jobs")])
-        .await;
+    let expected = "1001 recipients in all; at most 1000: make several jobs";
+    check(&node, many, &[("mail.to", "TOO_MANY", expected)]).await;
     node.submit(raw(MailClass::Bulk, "just enough", &everybody[1..])).await;
     let long = bulk(&"x".repeat(999));
-    check(&node, long, &[("mail.raw.subject", "998")]).await;
+    check(&node, long, &[("mail.raw.subject", "TOO_LONG", "998")]).await;
     let eternal = v1::CreateMailJobRequest {
         time_to_live: Some(prost_types::Duration { seconds: 8 * 24 * 3600, nanos: 0 }),
         ..bulk("eternal")
     };
-    check(&node, eternal, &[("time_to_live", "at most 7 days")]).await;
+    check(&node, eternal, &[("time_to_live", "OUT_OF_RANGE", "at most 7 days")]).await;
+    node.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_id_that_was_used_for_another_mail_stores_nothing() {
+    let node = TestNode::start().await;
+    let with_id = |subject: &str| v1::CreateMailJobRequest {
+        request_id: "order-4711".to_owned(),
+        ..bulk(subject)
+    };
+    let first = node.submit(with_id("first")).await;
+    let before = rows(&node).await;
+    assert_eq!(before["mail_jobs"], 1, "rows are counted where jobs are stored");
+
+    let refused = node.try_submit(with_id("other")).await.expect_err("the id is taken");
+
+    assert_eq!(reason(&refused), (Code::AlreadyExists, "REQUEST_ID_REUSED".to_owned()));
+    assert!(refused.message().contains(&first.name), "{refused:?}");
+    assert_eq!(rows(&node).await, before);
     node.stop().await;
 }
 
@@ -211,20 +292,22 @@ async fn a_template_says_what_it_needs() {
 
     let mut unknown = guest_credentials("erika@example.com");
     variables(&mut unknown).template = "templates/no-such".to_owned();
+    let before = rows(&node).await;
     let refused = node.try_submit(unknown).await.expect_err("there is no such template");
     assert_eq!(reason(&refused), (Code::NotFound, "TEMPLATE_NOT_FOUND".to_owned()));
     assert!(refused.message().contains("templates/guest-credentials"), "{refused:?}");
+    assert_eq!(rows(&node).await, before, "something of this was stored");
     let mut missing = guest_credentials("erika@example.com");
     variables(&mut missing).variables.remove("password");
     variables(&mut missing).variables.insert("pasword".to_owned(), "typing error".to_owned());
     let expected = [
-        ("mail.template.variables.password", "is missing; this template needs it"),
-        ("mail.template.variables.pasword", "known: "),
+        ("mail.template.variables.password", "INVALID", "is missing; this template needs it"),
+        ("mail.template.variables.pasword", "INVALID", "known: "),
     ];
     check(&node, missing, &expected).await;
     let mut language = guest_credentials("erika@example.com");
     variables(&mut language).locale = "../../etc".to_owned();
-    check(&node, language, &[("mail.template.locale", "BCP 47")]).await;
+    check(&node, language, &[("mail.template.locale", "INVALID", "BCP 47")]).await;
     node.stop().await;
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use nuncio_core::violation::{Violation, Violations};
 use tonic::{Code, Status};
-use tonic_types::{ErrorDetails, StatusExt};
+use tonic_types::{ErrorDetails, FieldViolation, StatusExt};
 
 /// The domain of every [`ErrorInfo`](tonic_types::ErrorInfo) of nuncio.
 pub const DOMAIN: &str = "nuncio";
@@ -27,12 +27,14 @@ pub fn status<const N: usize>(
     Status::with_error_details(code, message, info(reason, metadata))
 }
 
-/// `INVALID_ARGUMENT` with every violation as `BadRequest`.
+/// `INVALID_ARGUMENT` with every violation as `BadRequest`, each with a reason of its own: the name of its fault.
 pub fn invalid(reason: &str, message: impl Into<String>, violations: Violations) -> Status {
     let mut details = info(reason, []);
-    for Violation { field, problem } in violations {
-        details.add_bad_request_violation(field, problem);
-    }
+    let told = violations.into_iter().map(|Violation { field, fault, problem }| {
+        let reason = fault.name().to_owned();
+        FieldViolation { reason, ..FieldViolation::new(field, problem) }
+    });
+    details.set_bad_request(told.collect::<Vec<_>>());
     Status::with_error_details(Code::InvalidArgument, message, details)
 }
 

@@ -7,7 +7,7 @@ use nuncio_api::client::ConnectError;
 use nuncio_api::error::reason;
 use serde_json::json;
 use tonic::{Code, Status};
-use tonic_types::StatusExt;
+use tonic_types::{FieldViolation, StatusExt};
 
 use crate::exit::Exit;
 use crate::globals::Format;
@@ -53,7 +53,7 @@ struct Told {
     /// A stable name: that of the API's error, or one of the client's own.
     reason: String,
     message: String,
-    violations: Vec<(String, String)>,
+    violations: Vec<FieldViolation>,
     remedies: Vec<String>,
 }
 
@@ -102,10 +102,13 @@ impl Failure {
         let told = self.told(server);
         match out.format() {
             Format::Json => {
-                let violations = told
-                    .violations
-                    .iter()
-                    .map(|(field, problem)| json!({ "field": field, "description": problem }));
+                let violations = told.violations.iter().map(|one| {
+                    json!({
+                        "field": one.field,
+                        "reason": one.reason,
+                        "description": one.description,
+                    })
+                });
                 out.error_value(&json!({ "error": {
                     "reason": told.reason,
                     "message": told.message,
@@ -115,12 +118,12 @@ impl Failure {
             }
             Format::Table => {
                 out.note(Line::new().push(Tone::Bad, "error: ").plain(told.message))?;
-                for (field, problem) in told.violations {
+                for FieldViolation { field, description, .. } in told.violations {
                     out.note(
                         Line::new()
                             .plain("  ")
                             .push(Tone::Strong, field)
-                            .plain(format!(": {problem}")),
+                            .plain(format!(": {description}")),
                     )?;
                 }
                 for remedy in told.remedies {
@@ -212,8 +215,7 @@ fn told_by_server(status: &Status) -> Told {
     let mut violations = Vec::new();
     let mut remedies = Vec::new();
     if let Some(request) = details.bad_request() {
-        let found = request.field_violations.iter();
-        violations.extend(found.map(|one| (one.field.clone(), one.description.clone())));
+        violations.extend(request.field_violations.iter().cloned());
     }
     if let Some(failure) = details.precondition_failure() {
         remedies.extend(failure.violations.iter().map(|one| one.description.clone()));

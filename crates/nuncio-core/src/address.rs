@@ -3,6 +3,8 @@
 use std::fmt;
 use std::str::FromStr;
 
+use crate::violation::Fault;
+
 /// The longest display name that a mailbox may carry, in characters.
 pub const DISPLAY_NAME_CHARS_MAX: usize = 256;
 
@@ -26,6 +28,18 @@ pub enum AddressError {
     ControlCharacter,
     #[error("is not an address: {0}")]
     Malformed(String),
+}
+
+impl AddressError {
+    /// The kind of violation that such a text is.
+    pub fn fault(&self) -> Fault {
+        match self {
+            Self::Empty => Fault::Missing,
+            Self::TooLong => Fault::TooLong,
+            Self::ControlCharacter => Fault::ControlCharacter,
+            Self::Malformed(_) => Fault::Malformed,
+        }
+    }
 }
 
 impl EmailAddress {

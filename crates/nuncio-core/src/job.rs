@@ -13,7 +13,7 @@ use crate::class::MailClass;
 use crate::mail::{Mail, RecipientKind};
 use crate::reply::SmtpReply;
 use crate::trace::TraceParent;
-use crate::violation::Violations;
+use crate::violation::{Fault, Violations};
 
 /// The longest time to live that a caller may ask for: 7 days.
 pub const TIME_TO_LIVE_MAX: Duration = Duration::from_hours(7 * 24);
@@ -93,6 +93,7 @@ pub struct CallerId(pub String);
 pub struct JobOptionsDraft {
     pub request_id: String,
     pub not_before: Option<Timestamp>,
+    /// Counted from `not_before`, so that none can lie beyond the other.
     pub time_to_live: Option<Duration>,
     pub labels: BTreeMap<String, String>,
 }
@@ -116,13 +117,15 @@ impl JobOptionsDraft {
             let problem = format!(
                 "must be 1 to {REQUEST_ID_CHARS_MAX} visible ASCII characters, such as a UUID"
             );
-            violations.add("request_id", problem);
+            violations.add_as(Fault::Malformed, "request_id", problem);
         }
         if self.not_before.is_some_and(|at| now + NOT_BEFORE_MAX < at) {
-            violations.add("not_before_time", "is more than 30 days ahead");
+            let problem = "is more than 30 days ahead";
+            violations.add_as(Fault::TooFarAhead, "not_before_time", problem);
         }
         if self.time_to_live.is_some_and(|life| life.is_zero() || TIME_TO_LIVE_MAX < life) {
-            violations.add("time_to_live", "must be more than 0 and at most 7 days");
+            let problem = "must be more than 0 and at most 7 days";
+            violations.add_as(Fault::OutOfRange, "time_to_live", problem);
         }
         check_labels(&mut violations, &self.labels);
         violations.none_or(|| JobOptions {
@@ -136,7 +139,8 @@ impl JobOptionsDraft {
 
 fn check_labels(violations: &mut Violations, labels: &BTreeMap<String, String>) {
     if LABELS_MAX < labels.len() {
-        violations.add("labels", format!("{} labels; at most {LABELS_MAX}", labels.len()));
+        let problem = format!("{} labels; at most {LABELS_MAX}", labels.len());
+        violations.add_as(Fault::TooMany, "labels", problem);
     }
     for (key, value) in labels.iter().take(LABELS_MAX) {
         let shown: String = key.chars().take(LABEL_KEY_CHARS_MAX).collect();
@@ -145,13 +149,15 @@ fn check_labels(violations: &mut Violations, labels: &BTreeMap<String, String>) 
             let problem = format!(
                 "the key must be 1 to {LABEL_KEY_CHARS_MAX} letters, digits, `-`, `_`, `.` or `/`"
             );
-            violations.add(format!("labels.{shown}"), problem);
+            violations.add_as(Fault::Malformed, format!("labels.{shown}"), problem);
         }
-        if LABEL_VALUE_CHARS_MAX < value.chars().count() || value.chars().any(char::is_control) {
+        let is_long = LABEL_VALUE_CHARS_MAX < value.chars().count();
+        if is_long || value.chars().any(char::is_control) {
             let problem = format!(
                 "the value must have at most {LABEL_VALUE_CHARS_MAX} characters and no line break"
             );
-            violations.add(format!("labels.{shown}"), problem);
+            let fault = if is_long { Fault::TooLong } else { Fault::ControlCharacter };
+            violations.add_as(fault, format!("labels.{shown}"), problem);
         }
     }
 }

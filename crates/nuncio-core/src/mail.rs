@@ -2,12 +2,12 @@
 
 use std::fmt;
 
-use crate::address::{DISPLAY_NAME_CHARS_MAX, EmailAddress, Mailbox};
+use crate::address::{AddressError, DISPLAY_NAME_CHARS_MAX, EmailAddress, Mailbox};
 use crate::class::MailClass;
 use crate::secret::Sensitive;
 use crate::template::catalogue::Template;
 use crate::template::{TemplateError, TemplateUse, Templates, Variables};
-use crate::violation::Violations;
+use crate::violation::{Fault, Violations};
 
 /// The most recipients of one mail: what an Exchange Online administrator may allow at most.
 pub const RECIPIENTS_MAX: usize = 1000;
@@ -208,26 +208,27 @@ fn check_mailbox(violations: &mut Violations, field: &str, draft: MailboxDraft) 
     let name = draft.display_name;
     if name.chars().any(char::is_control) {
         let problem = "has a line break or control character, which could smuggle in a header";
-        violations.add(format!("{field}.display_name"), problem);
+        violations.add_as(Fault::ControlCharacter, format!("{field}.display_name"), problem);
     }
     if DISPLAY_NAME_CHARS_MAX < name.chars().count() {
         let problem = format!("is longer than {DISPLAY_NAME_CHARS_MAX} characters");
-        violations.add(format!("{field}.display_name"), problem);
+        violations.add_as(Fault::TooLong, format!("{field}.display_name"), problem);
     }
-    let address: EmailAddress =
-        violations.check(format!("{field}.address"), draft.address.parse())?;
+    let address: Result<EmailAddress, AddressError> = draft.address.parse();
+    let fault = address.as_ref().map_or_else(AddressError::fault, |_| Fault::Invalid);
+    let address = violations.check_as(fault, format!("{field}.address"), address)?;
     Some(Mailbox { address, display_name: Some(name).filter(|name| !name.is_empty()) })
 }
 
 fn check_count(violations: &mut Violations, count: usize) {
     if count == 0 {
-        violations.add("mail.to", "no recipient; give at least one in `to`, `cc` or `bcc`");
+        let problem = "no recipient; give at least one in `to`, `cc` or `bcc`";
+        violations.add_as(Fault::Missing, "mail.to", problem);
     }
     if RECIPIENTS_MAX < count {
-        violations.add(
-            "mail.to",
-            format!("{count} recipients in all; at most {RECIPIENTS_MAX}: make several jobs"),
-        );
+        let problem =
+            format!("{count} recipients in all; at most {RECIPIENTS_MAX}: make several jobs");
+        violations.add_as(Fault::TooMany, "mail.to", problem);
     }
 }
 
@@ -238,13 +239,15 @@ fn check_content(
 ) -> Result<Option<Content>, MailError> {
     match draft {
         None => {
-            violations.add("mail.content", "is missing; give `raw` or `template`");
+            let problem = "is missing; give `raw` or `template`";
+            violations.add_as(Fault::Missing, "mail.content", problem);
             Ok(None)
         }
         Some(ContentDraft::Raw { subject, text, html }) => {
             check_subject(violations, "mail.raw.subject", &subject);
             if text.is_empty() && html.is_empty() {
-                violations.add("mail.raw.text", "no body; give `text`, `html` or both");
+                let problem = "no body; give `text`, `html` or both";
+                violations.add_as(Fault::Missing, "mail.raw.text", problem);
             }
             Ok(Some(Content { subject, text, html, template: None }))
         }
@@ -282,22 +285,23 @@ fn check_content(
 
 fn check_subject(violations: &mut Violations, field: &str, subject: &str) {
     if subject.is_empty() {
-        violations.add(field, "is empty; a mail needs a subject");
+        violations.add_as(Fault::Missing, field, "is empty; a mail needs a subject");
     }
     if subject.chars().any(char::is_control) {
         let problem =
             "the subject has a line break or control character, which could smuggle in a header";
-        violations.add(field, problem);
+        violations.add_as(Fault::ControlCharacter, field, problem);
     }
     if SUBJECT_CHARS_MAX < subject.chars().count() {
-        violations.add(field, format!("is longer than {SUBJECT_CHARS_MAX} characters"));
+        let problem = format!("is longer than {SUBJECT_CHARS_MAX} characters");
+        violations.add_as(Fault::TooLong, field, problem);
     }
 }
 
 fn check_references(violations: &mut Violations, references: &[String]) {
     if REFERENCES_MAX < references.len() {
         let problem = format!("{} references; at most {REFERENCES_MAX}", references.len());
-        violations.add("mail.references", problem);
+        violations.add_as(Fault::TooMany, "mail.references", problem);
     }
     let is_id = |text: &str| {
         let inner = text.strip_prefix('<').and_then(|rest| rest.strip_suffix('>'));
@@ -305,31 +309,39 @@ fn check_references(violations: &mut Violations, references: &[String]) {
             && inner.is_some_and(|id| id.contains('@') && id.bytes().all(|b| b.is_ascii_graphic()))
     };
     if !references.iter().all(|one| is_id(one)) {
-        violations.add("mail.references", "must be Message-IDs with angle brackets");
+        let problem = "must be Message-IDs with angle brackets";
+        violations.add_as(Fault::Malformed, "mail.references", problem);
     }
 }
 
 fn check_attachments(violations: &mut Violations, attachments: &[Attachment]) {
     if ATTACHMENTS_MAX < attachments.len() {
         let problem = format!("{} files; at most {ATTACHMENTS_MAX}", attachments.len());
-        violations.add("mail.attachments", problem);
+        violations.add_as(Fault::TooMany, "mail.attachments", problem);
     }
     for (index, attachment) in attachments.iter().enumerate() {
         let field = format!("mail.attachments[{index}]");
         let name = &attachment.file_name;
         if name.is_empty() || FILE_NAME_CHARS_MAX < name.chars().count() {
             let problem = format!("must have 1 to {FILE_NAME_CHARS_MAX} characters");
-            violations.add(format!("{field}.file_name"), problem);
+            let fault = if name.is_empty() { Fault::Missing } else { Fault::TooLong };
+            violations.add_as(fault, format!("{field}.file_name"), problem);
         }
         if name.chars().any(|c| c.is_control() || c == '/' || c == '\\') {
             let problem = "has a line break, control character or path separator";
-            violations.add(format!("{field}.file_name"), problem);
+            violations.add_as(unfit(name), format!("{field}.file_name"), problem);
         }
         if !is_media_type(&attachment.content_type) {
             let problem = "is no media type; give one such as `application/pdf` (RFC 6838)";
-            violations.add(format!("{field}.content_type"), problem);
+            let fault = unfit(&attachment.content_type);
+            violations.add_as(fault, format!("{field}.content_type"), problem);
         }
     }
+}
+
+/// What is wrong with a text that has characters which it may not have.
+fn unfit(text: &str) -> Fault {
+    if text.chars().any(char::is_control) { Fault::ControlCharacter } else { Fault::Malformed }
 }
 
 fn is_media_type(text: &str) -> bool {
@@ -351,7 +363,7 @@ fn check_size(violations: &mut Violations, content: Option<&Content>, attachment
             "bodies and attachments have {size} bytes; at most {CONTENT_BYTES_MAX} (8 MiB): \
              send a link in place of the file"
         );
-        violations.add("mail", problem);
+        violations.add_as(Fault::TooLarge, "mail", problem);
     }
 }
 

@@ -15,7 +15,7 @@ use nuncio_core::settings::trust_store::TrustUse;
 use nuncio_core::settings::{Encryption, Provider};
 use nuncio_core::smtp_test::StageKind;
 use nuncio_core::template::variable::VariableKind;
-use nuncio_core::violation::Violations;
+use nuncio_core::violation::{Fault, Violations};
 
 use crate::v1;
 
@@ -29,7 +29,8 @@ where
     Option<Core>: From<Wire>,
 {
     let problem = || format!("{number} is no value that this version knows");
-    violations.check(field, Wire::try_from(number).map_err(|_| problem()))?.into()
+    let wire = Wire::try_from(number).map_err(|_| problem());
+    violations.check_as(Fault::Unknown, field, wire)?.into()
 }
 
 /// The values of a filter that a caller gave. `UNSPECIFIED` is no value to look for.
@@ -42,7 +43,8 @@ where
     for (index, number) in numbers.iter().enumerate() {
         let value = Wire::try_from(*number).ok().and_then(Option::<Core>::from);
         let problem = || format!("{number} is no value to look for");
-        values.extend(violations.check(format!("{field}[{index}]"), value.ok_or_else(problem)));
+        let (field, value) = (format!("{field}[{index}]"), value.ok_or_else(problem));
+        values.extend(violations.check_as(Fault::Unknown, field, value));
     }
     values
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
-use nuncio_core::violation::Violations;
+use nuncio_core::violation::{Fault, Violations};
 
 /// Nanoseconds in a second.
 const NANOS: i128 = 1_000_000_000;
@@ -37,7 +37,7 @@ pub fn timestamp_from(
     let in_range = YEAR_1 <= seconds && (0..=999_999_999).contains(&nanos);
     let valid = Timestamp::new(seconds, nanos).ok().filter(|_| in_range);
     let problem = "is no moment between the years 1 and 9999 with 0 to 999999999 nanoseconds";
-    violations.check(field, valid.ok_or(problem))
+    violations.check_as(Fault::OutOfRange, field, valid.ok_or(problem))
 }
 
 /// A span of time that a caller gave, if it gave one. Nothing that nuncio asks for is negative.
@@ -50,7 +50,8 @@ pub fn duration_from(
     let seconds = u64::try_from(seconds).ok();
     let nanos = u32::try_from(nanos).ok().filter(|nanos| *nanos <= 999_999_999);
     let valid = seconds.zip(nanos).map(|(seconds, nanos)| Duration::new(seconds, nanos));
-    violations.check(field, valid.ok_or("must be 0 or more, with 0 to 999999999 nanoseconds"))
+    let problem = "must be 0 or more, with 0 to 999999999 nanoseconds";
+    violations.check_as(Fault::OutOfRange, field, valid.ok_or(problem))
 }
 
 #[cfg(test)]

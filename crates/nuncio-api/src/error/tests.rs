@@ -1,3 +1,5 @@
+use nuncio_core::violation::Fault;
+
 use super::*;
 
 #[test]
@@ -22,16 +24,20 @@ fn a_status_of_somebody_else_has_no_reason() {
 #[test]
 fn every_violation_is_told_with_its_field() {
     let mut violations = Violations::default();
-    violations.add("mail.to[0].address", "is empty");
+    violations.add_as(Fault::Missing, "mail.to[0].address", "is empty");
     violations.add("class", "is unknown");
 
     let status = invalid("INVALID_MAIL_JOB", "the mail job is not valid", violations);
 
     assert_eq!(status.code(), Code::InvalidArgument);
     let told = status.get_details_bad_request().unwrap().field_violations;
-    let told: Vec<_> =
-        told.iter().map(|one| (one.field.as_str(), one.description.as_str())).collect();
-    assert_eq!(told, [("mail.to[0].address", "is empty"), ("class", "is unknown")]);
+    let told: Vec<_> = told
+        .iter()
+        .map(|one| (one.field.as_str(), one.reason.as_str(), one.description.as_str()))
+        .collect();
+    let expect =
+        [("mail.to[0].address", "MISSING", "is empty"), ("class", "INVALID", "is unknown")];
+    assert_eq!(told, expect);
 }
 
 #[test]

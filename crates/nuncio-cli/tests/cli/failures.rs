@@ -2,7 +2,7 @@
 
 use nuncio_cli::exit::Exit;
 use tonic::{Code, Status};
-use tonic_types::{ErrorDetails, StatusExt};
+use tonic_types::{ErrorDetails, FieldViolation, StatusExt};
 
 use crate::fake::{Fake, Script, refusal};
 use crate::nuncio;
@@ -33,7 +33,11 @@ async fn an_address_that_is_none_is_invalid_input() {
 fn two_violations() -> Status {
     let mut details = ErrorDetails::with_error_info("INVALID_MAIL_JOB", "nuncio", []);
     details.add_bad_request_violation("mail.to[0].address", "is not an address");
-    details.add_bad_request_violation("mail.content", "is missing");
+    let missing = FieldViolation::new("mail.content", "is missing");
+    let missing = FieldViolation { reason: "MISSING".to_owned(), ..missing };
+    let mut violations = details.bad_request().expect("it has one").field_violations.clone();
+    violations.push(missing);
+    details.set_bad_request(violations);
     Status::with_error_details(Code::InvalidArgument, "the mail job is not valid", details)
 }
 
@@ -62,6 +66,7 @@ async fn a_program_gets_the_error_as_json() {
     let error: serde_json::Value = serde_json::from_str(&ran.err).unwrap();
     assert_eq!(error["error"]["reason"], "INVALID_MAIL_JOB");
     assert_eq!(error["error"]["violations"][1]["field"], "mail.content");
+    assert_eq!(error["error"]["violations"][1]["reason"], "MISSING");
     assert_eq!(ran.out, "");
 }
 

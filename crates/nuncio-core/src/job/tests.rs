@@ -92,6 +92,10 @@ fn all_that_is_wrong_is_told_at_once() {
         labels: label("?", "\n"),
     };
 
+    let faults = draft.clone().check(NOW).unwrap_err();
+    let faults: Vec<_> = faults.iter().map(|one| one.fault.name()).collect();
+    let expect = ["MALFORMED", "TOO_FAR_AHEAD", "OUT_OF_RANGE", "MALFORMED", "CONTROL_CHARACTER"];
+    assert_eq!(faults, expect);
     check(draft, "request_id not_before_time time_to_live labels.? labels.?");
 }
 

@@ -280,3 +280,26 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn each_kind_of_fault_has_a_name_of_its_own() {
+    let faults = |draft: MailDraft| -> Vec<_> {
+        violations(draft).iter().map(|one| one.fault.name()).collect()
+    };
+    let many = |count: usize| {
+        (0..count).map(|number| mailbox(&format!("a{number}@example.com"))).collect::<Vec<_>>()
+    };
+    let large = Attachment { content: vec![0; CONTENT_BYTES_MAX], ..attachment("a", "a/b") };
+    let subject = |text: &str| MailDraft { content: Some(raw(text, "Hello")), ..draft() };
+
+    assert_eq!(faults(MailDraft { attachments: vec![large], ..draft() }), ["TOO_LARGE"]);
+    assert_eq!(faults(MailDraft { to: many(RECIPIENTS_MAX + 1), ..draft() }), ["TOO_MANY"]);
+    assert_eq!(faults(subject("a\r\nBcc: b@example.com")), ["CONTROL_CHARACTER"]);
+    assert_eq!(faults(subject("")), ["MISSING"]);
+    assert_eq!(faults(subject(&"x".repeat(SUBJECT_CHARS_MAX + 1))), ["TOO_LONG"]);
+    let address = |text: &str| faults(MailDraft { to: vec![mailbox(text)], ..draft() });
+    assert_eq!(address("nobody"), ["MALFORMED"]);
+    assert_eq!(address(""), ["MISSING"]);
+    assert_eq!(address("a@example.com\r\nRCPT TO:<b@example.com>"), ["CONTROL_CHARACTER"]);
+    assert_eq!(address(&format!("a@{}.com", "x".repeat(300))), ["TOO_LONG"]);
+}

@@ -99,7 +99,7 @@ pub(crate) async fn take_batch(
 
 fn refused(violations: Violations) -> v1::AlarmResult {
     let violation =
-        |Violation { field, problem }| v1::AlarmViolation { field, description: problem };
+        |Violation { field, fault: _, problem }| v1::AlarmViolation { field, description: problem };
     v1::AlarmResult {
         outcome: v1::AlarmOutcome::Invalid.into(),
         alarm: String::new(),

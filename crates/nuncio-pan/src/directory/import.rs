@@ -186,7 +186,10 @@ impl<P: Person> Import<P> {
             return;
         }
         let name = P::name_of(&row.given).chars().take(NAME_CHARS_MAX).collect();
-        let told = |Violation { field, problem }| v1::RowViolation { field, description: problem };
+        let told = |Violation { field, fault: _, problem }| v1::RowViolation {
+            field,
+            description: problem,
+        };
         let violations = violations.into_iter().take(VIOLATIONS_MAX).map(told).collect();
         self.summary.rejected_rows.push(v1::RejectedRow { row: row.number, name, violations });
     }

@@ -121,7 +121,8 @@ pub(crate) fn refusal(problem: NotMade) -> Result<Reason, Status> {
             Ok(Reason::new("GUEST_NOT_FOUND", format!("guest `{id}` does not exist")))
         }
         NotMade::Invalid(violations) | NotMade::Mail(IntakeError::Invalid(violations)) => {
-            let one = |Violation { field, problem }: Violation| format!("{field}: {problem}");
+            let one =
+                |Violation { field, fault: _, problem }: Violation| format!("{field}: {problem}");
             let all: Vec<_> = violations.into_iter().map(one).collect();
             Ok(Reason::new("INVALID_NOTICE", all.join("; ")))
         }
