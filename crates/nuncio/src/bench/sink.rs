@@ -41,13 +41,14 @@ pub(super) struct SinkStats {
 }
 
 impl SinkStats {
-    /// What came after `before`.
+    /// What came after `before`. The most connections at once are those of all the time.
     pub(super) fn since(self, before: &Self) -> Self {
         Self {
             mails: self.mails - before.mails,
             repeated: self.repeated - before.repeated,
+            token_requests: self.token_requests - before.token_requests,
+            connections_max: self.connections_max,
             round_trips: self.round_trips - before.round_trips,
-            ..self
         }
     }
 }
@@ -175,5 +176,20 @@ impl Drop for Sink {
         if let Some(thread) = self.thread.take() {
             thread.join().ok();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_test_of_the_settings_used_is_not_counted() {
+        let before = SinkStats { token_requests: 1, round_trips: 4, ..SinkStats::default() };
+        let after = SinkStats { mails: 10, token_requests: 2, round_trips: 24, ..before };
+
+        let seen = after.since(&before);
+
+        assert_eq!((seen.mails, seen.token_requests, seen.round_trips), (10, 1, 20));
     }
 }

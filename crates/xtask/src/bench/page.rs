@@ -106,7 +106,7 @@ const ALONE: &[Alone] = &[
     ),
     alone("end to end with PIPELINING only, a second", "pipelining.sent_per_s", None),
     alone("connections of 200 senders", "senders.connections_max", None),
-    alone("token requests of 200 senders", "senders.token_requests", None),
+    alone("token requests of 200 senders", "senders.token_requests", Some(Target::AtMost(1.0))),
     alone("8 KiB on disk, p50, ms", "single.disk_p50_ms", None),
     alone("8 KiB on disk, p99, ms", "single.disk_p99_ms", None),
     alone("one job, call to OK, p50, ms", "single.single_accept_p50_ms", None),
