@@ -3,6 +3,7 @@
 mod alarms;
 mod bad_input;
 mod bench;
+mod budget;
 mod database_away;
 mod directions;
 mod disk_full;
