@@ -5,9 +5,12 @@ use std::fmt;
 use std::ops::AddAssign;
 
 use nuncio_api::v1;
-use nuncio_api::v1::{MailClass, MailJobState};
+use nuncio_api::v1::{MailClass, MailJobState, RecipientState};
 use nuncio_provider_sim::simulator::Simulator;
 use nuncio_tests::caller::Caller;
+
+/// The reason of a job whose node died again and again.
+const GIVEN_UP: &str = "NODE_DIED_REPEATEDLY";
 
 /// What became of jobs.
 #[derive(Clone, Copy, Debug, Default)]
@@ -19,7 +22,9 @@ pub(crate) struct Counts {
     pub(crate) given_up: u64,
     /// Attempts of unknown outcome.
     pub(crate) unknown_attempts: u64,
-    /// Copies beyond the first.
+    /// Recipients whom a mail has reached.
+    pub(crate) deliveries: u64,
+    /// Copies beyond the first, of each recipient.
     pub(crate) duplicates: u64,
 }
 
@@ -38,6 +43,7 @@ impl AddAssign for Counts {
         self.unknown += more.unknown;
         self.given_up += more.given_up;
         self.unknown_attempts += more.unknown_attempts;
+        self.deliveries += more.deliveries;
         self.duplicates += more.duplicates;
     }
 }
@@ -47,13 +53,14 @@ impl fmt::Display for Counts {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "{} jobs accepted, {} sent, {} unknown, {} given up, 0 lost, {} attempts of unknown outcome, {} duplicates \
-             (all allowed)",
+            "{} jobs accepted, {} sent, {} unknown, {} given up, 0 lost, {} attempts of unknown outcome, {} recipients \
+             reached, {} duplicates (all allowed)",
             self.accepted,
             self.sent,
             self.unknown,
             self.given_up,
             self.unknown_attempts,
+            self.deliveries,
             self.duplicates,
         )
     }
@@ -83,18 +90,19 @@ impl Truth<'_> {
         counts: &mut Counts,
     ) {
         let id = job.message_id.trim_matches(['<', '>']);
-        let times = arrived.remove(id).unwrap_or(0);
+        arrived.remove(id);
         let (_, attempts) = self.caller.job(&job.name).await;
         let unknown = attempts.iter().filter(|one| is_unknown(one)).count();
         let unknown = u64::try_from(unknown).expect("they are few");
-        let seen = format!("{}: arrived {times} times: {job:#?} {attempts:#?}", self.story);
-        let reason = job.reason.as_ref().map_or("", |reason| reason.code.as_str());
+        let seen = format!("{}: {job:#?} {attempts:#?}", self.story);
+        let is_given_up = reason(job) == GIVEN_UP;
         counts.unknown_attempts += unknown;
-        counts.duplicates += times.saturating_sub(1);
         match job.state() {
             MailJobState::Sent => {
                 counts.sent += 1;
-                assert!(0 < times, "sent, but never arrived: {seen}");
+                let is_accepted =
+                    |one: &v1::RecipientResult| one.state() == RecipientState::Accepted;
+                assert!(job.recipients.iter().any(is_accepted), "sent to nobody: {seen}");
             }
             MailJobState::Unknown => {
                 counts.unknown += 1;
@@ -102,7 +110,7 @@ impl Truth<'_> {
             }
             MailJobState::Failed => {
                 counts.given_up += 1;
-                assert_eq!(reason, "NODE_DIED_REPEATEDLY", "{seen}");
+                assert!(is_given_up, "{seen}");
             }
             other @ (MailJobState::Unspecified
             | MailJobState::Queued
@@ -112,16 +120,38 @@ impl Truth<'_> {
             | MailJobState::Expired
             | MailJobState::Cancelled) => panic!("{other:?} is no end for it: {seen}"),
         }
-        if job.class() == MailClass::Bulk {
-            assert!(times <= 1, "arrived twice: {seen}");
+        for one in &job.recipients {
+            let times = self.simulator.delivered(id, &one.address);
+            let seen = format!("{} got it {times} times: {seen}", one.address);
+            judge_recipient(one.state(), times, unknown, is_given_up, &seen);
+            if job.class() == MailClass::Bulk {
+                assert!(times <= 1, "arrived twice: {seen}");
+            }
+            counts.deliveries += times.min(1);
+            counts.duplicates += times.saturating_sub(1);
         }
-        let known = u64::from(job.state() == MailJobState::Sent);
-        assert!(times <= known + unknown, "a copy that no attempt explains: {seen}");
     }
+}
+
+/// Compares what a job says of a recipient with how often the mail arrived there.
+fn judge_recipient(state: RecipientState, times: u64, unknown: u64, is_given_up: bool, seen: &str) {
+    match state {
+        RecipientState::Accepted => assert!(0 < times, "accepted, but never arrived: {seen}"),
+        RecipientState::Refused => assert_eq!(times, 0, "refused, but arrived: {seen}"),
+        RecipientState::Unknown => assert!(0 < unknown, "no such attempt: {seen}"),
+        RecipientState::Pending => assert!(is_given_up, "still pending: {seen}"),
+        RecipientState::Unspecified => panic!("in no state: {seen}"),
+    }
+    let known = u64::from(state == RecipientState::Accepted);
+    assert!(times <= known + unknown, "a copy that no attempt explains: {seen}");
+}
+
+fn reason(job: &v1::MailJob) -> &str {
+    job.reason.as_ref().map_or("", |reason| reason.code.as_str())
 }
 
 /// Whether the provider may have taken the mail by this attempt, for all that the node knows.
 fn is_unknown(attempt: &v1::MailAttempt) -> bool {
-    let is_given_up = attempt.outcome == "NODE_DIED_REPEATEDLY" && attempt.counted;
+    let is_given_up = attempt.outcome == GIVEN_UP && attempt.counted;
     attempt.outcome == "OUTCOME_UNKNOWN" || is_given_up
 }

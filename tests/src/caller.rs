@@ -86,6 +86,16 @@ impl Caller {
         }
     }
 
+    /// Makes the newest of those jobs due now that wait for their next attempt.
+    pub async fn hurry_deferred(&self) {
+        let states = vec![MailJobState::Deferred.into()];
+        let request = v1::ListMailJobsRequest { states, ..v1::ListMailJobsRequest::default() };
+        let answer = self.clients.mail_jobs.clone().list_mail_jobs(request).await;
+        for job in answer.unwrap_or_else(|status| panic!("{status}")).into_inner().mail_jobs {
+            self.hurry(&job.name).await;
+        }
+    }
+
     /// Makes a job due now. Where it is tried already or has ended, that is as good.
     pub async fn hurry(&self, name: &str) {
         let request = v1::RetryMailJobRequest { name: name.to_owned(), allow_duplicate: false };

@@ -1,6 +1,6 @@
 //! The ground truth: what was accepted, and what was counted.
 
-use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -146,8 +146,8 @@ struct State {
     stats: Stats,
     kept: VecDeque<Arc<AcceptedMail>>,
     message_ids: HashMap<Box<str>, u64>,
-    /// Hashes of (Message-ID, recipient).
-    deliveries: HashSet<u64>,
+    /// How often each pair of Message-ID and recipient was accepted, by its hash.
+    deliveries: HashMap<u64, u32>,
 }
 
 impl Ledger {
@@ -156,7 +156,7 @@ impl Ledger {
             stats: Stats::default(),
             kept: VecDeque::new(),
             message_ids: HashMap::new(),
-            deliveries: HashSet::new(),
+            deliveries: HashMap::new(),
         };
         Self { state: Mutex::new(state), kept_max, accepted: watch::Sender::new(0) }
     }
@@ -200,6 +200,12 @@ impl Ledger {
     /// How often each Message-ID was accepted.
     pub(crate) fn message_ids(&self) -> BTreeMap<String, u64> {
         self.lock().message_ids.iter().map(|(id, times)| (id.to_string(), *times)).collect()
+    }
+
+    /// How often a mail with this Message-ID was accepted for this recipient.
+    pub(crate) fn delivered(&self, message_id: &str, recipient: &str) -> u64 {
+        let times = self.lock().deliveries.get(&delivery(message_id, recipient)).copied();
+        times.unwrap_or_default().into()
     }
 
     pub(crate) async fn wait_for_accepted(
@@ -290,9 +296,9 @@ impl State {
         *times += 1;
         stats.mails_repeated += u64::from(1 < *times);
         for recipient in &mail.recipients {
-            let mut hasher = DefaultHasher::new();
-            (id, recipient.to_ascii_lowercase()).hash(&mut hasher);
-            stats.deliveries_repeated += u64::from(!self.deliveries.insert(hasher.finish()));
+            let times = self.deliveries.entry(delivery(id, recipient)).or_default();
+            *times += 1;
+            stats.deliveries_repeated += u64::from(1 < *times);
         }
     }
 
@@ -303,6 +309,13 @@ impl State {
             Presence::Submitting => &mut stats.submitting,
         }
     }
+}
+
+/// Stands for a Message-ID and a recipient.
+fn delivery(message_id: &str, recipient: &str) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    (message_id, recipient.to_ascii_lowercase()).hash(&mut hasher);
+    hasher.finish()
 }
 
 /// The numbers of one mailbox. Does not allocate for one that is known.

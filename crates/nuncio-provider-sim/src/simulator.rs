@@ -179,6 +179,11 @@ impl Simulator {
         self.world.ledger.message_ids()
     }
 
+    /// How often a mail with this Message-ID (without angle brackets) was accepted for this recipient.
+    pub fn delivered(&self, message_id: &str, recipient: &str) -> u64 {
+        self.world.ledger.delivered(message_id, recipient)
+    }
+
     /// Waits until `wanted` mails were accepted since the start.
     pub async fn wait_for_accepted(
         &self,

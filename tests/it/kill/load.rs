@@ -4,10 +4,13 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
+use mail_parser::MessageParser;
 use nuncio_api::v1;
 use nuncio_api::v1::MailClass;
+use nuncio_provider_sim::config::RecipientRule;
+use nuncio_provider_sim::ledger::AcceptedMail;
 use nuncio_tests::caller::Caller;
-use nuncio_tests::mails::raw;
+use nuncio_tests::mails::{mailbox, raw};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
@@ -17,6 +20,14 @@ pub(super) const JOBS_A_ROUND: u64 = 16;
 const CALLERS: usize = 3;
 /// Every so manieth request is made once more although it was answered.
 const REPEATED: u64 = 5;
+/// The subject of each mail, before its number.
+const SUBJECT: &str = "mail ";
+/// Recipients whom the provider does not know.
+const GONE: &str = "gone@";
+/// Recipients whom the provider takes at the second attempt.
+const BUSY: &str = "@busy.example";
+/// The file of a mail: more than a connection takes at once.
+const FILE_BYTES: usize = 48 * 1024;
 
 /// What is handed in, and what was said to it.
 #[derive(Debug, Default)]
@@ -117,11 +128,45 @@ impl Round {
     }
 }
 
-/// Every second mail may be sent twice if it must.
+/// Every second mail may be sent twice if it must, every third has several recipients, every fourth a file.
 fn request(number: u64) -> v1::CreateMailJobRequest {
     let class = if number.is_multiple_of(2) { MailClass::Bulk } else { MailClass::AlarmCritical };
-    v1::CreateMailJobRequest {
-        request_id: format!("job-{number}"),
-        ..raw(class, &format!("mail {number}"), &["guest@example.com"])
+    let mut request = raw(class, &format!("{SUBJECT}{number}"), &["guest@example.com"]);
+    let mail = request.mail.as_mut().expect("it has one");
+    if number.is_multiple_of(3) {
+        mail.cc.push(mailbox(&format!("{GONE}example.com")));
+        mail.bcc.push(mailbox(&format!("guest-{number}{BUSY}")));
     }
+    mail.attachments.extend(file(number));
+    v1::CreateMailJobRequest { request_id: format!("job-{number}"), ..request }
+}
+
+/// What goes with the mail of this request.
+fn file(number: u64) -> Option<v1::Attachment> {
+    let bytes = number.to_be_bytes().into_iter().cycle().take(FILE_BYTES);
+    number.is_multiple_of(4).then(|| v1::Attachment {
+        file_name: format!("file {number}.bin"),
+        content_type: "application/octet-stream".to_owned(),
+        content: bytes.collect(),
+    })
+}
+
+/// How a provider answers that makes something of every kind of recipient.
+pub(super) fn recipients() -> Vec<RecipientRule> {
+    vec![RecipientRule::refused(GONE), RecipientRule::greylisted(BUSY, 1)]
+}
+
+/// Checks that what has arrived is what was given, and returns how many files came with it.
+pub(super) fn check_content(arrived: &[Arc<AcceptedMail>]) -> u64 {
+    let mut files = 0;
+    for mail in arrived {
+        let message = MessageParser::default().parse(&mail.data).expect("it is a mail");
+        let number = message.subject().and_then(|subject| subject.strip_prefix(SUBJECT));
+        let number: u64 = number.and_then(|text| text.parse().ok()).expect("it is one of ours");
+        let wanted = file(number).map(|file| file.content);
+        let came = message.attachment(0).map(|file| file.contents().to_vec());
+        assert!(came == wanted, "mail {number} came with another file than it was given");
+        files += u64::from(came.is_some());
+    }
+    files
 }

@@ -17,7 +17,7 @@ use nuncio_tests::settings::settings_for;
 use tempfile::TempDir;
 use tokio::time::sleep;
 
-use super::load::Load;
+use super::load::{self, Load};
 use super::moment::Moment;
 use crate::truth::{Counts, Truth};
 
@@ -28,6 +28,9 @@ const PROVIDER_TAKES_MS: [(Phase, u64); 4] =
 const CONNECTIONS: u64 = 3;
 /// How long all jobs may take to end after the last kill.
 const ENDS: Duration = Duration::from_mins(2);
+/// Of how many mails the provider keeps the content, to be compared in the end.
+const MAILS_KEPT_MAX: usize = 1_000;
+
 pub(super) struct World {
     dice: Dice,
     simulator: Simulator,
@@ -42,6 +45,8 @@ pub(super) struct Kills {
     while_working: u64,
     at_a_commit: u64,
     at_an_answer: u64,
+    /// Files that came whole.
+    files: u64,
     pub(super) found: Counts,
 }
 
@@ -55,7 +60,12 @@ struct Place {
 impl World {
     /// Nodes with these arguments that send to a provider of their own.
     pub(super) async fn new(dice: Dice, nodes: &[Vec<String>]) -> Self {
-        let simulator = Simulator::start(SimConfig::sink()).await.expect("the simulator starts");
+        let config = SimConfig {
+            recipients: load::recipients(),
+            mails_kept_max: MAILS_KEPT_MAX,
+            ..SimConfig::sink()
+        };
+        let simulator = Simulator::start(config).await.expect("the simulator starts");
         for (phase, takes_ms) in PROVIDER_TAKES_MS {
             simulator.faults().push(Fault::always(phase, Action::Delay(takes_ms)));
         }
@@ -85,6 +95,7 @@ impl World {
         let truth =
             Truth { simulator: &self.simulator, caller: &caller, story: counts.to_string() };
         counts.found = truth.compare(&names, jobs).await;
+        counts.files = load::check_content(&self.simulator.accepted());
         let unknown = counts.found.unknown_attempts;
         assert!(unknown <= CONNECTIONS * kills, "more than were under way: {counts}");
         for place in self.nodes {
@@ -109,6 +120,10 @@ impl World {
         let victim = usize::try_from(self.dice.below(count)).expect("there are few");
         for place in &mut self.nodes {
             place.start().await;
+        }
+        // Who was busy at the first attempt waits for minutes, and half of them are to be sent amid the kills.
+        if self.dice.below(2) == 0 {
+            self.nodes[victim].caller().hurry_deferred().await;
         }
         let round = self.load.round();
         let (dying, lasting) = (Arc::new(AtomicBool::new(false)), Arc::default());
@@ -151,6 +166,7 @@ impl AddAssign for Kills {
         self.while_working += more.while_working;
         self.at_a_commit += more.at_a_commit;
         self.at_an_answer += more.at_an_answer;
+        self.files += more.files;
         self.found += more.found;
     }
 }
@@ -159,13 +175,15 @@ impl fmt::Display for Kills {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "{} kills ({} while starting, {} while working, {} at a commit, {} at an answer of the provider), {}",
+            "{} kills ({} while starting, {} while working, {} at a commit, {} at an answer of the provider), {}, \
+             {} files came whole",
             self.kills(),
             self.while_starting,
             self.while_working,
             self.at_a_commit,
             self.at_an_answer,
             self.found,
+            self.files,
         )
     }
 }

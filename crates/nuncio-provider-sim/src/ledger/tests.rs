@@ -30,6 +30,9 @@ fn a_mail_repeated_for_another_recipient_is_no_repeated_delivery() {
     let stats = ledger.stats();
     assert_eq!((stats.mails_repeated, stats.deliveries_repeated), (1, 1));
     assert_eq!((stats.recipients_accepted, stats.round_trips), (3, 4));
+    let times = ["a@b.example", "c@b.example", "d@b.example"].map(|one| ledger.delivered("1", one));
+    assert_eq!(times, [2, 1, 0]);
+    assert_eq!(ledger.delivered("2", "a@b.example"), 0);
 }
 
 #[test]
