@@ -4,6 +4,7 @@ mod alarms;
 mod bad_input;
 mod bench;
 mod budget;
+mod clock;
 mod database_away;
 mod directions;
 mod disk_full;

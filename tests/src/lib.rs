@@ -9,6 +9,7 @@ pub mod caller;
 pub mod collector;
 pub mod dice;
 pub mod environment;
+pub mod fake_clock;
 pub mod http;
 pub mod logs;
 pub mod mails;

@@ -13,6 +13,7 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use crate::caller::{Caller, PATIENCE};
+use crate::fake_clock::FakeClock;
 use crate::small_disk::{self, SmallDisk};
 
 /// A running `nuncio`. It is killed when it is dropped.
@@ -155,6 +156,15 @@ impl ServeProcess {
         let node = node.unwrap_or_else(|ended| panic!("{}: {ended:#?}", small_disk::NEEDED));
         let pid = node.process.child.id().expect("the process still runs");
         (node, SmallDisk::of(pid, data_dir))
+    }
+
+    /// Starts `nuncio serve` on free ports with this data folder, by the time of this clock.
+    pub async fn start_by_clock(data_dir: &Path, clock: &FakeClock) -> Self {
+        let mut command = Command::new("env");
+        let set = clock.environment().into_iter().map(|(name, value)| format!("{name}={value}"));
+        command.args(set).arg(program());
+        let node = Self::when_ready(Process::serve_by(command, data_dir, &[])).await;
+        node.unwrap_or_else(|ended| panic!("{ended:#?}"))
     }
 
     async fn when_ready(mut process: Process) -> Result<Self, Ended> {

@@ -15,6 +15,7 @@ use crate::output;
 pub(crate) enum Need {
     Compiler,
     Dovecot,
+    Faketime,
     Microsocks,
     Node,
     Npm,
@@ -42,6 +43,7 @@ impl Need {
         match self {
             Self::Compiler => &["gcc", "libc6-dev", "make"],
             Self::Dovecot => &["dovecot-core", "dovecot-lmtpd"],
+            Self::Faketime => &["faketime"],
             Self::Microsocks => &["microsocks"],
             Self::Node => &["nodejs"],
             Self::Npm => &["npm"],
@@ -61,6 +63,7 @@ impl Need {
             Self::Postgres => Some("postgresql"),
             Self::Tinyproxy => Some("tinyproxy"),
             Self::Compiler
+            | Self::Faketime
             | Self::Microsocks
             | Self::Node
             | Self::Npm
@@ -74,6 +77,7 @@ impl Need {
         match self {
             Self::Compiler => has_program("cc"),
             Self::Dovecot => has_program("dovecot") && Path::new("/usr/lib/dovecot/lmtp").exists(),
+            Self::Faketime => has_program("faketime"),
             Self::Microsocks => has_program("microsocks"),
             Self::Node => has_program("node"),
             Self::Npm => has_program("npm"),
