@@ -13,6 +13,7 @@ use sqlx::{AssertSqlSafe, Connection, PgConnection};
 
 use super::*;
 
+mod claim_plan;
 mod lost_commit;
 mod sealed;
 
