@@ -78,10 +78,12 @@ impl Rules {
         let content = stored::write(rules, &known.other);
         let change = DocumentChange { caller: caller.to_owned(), at: now, summary };
         let etag = known.etag();
-        // What nobody has saved yet has no etag to compare; two first saves at once are improbable, and the later wins.
-        let expected = Some(etag.as_str()).filter(|etag| *etag != NOT_SAVED);
+        // A document that nobody has saved yet has the empty etag at the share.
+        let expected = if etag == NOT_SAVED { "" } else { etag.as_str() };
         let document = SettingsDocument::Alarms;
-        self.share.save_document(document, Sensitive::from(content), change, expected).await?;
+        self.share
+            .save_document(document, Sensitive::from(content), change, Some(expected))
+            .await?;
         Ok(self.current())
     }
 }

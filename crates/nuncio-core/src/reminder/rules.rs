@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::Group;
 use super::quiet::QuietHours;
+use crate::directory::draft::TYPE_CHARS_MAX;
 use crate::template::custom::check_portal;
 use crate::violation::Violations;
 
@@ -13,8 +14,6 @@ use crate::violation::Violations;
 pub const STAGES_MAX: usize = 10;
 /// The most guest types with a rule of their own.
 pub const GUEST_TYPES_MAX: usize = 200;
-/// The longest name of a guest type, in characters.
-pub const GUEST_TYPE_CHARS_MAX: usize = 128;
 /// The earliest stage: a year before the expiry.
 pub const STAGE_MAX: Duration = Duration::from_hours(366 * 24);
 /// The latest stage: a mail takes its time too.
@@ -89,14 +88,14 @@ impl ReminderSettings {
             violations.add("reminder_settings.guest_types", problem);
         }
         for (name, rule) in &mut self.guest_types {
-            let shown: String = name.chars().take(GUEST_TYPE_CHARS_MAX).collect();
+            let shown: String = name.chars().take(TYPE_CHARS_MAX).collect();
             let field = format!("reminder_settings.guest_types[{shown:?}]");
             if name.is_empty()
-                || GUEST_TYPE_CHARS_MAX < name.chars().count()
+                || TYPE_CHARS_MAX < name.chars().count()
                 || name.chars().any(char::is_control)
             {
                 let problem = format!(
-                    "the type must have 1 to {GUEST_TYPE_CHARS_MAX} characters and no line break"
+                    "the type must have 1 to {TYPE_CHARS_MAX} characters and no line break"
                 );
                 violations.add(&field, problem);
             }
