@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use jiff::tz::TimeZone;
+use nuncio_core::address::{EmailAddress, Mailbox};
 use nuncio_core::alarm::group::Thread;
 use nuncio_core::alarm::recipient::{Digest, Lane};
 use nuncio_core::alarm::round::{PlannedMail, Round};
@@ -10,12 +11,14 @@ use nuncio_core::alarm::settings::AlarmRules;
 use nuncio_core::alarm::standing::StandingAlarm;
 use nuncio_core::class::MailClass;
 use nuncio_core::job::{CallerId, JobOptionsDraft, NewJob};
-use nuncio_core::mail::{ContentDraft, MailDraft, MailboxDraft};
+use nuncio_core::mail::{ContentDraft, MailDraft, MailboxDraft, Sender};
 use nuncio_core::portal::variables::moment;
 use nuncio_core::secret::Sensitive;
 use nuncio_core::template::Variables;
 use nuncio_core::violation::Violations;
 use nuncio_delivery::intake::{Intake, IntakeError, Submission};
+use nuncio_runtime::chain::Chain;
+use tracing::error;
 
 use crate::records::alarm::severity_to;
 
@@ -41,19 +44,22 @@ impl Mails {
     ) -> Result<NewJob, IntakeError> {
         let (rules, kind) = (round.rules, round.kind);
         let from = kind.from.as_ref().or(rules.settings.from.as_ref());
+        let (from, other_senders) = senders(from);
         let references = thread.map_or_else(Vec::new, |thread| {
             let mut ids = vec![thread.first.clone(), thread.last.clone()];
             ids.dedup();
             ids
         });
         let draft = MailDraft {
-            from: from.map(|from| mailbox(from.as_str())),
+            from,
+            other_senders,
             references,
             to: addresses.iter().map(|address| mailbox(address)).collect(),
             content: Some(group_content(round, mail)),
             ..MailDraft::default()
         };
-        self.job(draft, class(mail.lane), [("alarm-type", kind.id.clone())])
+        let labels = BTreeMap::from([("alarm-type".to_owned(), kind.id.clone())]);
+        self.job(draft, class(mail.lane), labels, || plain_group(round, mail))
     }
 
     /// A mail that counts what it replaces.
@@ -64,23 +70,42 @@ impl Mails {
         digest: &Digest,
         number: u64,
     ) -> Result<NewJob, IntakeError> {
-        let from = rules.settings.from.as_ref();
+        let (from, other_senders) = senders(rules.settings.from.as_ref());
         let draft = MailDraft {
-            from: from.map(|from| mailbox(from.as_str())),
+            from,
+            other_senders,
             to: vec![mailbox(address)],
             content: Some(digest_content(rules, digest)),
             ..MailDraft::default()
         };
-        self.job(draft, class(digest.lane()), [("alarm-digest", number.to_string())])
+        let labels = BTreeMap::from([("alarm-digest".to_owned(), number.to_string())]);
+        self.job(draft, class(digest.lane()), labels, || plain_digest(rules, digest))
     }
 
-    fn job<const N: usize>(
+    /// Makes a job, in plain words where its template makes no mail of these values: the alarm must be told.
+    fn job(
         &self,
         mail: MailDraft,
         class: MailClass,
-        labels: [(&str, String); N],
+        labels: BTreeMap<String, String>,
+        plain: impl FnOnce() -> ContentDraft,
     ) -> Result<NewJob, IntakeError> {
-        let labels = labels.into_iter().map(|(key, value)| (key.to_owned(), value)).collect();
+        match self.check(mail.clone(), class, labels.clone()) {
+            Ok(job) => Ok(job),
+            Err(problem) => {
+                error!("a mail about alarms is made without its template: {}", Chain(&problem));
+                let (content, references) = (Some(plain()), Vec::new());
+                self.check(MailDraft { content, references, ..mail }, class, labels)
+            }
+        }
+    }
+
+    fn check(
+        &self,
+        mail: MailDraft,
+        class: MailClass,
+        labels: BTreeMap<String, String>,
+    ) -> Result<NewJob, IntakeError> {
         self.intake.check(Submission {
             mail,
             class: Some(class),
@@ -99,6 +124,15 @@ fn class(lane: Lane) -> MailClass {
         Lane::Critical => MailClass::AlarmCritical,
         Lane::Normal => MailClass::Alarm,
     }
+}
+
+/// The sender, and who sends in its place if the provider does not let the mailbox send as it: the mailbox itself,
+/// with answers to the sender that was wanted.
+fn senders(from: Option<&EmailAddress>) -> (Option<MailboxDraft>, Vec<Sender>) {
+    let Some(from) = from else { return (None, Vec::new()) };
+    let reply_to = Mailbox { address: from.clone(), display_name: None };
+    let mailbox_itself = Sender { from: None, reply_to: Some(reply_to) };
+    (Some(mailbox(from.as_str())), vec![mailbox_itself])
 }
 
 fn mailbox(address: &str) -> MailboxDraft {
@@ -148,6 +182,37 @@ fn group_content(round: &Round<'_>, mail: &PlannedMail) -> ContentDraft {
     template(name, values, &mail.locale)
 }
 
+/// The same without a template. Whatever the values are, a mail can be made of it.
+fn plain_group(round: &Round<'_>, mail: &PlannedMail) -> ContentDraft {
+    let kind = round.kind;
+    let title = format!("Alarm: {} ({})", kind.display_name, kind.id);
+    plain(&title, &group_lines(round, mail))
+}
+
+/// A line for each alarm that a mail shows.
+fn group_lines(round: &Round<'_>, mail: &PlannedMail) -> String {
+    let seen = &round.seen;
+    let mut parts = Vec::new();
+    if mail.tells_firing {
+        parts.push(lines("", &seen.shown, seen.firing));
+    }
+    if mail.tells_resolved || !mail.tells_firing {
+        parts.push(lines("RESOLVED", &seen.shown_resolved, seen.resolved));
+    }
+    parts.join("\n")
+}
+
+fn plain_digest(rules: &AlarmRules, digest: &Digest) -> ContentDraft {
+    plain(&format!("Alarms: {}", digest.alarms), &digest_lines(rules, digest))
+}
+
+fn plain(title: &str, text: &str) -> ContentDraft {
+    let in_line = |c: char| if c.is_control() { ' ' } else { c };
+    let subject: String = title.chars().take(LINE_CHARS).map(in_line).collect();
+    let text = format!("{subject}\n\n{text}\n");
+    ContentDraft::Raw { subject, text, html: String::new() }
+}
+
 fn one_alarm(alarm: &StandingAlarm, zone: &TimeZone) -> Vec<(&'static str, String)> {
     let mut values = vec![
         ("severity", severity_to(alarm.severity).to_uppercase()),
@@ -189,8 +254,8 @@ fn pairs(labels: &BTreeMap<String, String>) -> String {
     pairs.map(|(key, value)| format!("{key}={value}")).collect::<Vec<_>>().join("\n")
 }
 
-fn digest_content(rules: &AlarmRules, digest: &Digest) -> ContentDraft {
-    let zone = &rules.settings.time_zone;
+/// A line for each type, and one for the ends.
+fn digest_lines(rules: &AlarmRules, digest: &Digest) -> String {
     let name = |id: &String| rules.find(id).map_or_else(|| id.clone(), |kind| kind.display_name);
     let types = digest.types.iter().filter(|(_id, count)| 0 < **count);
     let mut lines: Vec<String> =
@@ -198,9 +263,14 @@ fn digest_content(rules: &AlarmRules, digest: &Digest) -> ContentDraft {
     if 0 < digest.resolved {
         lines.push(format!("{} × RESOLVED", digest.resolved));
     }
+    lines.join("\n")
+}
+
+fn digest_content(rules: &AlarmRules, digest: &Digest) -> ContentDraft {
+    let zone = &rules.settings.time_zone;
     let values = vec![
         ("count", digest.alarms.to_string()),
-        ("alarms", lines.join("\n")),
+        ("alarms", digest_lines(rules, digest)),
         ("since", moment(digest.since, zone)),
         ("until", moment(digest.until, zone)),
     ];

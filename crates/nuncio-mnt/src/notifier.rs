@@ -111,12 +111,9 @@ impl Notifier {
                 if let Some(digest) = one.take_digest(settings, now) {
                     let address = one.address.as_str();
                     let job = mails.digest(&rules.rules, address, &digest, one.digests);
-                    match job {
-                        Ok(job) => changes.jobs.push(job),
-                        Err(problem) => {
-                            error!("a digest cannot be made: {}", Chain(&problem));
-                        }
-                    }
+                    // Nothing is written then, and the digest stays due.
+                    let job = job.map_err(|problem| StoreError::Unusable(Box::new(problem)))?;
+                    changes.jobs.push(job);
                 }
                 changes.writes.push(recipient::write(&one, settings, expected));
             }

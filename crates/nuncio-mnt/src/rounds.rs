@@ -16,14 +16,13 @@ use nuncio_core::alarm::mute::Muting;
 use nuncio_core::alarm::recipient::{Admission, AlarmRecipient};
 use nuncio_core::alarm::round::{Addressee, Look, PlannedMail, Round, RoundResult, Say, Seen};
 use nuncio_core::alarm::settings::AlarmRules;
-use nuncio_core::job::NewJob;
 use nuncio_core::ports::clock::{Clock, Entropy};
 use nuncio_core::ports::job_store::{StoreError, Submitted};
 use nuncio_core::ports::records::{
     Changeset, CommitError, Committed, Expected, Record, RecordStore, Write,
 };
-use nuncio_runtime::chain::Chain;
-use tracing::{debug, error, info, warn};
+use nuncio_delivery::intake::IntakeError;
+use tracing::{debug, info, warn};
 
 use crate::mails::Mails;
 use crate::muting::{Pages, muting};
@@ -215,7 +214,9 @@ impl Rounds {
         let mut results = Vec::new();
         let mut recipients = Recipients::read(&*self.store, scene, plan).await?;
         for mail in plan {
-            self.make(round, mail, &mut recipients, &mut changes.jobs, &mut results);
+            let made = self.make(round, mail, &mut recipients, &mut changes, &mut results);
+            // The round is not ended: it is made again when the claim is over.
+            made.map_err(|problem| StoreError::Unusable(Box::new(problem)))?;
         }
         round.end(say, &results);
         changes.writes.push(group::write(&round.group, Expected::Version(present.version)));
@@ -247,9 +248,9 @@ impl Rounds {
         round: &mut Round<'_>,
         mail: &PlannedMail,
         recipients: &mut Recipients,
-        jobs: &mut Vec<NewJob>,
+        changes: &mut Changeset,
         results: &mut Vec<RoundResult>,
-    ) {
+    ) -> Result<(), IntakeError> {
         let summary = round.summary(mail);
         let mut admitted = Vec::new();
         for address in &mail.addresses {
@@ -267,23 +268,20 @@ impl Rounds {
         }
         for part in admitted.chunks(RECIPIENTS_PER_MAIL) {
             let thread = round.group.threads.get(&mail.locale);
-            match self.mails.about_group(round, mail, part, thread) {
-                Ok(job) => {
-                    let id = job.message_id.clone();
-                    let entry = round.group.threads.entry(mail.locale.clone());
-                    let first = id.clone();
-                    entry.or_insert_with(|| Thread { first, last: String::new() }).last = id;
-                    results.extend(part.iter().map(|address| RoundResult {
-                        address: address.clone(),
-                        tells_firing: mail.tells_firing,
-                        admission: Admission::Mail,
-                        mail_job: Some(job.id.to_string()),
-                    }));
-                    jobs.push(job);
-                }
-                Err(problem) => error!("a mail about alarms cannot be made: {}", Chain(&problem)),
-            }
+            let job = self.mails.about_group(round, mail, part, thread)?;
+            let id = job.message_id.clone();
+            let entry = round.group.threads.entry(mail.locale.clone());
+            let first = id.clone();
+            entry.or_insert_with(|| Thread { first, last: String::new() }).last = id;
+            results.extend(part.iter().map(|address| RoundResult {
+                address: address.clone(),
+                tells_firing: mail.tells_firing,
+                admission: Admission::Mail,
+                mail_job: Some(job.id.to_string()),
+            }));
+            changes.jobs.push(job);
         }
+        Ok(())
     }
 
     pub(crate) fn tell(&self, committed: &Committed, classes: &[nuncio_core::class::MailClass]) {

@@ -38,6 +38,8 @@ pub(super) struct Sandbox {
     pub(super) clock: Arc<TestClock>,
     pub(super) entropy: Arc<TestEntropy>,
     settings: Arc<EmbeddedCluster>,
+    /// The templates of the mails.
+    pub(super) templates: watch::Sender<Templates>,
     _folder: TempDir,
     pub(super) api: AlarmApi,
     running: JoinSet<()>,
@@ -59,8 +61,11 @@ impl Sandbox {
         let start = Timestamp::from_second(1_800_000_000).unwrap();
         let clock = Arc::new(TestClock::starting_at(start));
         let entropy = Arc::new(TestEntropy::default());
-        let (api, running, stop) = start_role(&store, &records, &clock, &entropy, &settings);
-        Self { store, records, clock, entropy, settings, _folder: folder, api, running, stop }
+        let templates = watch::Sender::new(Templates::shipped());
+        let (api, running, stop) =
+            start_role(&store, &records, (&clock, &entropy), &settings, templates.subscribe());
+        let _folder = folder;
+        Self { store, records, clock, entropy, settings, templates, _folder, api, running, stop }
     }
 
     /// Ends the role as a kill does, and starts another one over the same store.
@@ -71,8 +76,9 @@ impl Sandbox {
 
     /// Starts a second role beside those that run; calls go to it.
     pub(super) fn start_another(&mut self) {
-        let Self { store, records, clock, entropy, settings, .. } = self;
-        let (api, mut running, stop) = start_role(store, records, clock, entropy, settings);
+        let Self { store, records, clock, entropy, settings, templates, .. } = self;
+        let (api, mut running, stop) =
+            start_role(store, records, (clock, entropy), settings, templates.subscribe());
         self.api = api;
         self.stop = stop;
         let mut before = std::mem::replace(&mut self.running, JoinSet::new());
@@ -239,9 +245,9 @@ pub(super) fn templates_of(mails: &[SentMail]) -> Vec<&str> {
 fn start_role(
     store: &Arc<MemoryJobStore>,
     records: &Arc<dyn RecordStore>,
-    clock: &Arc<TestClock>,
-    entropy: &Arc<TestEntropy>,
+    (clock, entropy): (&Arc<TestClock>, &Arc<TestEntropy>),
     settings: &Arc<EmbeddedCluster>,
+    templates: watch::Receiver<Templates>,
 ) -> (AlarmApi, JoinSet<()>, CancellationToken) {
     let clock: Arc<dyn Clock> = Arc::<TestClock>::clone(clock);
     let entropy: Arc<dyn Entropy> = Arc::<TestEntropy>::clone(entropy);
@@ -251,7 +257,7 @@ fn start_role(
         entropy,
         observer: Arc::new(Nobody),
         settings: watch::channel(None).1,
-        templates: watch::channel(Templates::shipped()).1,
+        templates,
     };
     let mnt = Mnt::new(MntPorts {
         records: Arc::clone(records),
