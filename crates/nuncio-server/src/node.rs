@@ -409,7 +409,7 @@ impl Adapters {
     /// Guests and users, and what follows from their changes.
     fn directory(&self) -> Directory {
         let settings = self.settings.document(SettingsDocument::Reminders);
-        let follow_up = Arc::new(Reminding { settings });
+        let follow_up = Arc::new(Reminding::new(settings));
         Directory { records: self.store.records(), follow_up }
     }
 

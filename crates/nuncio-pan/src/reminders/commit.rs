@@ -20,6 +20,7 @@ use super::follow_up::Reminding;
 use super::ledger::{LedgerOutcome, LedgerRow};
 use super::notes::{Noted, NotedMail};
 use super::remindable::Remindable;
+use super::round::Taken;
 
 /// When somebody is looked at again for whom no mail could be made, or whose mail is under way.
 const LOOK_AGAIN: SignedDuration = SignedDuration::from_mins(10);
@@ -37,12 +38,14 @@ impl Reminders {
     pub(crate) async fn look<S: Remindable>(
         &self,
         entry: &Entry<S>,
-        mut taken: BTreeSet<LedgerKey>,
+        taken: Taken,
         settings: &ReminderSettings,
         now: Timestamp,
     ) -> Result<Look, StoreError> {
         let (subject, mut noted) = (entry.subject.view(), Noted::read(entry.notes.as_ref()));
-        let (free, unsure) = self.recheck(&mut noted, &subject.name).await?;
+        let (mut free, unsure) = self.recheck(&mut noted, &subject.name).await?;
+        free.extend(self.untold(&taken, entry.subject.created_at()).await?);
+        let mut taken = taken.places();
         taken.retain(|place| !free.contains(place));
         let decision = if unsure {
             Decision { next_look: Some(now + LOOK_AGAIN), ..Decision::default() }
@@ -80,7 +83,7 @@ impl Reminders {
         noted.open.extend(sent);
         match entry.subject.after_expiry(now).filter(|_| decision.expire) {
             Some(after) => {
-                let follow_up = Reminding { settings: self.settings.clone() };
+                let follow_up = Reminding::new(self.settings.clone());
                 Change::put(&follow_up, Some(entry), &after, now).add_to(&mut changes);
             }
             None => changes.writes.push(entry.noted(noted.write().as_ref(), next_look)),
@@ -125,6 +128,23 @@ impl Reminders {
         if decision.expire {
             self.observer.guest_expired();
         }
+    }
+
+    /// The places of mails that were cancelled when somebody was removed who has been made again since: what his
+    /// record had noted went with it.
+    async fn untold(
+        &self,
+        taken: &Taken,
+        created_at: Timestamp,
+    ) -> Result<Vec<LedgerKey>, StoreError> {
+        let mut untold = Vec::new();
+        for (place, job) in taken.mailed_before(created_at) {
+            let job = self.intake.store.get(job).await?;
+            if job.is_some_and(|job| job.state == JobState::Cancelled) {
+                untold.push(place.clone());
+            }
+        }
+        Ok(untold)
     }
 
     /// Looks at the mails that a change of the subject has cancelled: the places of those that did not go out,

@@ -23,7 +23,11 @@ pub struct NotReminders(String);
 /// The settings as they count now; the defaults, which remind nobody, while nobody has saved any.
 pub fn present(document: &watch::Receiver<Option<Arc<SavedDocument>>>) -> ReminderSettings {
     let saved = document.borrow().clone();
-    let Some(saved) = saved else { return ReminderSettings::default() };
+    saved.map_or_else(ReminderSettings::default, |saved| read(&saved))
+}
+
+/// Settings that cannot be read are as good as none.
+pub(crate) fn read(saved: &SavedDocument) -> ReminderSettings {
     decode(&saved.content).unwrap_or_else(|problem| {
         error!("{problem}; nobody is reminded");
         ReminderSettings::default()

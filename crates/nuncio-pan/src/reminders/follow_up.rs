@@ -1,6 +1,6 @@
 //! What a change of a guest or user means for the reminders.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use jiff::Timestamp;
 use nuncio_core::directory::guest::Guest;
@@ -22,8 +22,12 @@ use super::notes::{Noted, NotedMail};
 /// another address. If it did wait, its place in the ledger is free again: somebody who is reinstated is
 /// reminded after all.
 pub struct Reminding {
-    pub settings: watch::Receiver<Option<Arc<SavedDocument>>>,
+    settings: watch::Receiver<Option<Arc<SavedDocument>>>,
+    /// The settings as they were read last: an import asks for each row.
+    known: Mutex<Option<Known>>,
 }
+
+type Known = (Arc<SavedDocument>, Arc<ReminderSettings>);
 
 impl FollowUp for Reminding {
     fn guest(&self, changed: &Changed<'_, Guest>) -> Followed {
@@ -36,8 +40,25 @@ impl FollowUp for Reminding {
 }
 
 impl Reminding {
+    pub fn new(settings: watch::Receiver<Option<Arc<SavedDocument>>>) -> Self {
+        Self { settings, known: Mutex::default() }
+    }
+
+    fn rules(&self) -> Arc<ReminderSettings> {
+        let Some(saved) = self.settings.borrow().clone() else { return Arc::default() };
+        let mut known = self.known.lock().expect("no code under this lock panics");
+        match &*known {
+            Some((document, rules)) if Arc::ptr_eq(document, &saved) => Arc::clone(rules),
+            Some(_) | None => {
+                let rules = Arc::new(document::read(&saved));
+                *known = Some((saved, Arc::clone(&rules)));
+                rules
+            }
+        }
+    }
+
     fn followed<S>(&self, changed: &Changed<'_, S>, view: impl Fn(&S) -> Subject) -> Followed {
-        let settings = document::present(&self.settings);
+        let settings = self.rules();
         let (before, after) = (changed.before.map(&view), changed.after.map(&view));
         follow(&settings, before.as_ref(), after.as_ref(), Noted::read(changed.notes), changed.now)
     }

@@ -21,6 +21,8 @@ pub(crate) trait Remindable: nuncio_directory::subject::Subject {
 
     fn language(&self) -> &str;
 
+    fn created_at(&self) -> Timestamp;
+
     /// Whom a mail to this channel addresses.
     fn recipient(&self, channel: Channel) -> Option<MailboxDraft>;
 
@@ -41,6 +43,10 @@ impl Remindable for Guest {
 
     fn language(&self) -> &str {
         &self.language
+    }
+
+    fn created_at(&self) -> Timestamp {
+        self.created_at
     }
 
     fn recipient(&self, channel: Channel) -> Option<MailboxDraft> {
@@ -101,6 +107,10 @@ impl Remindable for User {
 
     fn language(&self) -> &str {
         &self.language
+    }
+
+    fn created_at(&self) -> Timestamp {
+        self.created_at
     }
 
     fn recipient(&self, channel: Channel) -> Option<MailboxDraft> {

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use futures::StreamExt as _;
 use futures::stream::FuturesUnordered;
 use jiff::Timestamp;
+use nuncio_core::job::MailJobId;
 use nuncio_core::ports::job_store::StoreError;
 use nuncio_core::ports::records::{DuePlace, Record, RecordKey};
 use nuncio_core::reminder::decide::places;
@@ -15,6 +16,7 @@ use tracing::error;
 
 use super::Reminders;
 use super::commit::Look;
+use super::ledger::{LedgerOutcome, LedgerRow};
 use super::remindable::Remindable;
 
 /// How many subjects are in memory at once.
@@ -44,10 +46,13 @@ impl Reminders {
         page: &[Record],
         now: Timestamp,
     ) -> Result<usize, StoreError> {
+        if page.is_empty() {
+            return Ok(0);
+        }
         let settings = self.rules();
         let entries = read_all::<S>(page);
         let unread = page.len() - entries.len();
-        let taken = self.taken(&entries, &settings, now).await?;
+        let taken = self.rows(places_of(&entries, &settings, now)).await?;
         let mut looks = FuturesUnordered::new();
         for (entry, taken) in entries.iter().zip(taken) {
             if COMMITS_AT_ONCE <= looks.len() {
@@ -71,8 +76,7 @@ impl Reminders {
         settings: &ReminderSettings,
         now: Timestamp,
     ) -> Result<Vec<BTreeSet<LedgerKey>>, StoreError> {
-        let places = entries.iter().map(|entry| places(&entry.subject.view(), settings, now));
-        self.taken_of(places.collect()).await
+        self.taken_of(places_of(entries, settings, now)).await
     }
 
     /// Which of these places are taken.
@@ -80,18 +84,54 @@ impl Reminders {
         &self,
         places: Vec<Vec<LedgerKey>>,
     ) -> Result<Vec<BTreeSet<LedgerKey>>, StoreError> {
+        let taken = self.rows(places).await?;
+        Ok(taken.iter().map(Taken::places).collect())
+    }
+
+    /// The rows of these places, as far as there are any.
+    async fn rows(&self, places: Vec<Vec<LedgerKey>>) -> Result<Vec<Taken>, StoreError> {
         let keys: Vec<RecordKey> = places.iter().flatten().map(LedgerKey::record_key).collect();
         if keys.is_empty() {
-            return Ok(vec![BTreeSet::new(); places.len()]);
+            return Ok(vec![Taken::default(); places.len()]);
         }
         let mut rows = self.records.read(&keys).await?.into_iter();
         let taken = places.into_iter().map(|places| {
             // As many rows as places, each in its place.
-            let taken = places.into_iter().zip(&mut rows).filter(|(_, row)| row.is_some());
-            taken.map(|(place, _)| place).collect()
+            let taken = places.into_iter().zip(&mut rows);
+            Taken(taken.filter_map(|(place, row)| Some((place, row?))).collect())
         });
         Ok(taken.collect())
     }
+}
+
+/// Which places of somebody are taken, with their rows.
+#[derive(Clone, Default)]
+pub(crate) struct Taken(Vec<(LedgerKey, Record)>);
+
+impl Taken {
+    pub(crate) fn places(&self) -> BTreeSet<LedgerKey> {
+        self.0.iter().map(|(place, _)| place.clone()).collect()
+    }
+
+    /// The mails whose rows were written before this moment.
+    pub(crate) fn mailed_before(
+        &self,
+        moment: Timestamp,
+    ) -> impl Iterator<Item = (&LedgerKey, MailJobId)> {
+        let before = self.0.iter().filter(move |(_, row)| row.updated_at < moment);
+        before.filter_map(|(place, row)| match LedgerRow::read(row) {
+            Ok(LedgerRow { outcome: LedgerOutcome::Mailed(job), .. }) => Some((place, job)),
+            Ok(LedgerRow { outcome: LedgerOutcome::Superseded, .. }) | Err(_) => None,
+        })
+    }
+}
+
+fn places_of<S: Remindable>(
+    entries: &[Entry<S>],
+    settings: &ReminderSettings,
+    now: Timestamp,
+) -> Vec<Vec<LedgerKey>> {
+    entries.iter().map(|entry| places(&entry.subject.view(), settings, now)).collect()
 }
 
 /// Those that can be read; of the others the log tells.

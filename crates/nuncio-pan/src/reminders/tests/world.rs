@@ -92,7 +92,7 @@ impl World {
     }
 
     pub(crate) fn directory(&self) -> Directory {
-        let follow_up = Reminding { settings: self.reminders.settings.clone() };
+        let follow_up = Reminding::new(self.reminders.settings.clone());
         Directory {
             records: Arc::<MemoryJobStore>::clone(&self.store),
             follow_up: Arc::new(follow_up),

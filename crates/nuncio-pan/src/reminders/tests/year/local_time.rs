@@ -1,6 +1,6 @@
 //! Quiet hours, found by a walk along the clock of a place.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
 use jiff::tz::TimeZone;
 
@@ -10,7 +10,7 @@ const QUARTER: i64 = 900;
 const QUARTERS_OF_DAY: i64 = DAY / QUARTER;
 
 /// When each quarter of an hour begins by the clock of a place.
-pub(super) struct LocalTime(HashMap<i64, i64>);
+pub(super) struct LocalTime(BTreeMap<i64, i64>);
 
 /// Quiet hours of the year, in order.
 pub(super) struct Quiet(Vec<(i64, i64)>);
@@ -19,7 +19,7 @@ impl LocalTime {
     /// Offsets and their changes are whole quarters in all zones of today.
     pub(super) fn walk(zone: &TimeZone) -> Self {
         let offset = |at: i64| i64::from(zone.to_offset(moment(at)).seconds());
-        let mut begins = HashMap::new();
+        let mut begins = BTreeMap::new();
         let start = YEAR.start - 3 * DAY;
         let mut before = offset(start);
         for at in (start..YEAR.end + 3 * DAY).step_by(usize::try_from(QUARTER).unwrap()) {

@@ -1,6 +1,6 @@
 //! What has to come out: every guest is looked at at every tick, by the rules as the user's page tells them.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::BTreeSet;
 
 use super::Mail;
 use super::local_time::{LocalTime, Quiet};
@@ -25,7 +25,7 @@ struct Tick {
 struct Life {
     person: Option<Person>,
     /// What is done, by expiry, stage and reader.
-    done: HashSet<(i64, i64, Reader)>,
+    done: BTreeSet<(i64, i64, Reader)>,
     /// Mails that have not gone out, by their place among all.
     waiting: Vec<usize>,
     /// What was done by mails that a more urgent one has replaced before they went out.
@@ -43,29 +43,28 @@ pub(super) fn expect(plan: &Plan) -> Expected {
         })
         .collect();
     let clocks: Vec<_> = plan.zones.iter().map(LocalTime::walk).collect();
-    let mut quiet = HashMap::new();
-    for (start, end) in plan.settings.iter().filter_map(|(_, settings)| settings.quiet) {
-        let hours = || clocks.iter().map(|clock| clock.quiet(start, end)).collect::<Vec<_>>();
-        quiet.entry((start, end)).or_insert_with(hours);
-    }
+    let quiet_of = |(start, end)| clocks.iter().map(|clock| clock.quiet(start, end)).collect();
+    let quiet: Vec<Option<Vec<Quiet>>> =
+        plan.settings.iter().map(|(_, settings)| settings.quiet.map(quiet_of)).collect();
     let mut expected = Expected { mails: Vec::new(), ends: Vec::new() };
     for (guest, acts) in plan.guests.iter().enumerate() {
         let mut life = Life::default();
         let mut acts = acts.iter().peekable();
-        for tick in &ticks {
+        let first = acts.peek().map_or(0, |(at, _)| ticks.partition_point(|tick| tick.at < *at));
+        for tick in &ticks[first..] {
             while let Some((at, act)) = acts.next_if(|(at, _)| *at <= tick.at) {
                 life.happens(*at, act);
             }
-            if life.person.is_none() {
-                continue;
-            }
             if tick.is_pan_up {
                 let settings = &plan.settings[tick.settings].1;
-                let quiet = settings.quiet.map(|hours| &quiet[&hours][..]);
+                let quiet = quiet[tick.settings].as_deref();
                 life.look(guest, tick.at, |kind| Rule::of(settings, kind), quiet);
             }
             if tick.is_provider_up {
                 life.deliver(tick.at);
+            }
+            if acts.peek().is_none() && life.is_over() {
+                break;
             }
         }
         for (at, act) in acts {
@@ -169,6 +168,12 @@ impl Life {
             // All that is due is dealt with: no longer stage comes after it.
             self.done.extend(due.iter().map(|stage| (person.to, *stage, reader)));
         }
+    }
+
+    /// Whether nothing comes any more by itself.
+    fn is_over(&self) -> bool {
+        self.person.is_none_or(|person| matches!(person.state, State::Expired | State::Denied))
+            && self.waiting.is_empty()
     }
 
     fn deliver(&mut self, now: i64) {
