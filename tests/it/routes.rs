@@ -3,6 +3,7 @@
 use nuncio_api::v1;
 use nuncio_api::v1::alarm_route::Target;
 use nuncio_provider_sim::config::{Mailbox, SimConfig, SimSecret};
+use nuncio_provider_sim::fault::{Action, Fault, Phase};
 use nuncio_provider_sim::simulator::Simulator;
 use nuncio_tests::caller::{PATIENCE, reason};
 use nuncio_tests::mails::bulk;
@@ -164,6 +165,69 @@ async fn an_alarm_comes_by_a_second_mail_server_while_the_provider_refuses_the_s
     assert!(!seen.contains(PASSWORD), "{seen}");
     let file = std::fs::read(node.data_dir().join("settings/alarm-routes.json")).expect("saved");
     assert!(!String::from_utf8_lossy(&file).contains(PASSWORD), "it is encrypted");
+    node.stop().await;
+}
+
+/// Names this recipient, whose mails go at once.
+async fn tell_at_once(node: &TestNode, address: &str) {
+    let settings = v1::AlarmSettings {
+        recipients: vec![address.to_owned()],
+        group_wait: Some(prost_types::Duration { seconds: 0, nanos: 0 }),
+        ..v1::AlarmSettings::default()
+    };
+    let paths = vec!["recipients".to_owned(), "group_wait".to_owned()];
+    let request = v1::UpdateAlarmSettingsRequest {
+        alarm_settings: Some(settings),
+        update_mask: Some(prost_types::FieldMask { paths }),
+        validate_only: false,
+    };
+    node.clients.alarms.clone().update_alarm_settings(request).await.expect("it is answered");
+}
+
+#[tokio::test]
+async fn alarms_take_the_second_route_while_the_provider_is_down_and_it_is_told_that_mail_is_back()
+{
+    let provider = Simulator::start(SimConfig::exchange()).await.expect("the simulator starts");
+    let second = second_server().await;
+    let node = TestNode::start_with(NodeOptions {
+        roles: "pan,mnt,psn".to_owned(),
+        ..NodeOptions::default()
+    })
+    .await;
+    save_route(&node, by_mail(&second, PASSWORD)).await;
+    node.save_tested(settings_for(&provider)).await;
+    tell_at_once(&node, "ops@example.com").await;
+    provider.faults().push(Fault::always(Phase::Connect, Action::Cut));
+    let identity = v1::AlarmIdentity {
+        r#type: "process-down".to_owned(),
+        node: "node-1".to_owned(),
+        ..v1::AlarmIdentity::default()
+    };
+    let alarm = v1::NewAlarm {
+        identity: Some(identity),
+        description: "radius does not answer".to_owned(),
+        ..v1::NewAlarm::default()
+    };
+
+    let request = v1::RaiseAlarmRequest { alarm: Some(alarm), validate_only: false };
+    node.clients.alarms.clone().raise_alarm(request).await.expect("it is taken");
+
+    // Nobody knows yet that the provider is down: a critical alarm waits a minute for its mail.
+    second.wait_for_accepted(1, PATIENCE * 3).await.expect("it comes by the second server");
+    let late = String::from_utf8_lossy(&second.accepted()[0].data).into_owned();
+    assert!(late.contains("[MAIL IS LATE] [CRITICAL] Process Down on node-1"), "{late}");
+    assert!(late.contains("radius does not answer"), "{late}");
+    assert_eq!(provider.stats().mails_accepted, 0);
+
+    provider.faults().clear();
+    // New settings try again at once.
+    node.save_tested(settings_for(&provider)).await;
+    provider.wait_for_accepted(1, PATIENCE).await.expect("mail is back");
+    second.wait_for_accepted(2, PATIENCE * 2).await.expect("that is told");
+    let back = String::from_utf8_lossy(&second.accepted()[1].data).into_owned();
+    assert!(back.contains("[MAIL IS BACK]"), "{back}");
+    assert!(back.contains("mails_late: 1") && back.contains("mails_sent: 1"), "{back}");
+    assert_eq!(second.accepted_count(), 2, "each is told once");
     node.stop().await;
 }
 

@@ -2,7 +2,8 @@
 //!
 //! Its types are in `kind` and `catalogue`, how it is told in `settings`. `draft` checks what callers give;
 //! `arrival` takes an event to where it stands (`standing`) and to its `group`, whose mails are decided in a
-//! `round`: `mute` keeps alarms back, `recipient` limits mails and counts the rest.
+//! `round`: `mute` keeps alarms back, `recipient` limits mails and counts the rest. `late` says what the second route
+//! (`route`) tells when mails do not go out.
 
 use std::collections::BTreeMap;
 
@@ -25,6 +26,8 @@ pub mod window;
 
 pub mod recipient;
 pub mod round;
+
+pub mod late;
 
 /// An alarm as it is raised.
 #[derive(Clone, Debug, PartialEq, Eq)]

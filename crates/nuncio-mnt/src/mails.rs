@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use jiff::tz::TimeZone;
 use nuncio_core::address::{EmailAddress, Mailbox};
 use nuncio_core::alarm::group::Thread;
+use nuncio_core::alarm::late::{AlarmMail, DIGEST};
 use nuncio_core::alarm::recipient::{Digest, Lane};
 use nuncio_core::alarm::round::{PlannedMail, Round};
 use nuncio_core::alarm::settings::AlarmRules;
@@ -24,6 +25,8 @@ use crate::records::alarm::severity_to;
 
 /// Who hands in the mails of alarms.
 const CALLER: &str = "mnt";
+/// How much of a mail the second route tells where the mail is late, in characters.
+const GIST_CHARS: usize = 2000;
 /// How long the line of an alarm among others is, in characters.
 const LINE_CHARS: usize = 300;
 
@@ -116,6 +119,36 @@ impl Mails {
             trace: None,
             violations: Violations::default(),
         })
+    }
+}
+
+/// What is remembered of a mail about a group until its end.
+pub(crate) fn remembered(round: &Round<'_>, mail: &PlannedMail, job: &NewJob) -> AlarmMail {
+    AlarmMail {
+        job: job.id,
+        alarm_type: round.kind.id.clone(),
+        subject: job.mail.subject.chars().take(LINE_CHARS).collect(),
+        text: group_lines(round, mail).chars().take(GIST_CHARS).collect(),
+        lane: mail.lane,
+        alarms: if mail.tells_firing { round.seen.firing } else { 0 },
+        made_at: job.created_at,
+        is_known: round.kind.is_mail_path,
+        is_late: false,
+    }
+}
+
+/// What is remembered of a digest until its end.
+pub(crate) fn remembered_digest(rules: &AlarmRules, digest: &Digest, job: &NewJob) -> AlarmMail {
+    AlarmMail {
+        job: job.id,
+        alarm_type: DIGEST.to_owned(),
+        subject: job.mail.subject.chars().take(LINE_CHARS).collect(),
+        text: digest_lines(rules, digest).chars().take(GIST_CHARS).collect(),
+        lane: digest.lane(),
+        alarms: digest.alarms,
+        made_at: job.created_at,
+        is_known: false,
+        is_late: false,
     }
 }
 

@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 use tonic::service::RoutesBuilder;
 
 use crate::intake::{AlarmIntake, IntakeWriter, intake};
+use crate::late::LateMails;
 use crate::mails::Mails;
 use crate::notifier::Notifier;
 use crate::recipients::Administrators;
@@ -69,11 +70,16 @@ impl Mnt {
     /// Runs the role until `shutdown` is cancelled or one of its parts fails.
     pub async fn run(self, shutdown: CancellationToken) -> Result<(), TaskError> {
         let Self { alarms, writer, rounds } = self;
-        // The services hold the other ends; without them the writer would see that nobody is left.
-        let _kept = alarms;
+        let late = LateMails {
+            store: Arc::clone(&rounds.store),
+            jobs: Arc::clone(&rounds.mails.intake.store),
+            clock: Arc::clone(&rounds.clock),
+            rules: rounds.rules.clone(),
+            alarms,
+        };
         let mut tasks = Tasks::new(&shutdown);
         tasks.spawn("alarm intake", |stop| writer.run(stop));
-        tasks.spawn("alarm notifier", |stop| Notifier { rounds }.run(stop));
+        tasks.spawn("alarm notifier", |stop| Notifier { rounds, late }.run(stop));
         tasks.join(GRACE).await
     }
 }

@@ -46,8 +46,17 @@ async fn causes(
 ) -> Result<Vec<AlarmIdentity>, StoreError> {
     let sources: BTreeSet<&str> =
         rules.settings.inhibitions.iter().map(|rule| rule.source_type.as_str()).collect();
+    firing(store, sources, CAUSES_MAX).await
+}
+
+/// The firing alarms of these types, at most so many.
+pub(crate) async fn firing(
+    store: &dyn RecordStore,
+    types: impl IntoIterator<Item = &str>,
+    alarms_max: usize,
+) -> Result<Vec<AlarmIdentity>, StoreError> {
     let mut found = Vec::new();
-    for source in sources {
+    for source in types {
         let mut groups = Pages::new(GROUP, Some(source.to_owned()));
         while let Some(records) = groups.next(store).await? {
             for group in records {
@@ -59,7 +68,7 @@ async fn causes(
                             found.push(one.identity);
                         }
                     }
-                    if CAUSES_MAX <= found.len() {
+                    if alarms_max <= found.len() {
                         return Ok(found);
                     }
                 }

@@ -8,6 +8,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use nuncio_core::alarm::arrival::NoticeKind;
 use nuncio_core::alarm::kind::AlarmType;
+use nuncio_core::alarm::route::RouteMessage;
 use nuncio_core::alarm::standing::StandingAlarm;
 use nuncio_core::alarm::{AlarmIdentity, Severity};
 use nuncio_core::ports::job_store::StoreError;
@@ -140,5 +141,39 @@ impl AlarmNotice {
             due_at: Some(now + WAIT),
             content: self.content(),
         }
+    }
+}
+
+/// A message that is no alarm's own, as the second route reads it.
+#[derive(Serialize)]
+struct StoredMessage<'a> {
+    id: &'a str,
+    kind: &'a str,
+    at: Timestamp,
+    severity: &'a str,
+    summary: &'a str,
+    fields: &'a BTreeMap<String, String>,
+    made_at: Timestamp,
+    tries: u32,
+}
+
+/// Puts a message of the role itself. Its id names the record, so that the same one is not told twice.
+pub(crate) fn message(message: &RouteMessage, now: Timestamp) -> Write {
+    let stored = StoredMessage {
+        id: &message.id,
+        kind: message.kind.name(),
+        at: message.at,
+        severity: severity_to(message.severity),
+        summary: &message.summary,
+        fields: &message.fields,
+        made_at: now,
+        tries: 0,
+    };
+    Write::Put {
+        key: RecordKey::new(NOTICE, message.id.clone()),
+        expected: Expected::Absent,
+        owner: None,
+        due_at: Some(now),
+        content: encode(&stored),
     }
 }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use nuncio_core::alarm::late::FIRST_LOOK;
 use nuncio_core::ports::job_store::StoreError;
 use nuncio_core::ports::records::{Changeset, CommitError, Expected, Record, RecordKind, Write};
 use nuncio_runtime::chain::Chain;
@@ -9,7 +10,11 @@ use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info};
 
-use crate::records::{ALARM, GROUP, RECIPIENT, REQUEST, SILENCE, recipient};
+use crate::late::LateMails;
+use crate::mails::remembered_digest;
+use crate::records::{
+    ALARM, ALARM_MAIL, GROUP, MAIL_OUTAGE, RECIPIENT, REQUEST, SILENCE, mail, recipient,
+};
 use crate::rounds::{Rounds, store_error};
 
 /// The longest time without a look, in case that a wake-up was lost.
@@ -24,6 +29,7 @@ const PAGE: u32 = 200;
 /// Tells people.
 pub(crate) struct Notifier {
     pub(crate) rounds: Rounds,
+    pub(crate) late: LateMails,
 }
 
 impl Notifier {
@@ -64,6 +70,7 @@ impl Notifier {
     async fn work(&self, stop: &CancellationToken) -> Result<(), StoreError> {
         while !stop.is_cancelled() && 0 < self.rounds.run().await? {}
         while !stop.is_cancelled() && 0 < self.digests().await? {}
+        while !stop.is_cancelled() && 0 < self.late.run().await? {}
         for kind in [ALARM, SILENCE, REQUEST] {
             while !stop.is_cancelled() && 0 < self.forget(kind).await? {}
         }
@@ -73,7 +80,7 @@ impl Notifier {
     async fn until_due(&self) -> Result<Duration, StoreError> {
         let mut wait = LOOK_PERIOD;
         let now = self.rounds.clock.now();
-        for kind in [GROUP, RECIPIENT] {
+        for kind in [GROUP, RECIPIENT, ALARM_MAIL, MAIL_OUTAGE] {
             if let Some(due) = self.rounds.store.next_due_record(kind).await? {
                 let until = Duration::try_from(due.duration_since(now)).unwrap_or_default();
                 wait = wait.min(until.max(PAUSE));
@@ -113,6 +120,12 @@ impl Notifier {
                     let job = mails.digest(&rules.rules, address, &digest, one.digests);
                     // Nothing is written then, and the digest stays due.
                     let job = job.map_err(|problem| StoreError::Unusable(Box::new(problem)))?;
+                    let remembered = remembered_digest(&rules.rules, &digest, &job);
+                    changes.writes.push(mail::write(
+                        &remembered,
+                        Expected::Absent,
+                        now + FIRST_LOOK,
+                    ));
                     changes.jobs.push(job);
                 }
                 changes.writes.push(recipient::write(&one, settings, expected));

@@ -7,6 +7,8 @@ use serde::de::DeserializeOwned;
 
 pub(crate) mod alarm;
 pub(crate) mod group;
+pub(crate) mod mail;
+pub(crate) mod outage;
 pub(crate) mod recipient;
 pub(crate) mod request;
 pub(crate) mod silence;
@@ -17,6 +19,12 @@ pub(crate) const ALARM: RecordKind = RecordKind("alarm");
 pub(crate) const GROUP: RecordKind = RecordKind("alarm-group");
 /// Recipients with their limits and digests, by address.
 pub(crate) const RECIPIENT: RecordKind = RecordKind("alarm-recipient");
+/// Mails about alarms whose end is not known, by the id of their job. Due when they are to be looked at; late ones
+/// have [`LATE`] as owner, and are looked at when the outage is.
+pub(crate) const ALARM_MAIL: RecordKind = RecordKind("alarm-mail");
+pub(crate) const LATE: &str = "late";
+/// The time in which mails about alarms do not go out: at most one. Due when late mails are to be looked at.
+pub(crate) const MAIL_OUTAGE: RecordKind = RecordKind("alarm-mail-outage");
 /// Silences, by UUID. Due when they may be forgotten.
 pub(crate) const SILENCE: RecordKind = RecordKind("silence");
 /// Request ids that were taken. Due when they may be forgotten.

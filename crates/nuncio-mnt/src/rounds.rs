@@ -12,6 +12,7 @@ use jiff::Timestamp;
 use nuncio_core::address::EmailAddress;
 use nuncio_core::alarm::group::{Group, GroupClaim, Thread};
 use nuncio_core::alarm::kind::AlarmType;
+use nuncio_core::alarm::late::FIRST_LOOK;
 use nuncio_core::alarm::mute::Muting;
 use nuncio_core::alarm::recipient::{Admission, AlarmRecipient};
 use nuncio_core::alarm::round::{Addressee, Look, PlannedMail, Round, RoundResult, Say, Seen};
@@ -24,10 +25,10 @@ use nuncio_core::ports::records::{
 use nuncio_delivery::intake::IntakeError;
 use tracing::{debug, info, warn};
 
-use crate::mails::Mails;
+use crate::mails::{Mails, remembered};
 use crate::muting::{Pages, muting};
 use crate::recipients::{Administrators, routes};
-use crate::records::{ALARM, GROUP, alarm, group, recipient};
+use crate::records::{ALARM, GROUP, alarm, group, mail, recipient};
 use crate::rules::Rules;
 
 /// How many groups are worked on at once.
@@ -279,6 +280,9 @@ impl Rounds {
                 admission: Admission::Mail,
                 mail_job: Some(job.id.to_string()),
             }));
+            let remembered = remembered(round, mail, &job);
+            let look_at = round.now + FIRST_LOOK;
+            changes.writes.push(mail::write(&remembered, Expected::Absent, look_at));
             changes.jobs.push(job);
         }
         Ok(())

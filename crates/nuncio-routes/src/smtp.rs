@@ -103,11 +103,12 @@ fn outgoing(target: &SmtpTarget, message: &RouteMessage) -> OutgoingMail {
 fn subject(message: &RouteMessage) -> String {
     let tag = match (message.kind, message.severity) {
         (MessageKind::AlarmResolved, _) => "RESOLVED",
+        (MessageKind::MailLate, _) => "MAIL IS LATE",
         (MessageKind::MailBack, _) => "MAIL IS BACK",
         (MessageKind::Test, _) => "TEST",
-        (MessageKind::AlarmRaised | MessageKind::MailLate, Severity::Critical) => "CRITICAL",
-        (MessageKind::AlarmRaised | MessageKind::MailLate, Severity::Warning) => "WARNING",
-        (MessageKind::AlarmRaised | MessageKind::MailLate, Severity::Info) => "INFO",
+        (MessageKind::AlarmRaised, Severity::Critical) => "CRITICAL",
+        (MessageKind::AlarmRaised, Severity::Warning) => "WARNING",
+        (MessageKind::AlarmRaised, Severity::Info) => "INFO",
     };
     let whole = format!("[{tag}] {}", message.summary);
     let in_line = |c: char| if c.is_control() { ' ' } else { c };

@@ -30,6 +30,14 @@ struct Notice {
     resolved: Option<Timestamp>,
 }
 
+/// What is written as a notice: an alarm that turned, or a message that the MnT made itself.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Noticed {
+    Alarm(Box<Notice>),
+    Message(Waiting),
+}
+
 /// A message that waits for one route.
 #[derive(Debug, Deserialize, Serialize)]
 pub(super) struct Waiting {
@@ -66,7 +74,10 @@ pub struct Attempt {
 
 /// The message of a notice; its id is that of the record, so that a repetition has the same.
 pub(super) fn message(record: &Record) -> Result<RouteMessage, serde_json::Error> {
-    let notice: Notice = serde_json::from_str(&record.content)?;
+    let notice = match serde_json::from_str(&record.content)? {
+        Noticed::Alarm(notice) => *notice,
+        Noticed::Message(made) => return Ok(made.message()),
+    };
     let (kind, at) = match notice.resolved.filter(|_| notice.kind == "resolved") {
         Some(at) => (MessageKind::AlarmResolved, at),
         None => (MessageKind::AlarmRaised, notice.raised),

@@ -179,3 +179,23 @@ async fn a_message_that_is_not_understood_lets_the_next_one_pass() {
     let attempts = fixture.courier.attempts("webhook").await.unwrap();
     assert!(attempts.iter().any(|one| one.given_up), "{attempts:?}");
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_message_of_the_mnt_itself_is_told_as_it_made_it() {
+    let mut fixture = fixture(&["siem"]).await;
+    fixture.start();
+    let now = fixture.courier.clock.now();
+    let content = format!(
+        r#"{{"id":"mail-outage/1/1","kind":"mail.late","at":"{now}","severity":"critical","summary":"it waits",
+        "fields":{{"mails":"2"}},"made_at":"{now}","tries":0}}"#
+    );
+    let key = RecordKey::new(ALARM_NOTICE, "mail-outage/1/1");
+    let write =
+        Write::Put { key, expected: Expected::Any, owner: None, due_at: Some(now), content };
+
+    let changes = Changeset { writes: vec![write], ..Changeset::new(now) };
+    fixture.courier.records.commit(changes).await.unwrap();
+
+    assert_eq!(fixture.taken(1).await, [("siem".to_owned(), "mail-outage/1/1".to_owned())]);
+    assert_eq!(fixture.courier.attempts("siem").await.unwrap()[0].kind, "mail.late");
+}

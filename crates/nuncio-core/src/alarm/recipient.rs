@@ -106,16 +106,7 @@ impl AlarmRecipient {
         if !waits && self.bucket(mail.lane).take(limit(settings, mail.lane), now) {
             return Admission::Mail;
         }
-        let digest = self.digest.get_or_insert_with(|| Digest {
-            since: now,
-            until: now,
-            mails: 0,
-            alarms: 0,
-            resolved: 0,
-            types: BTreeMap::new(),
-            is_critical: false,
-            locale: mail.locale.clone(),
-        });
+        let digest = self.digest.get_or_insert_with(|| Digest::new(now, mail.locale.clone()));
         digest.take(mail, now);
         Admission::Digest(self.digests + 1)
     }
@@ -173,7 +164,7 @@ impl AlarmRecipient {
 
 impl Bucket {
     /// Takes a mail out, if there is one in it.
-    fn take(&mut self, limit: Limit, now: Timestamp) -> bool {
+    pub(super) fn take(&mut self, limit: Limit, now: Timestamp) -> bool {
         // A clock that was set back fills nothing, and empties nothing.
         let elapsed = now.as_millisecond().saturating_sub(self.at.as_millisecond()).max(0);
         #[expect(clippy::cast_precision_loss, reason = "milliseconds since 1970 fit into 2^52")]
@@ -188,7 +179,7 @@ impl Bucket {
     }
 
     /// When so many are in it.
-    fn full_at(&self, mails: f64, limit: Limit) -> Timestamp {
+    pub(super) fn full_at(&self, mails: f64, limit: Limit) -> Timestamp {
         let missing = (mails - self.mails).max(0.0);
         let wait_s = missing * HOUR_MS / 1000.0 / f64::from(limit.mails_per_hour.max(1));
         // A millisecond more, so that it is certainly there when the time has come.
@@ -200,11 +191,25 @@ impl Bucket {
 const ROUNDING: f64 = 1e-6;
 
 impl Digest {
+    /// One that counts nothing yet.
+    pub(super) fn new(now: Timestamp, locale: String) -> Self {
+        Self {
+            since: now,
+            until: now,
+            mails: 0,
+            alarms: 0,
+            resolved: 0,
+            types: BTreeMap::new(),
+            is_critical: false,
+            locale,
+        }
+    }
+
     pub fn lane(&self) -> Lane {
         if self.is_critical { Lane::Critical } else { Lane::Normal }
     }
 
-    fn take(&mut self, mail: &MailSummary, now: Timestamp) {
+    pub(super) fn take(&mut self, mail: &MailSummary, now: Timestamp) {
         self.until = now;
         self.mails += 1;
         self.alarms += mail.alarms;

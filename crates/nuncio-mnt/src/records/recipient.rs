@@ -22,7 +22,7 @@ struct StoredRecipient {
 }
 
 #[derive(Serialize, Deserialize)]
-struct StoredDigest {
+pub(super) struct StoredDigest {
     since: Timestamp,
     until: Timestamp,
     mails: u64,
@@ -41,16 +41,7 @@ pub(crate) fn write(one: &AlarmRecipient, settings: &AlarmSettings, expected: Ex
     let stored = StoredRecipient {
         normal: (one.normal.mails, one.normal.at),
         critical: (one.critical.mails, one.critical.at),
-        digest: one.digest.clone().map(|digest| StoredDigest {
-            since: digest.since,
-            until: digest.until,
-            mails: digest.mails,
-            alarms: digest.alarms,
-            resolved: digest.resolved,
-            types: digest.types,
-            is_critical: digest.is_critical,
-            locale: digest.locale,
-        }),
+        digest: one.digest.clone().map(StoredDigest::from),
         digests: one.digests,
     };
     Write::Put {
@@ -69,7 +60,14 @@ pub(crate) fn read(record: &Record, address: EmailAddress) -> Result<AlarmRecipi
         address,
         normal: bucket(stored.normal),
         critical: bucket(stored.critical),
-        digest: stored.digest.map(|digest| Digest {
+        digest: stored.digest.map(Digest::from),
+        digests: stored.digests,
+    })
+}
+
+impl From<Digest> for StoredDigest {
+    fn from(digest: Digest) -> Self {
+        Self {
             since: digest.since,
             until: digest.until,
             mails: digest.mails,
@@ -78,7 +76,21 @@ pub(crate) fn read(record: &Record, address: EmailAddress) -> Result<AlarmRecipi
             types: digest.types,
             is_critical: digest.is_critical,
             locale: digest.locale,
-        }),
-        digests: stored.digests,
-    })
+        }
+    }
+}
+
+impl From<StoredDigest> for Digest {
+    fn from(digest: StoredDigest) -> Self {
+        Self {
+            since: digest.since,
+            until: digest.until,
+            mails: digest.mails,
+            alarms: digest.alarms,
+            resolved: digest.resolved,
+            types: digest.types,
+            is_critical: digest.is_critical,
+            locale: digest.locale,
+        }
+    }
 }

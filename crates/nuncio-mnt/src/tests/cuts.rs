@@ -147,6 +147,64 @@ async fn a_kill_at_any_commit_loses_no_mail_and_doubles_none() {
     }
 }
 
+/// Mail is broken and comes back, with a cut at this commit: what the second route has got to tell, and whether the
+/// story was cut.
+async fn story_of_late_mail(cut_at: usize, after: bool) -> (Vec<String>, bool) {
+    let inner = Arc::new(MemoryJobStore::default());
+    let cut = Arc::new(CutStore {
+        inner: Arc::clone(&inner),
+        commits: AtomicUsize::new(0),
+        cut_at,
+        after,
+        is_cut: watch::Sender::new(false),
+    });
+    let mut sandbox = Sandbox::over(inner, Arc::<CutStore>::clone(&cut) as Arc<dyn RecordStore>);
+    sandbox.tell(&[A]).await;
+    let mut was_cut = false;
+    for step in 0..4 {
+        loop {
+            let taken = match step {
+                0 => sandbox.try_raise(alarm("mailbox-closed", "psn-1")).await,
+                1 => sandbox.try_raise(alarm("process-down", "node-1")).await,
+                2 => 2 <= sandbox.send_all(true).await,
+                _ => true,
+            };
+            sandbox.pass(Duration::from_mins(10)).await;
+            if *cut.is_cut.borrow() {
+                was_cut = true;
+                sandbox.restart();
+                cut.is_cut.send_replace(false);
+                sandbox.pass(Duration::from_mins(10)).await;
+            }
+            if taken {
+                break;
+            }
+        }
+    }
+    let told = sandbox.notices().await.into_iter().map(|(kind, _)| kind);
+    let mut told: Vec<String> = told.collect();
+    told.sort();
+    (told, was_cut)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_kill_at_any_commit_has_late_mail_and_its_end_told_once() {
+    let (undisturbed, _) = story_of_late_mail(usize::MAX, false).await;
+    assert_eq!(undisturbed, ["mail.back", "mail.late", "raised"]);
+    for after in [false, true] {
+        let mut cut_at = 0;
+        loop {
+            let (told, was_cut) = story_of_late_mail(cut_at, after).await;
+            if !was_cut {
+                break;
+            }
+            assert_eq!(told, undisturbed, "cut at commit {cut_at}, after it: {after}");
+            cut_at += 1;
+        }
+        assert!(8 <= cut_at, "the story has that many commits: {cut_at}");
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn two_roles_at_once_double_no_mail() {
     let mut sandbox = Sandbox::new();

@@ -11,9 +11,12 @@ use nuncio_core::address::EmailAddress;
 use nuncio_core::class::MailClass;
 use nuncio_core::job::{Job, JobState};
 use nuncio_core::mail::Mail;
+use nuncio_core::outcome::{SendOutcome, Verdict};
 use nuncio_core::ports::clock::{Clock, Entropy};
-use nuncio_core::ports::job_store::{Claim, Incarnation, JobStore};
-use nuncio_core::ports::records::RecordStore;
+use nuncio_core::ports::job_store::{Claim, Claimed, Incarnation, JobStore, Settlement};
+use nuncio_core::ports::records::{Record, RecordQuery, RecordStore};
+use nuncio_core::reply::SmtpReply;
+use nuncio_core::retry::decide;
 use nuncio_core::template::Templates;
 use nuncio_delivery::intake::Intake;
 use nuncio_delivery::observer::{Alarm, AlarmKind, DeliveryObserver};
@@ -26,6 +29,7 @@ use tokio_util::sync::CancellationToken;
 use tonic::{Request, Status};
 
 use crate::mnt::{Mnt, MntPorts};
+use crate::notice::NOTICE;
 use crate::service::AlarmApi;
 use crate::service::events::take_batch;
 
@@ -171,6 +175,48 @@ impl Sandbox {
         let request = v1::CreateSilenceRequest { silence: Some(silence) };
         let response = self.api.create_silence(Request::new(request)).await.unwrap();
         response.into_inner().silence.unwrap().name
+    }
+
+    /// Sends all mails that wait: the provider takes them, or refuses every recipient for good.
+    pub(super) async fn send_all(&self, is_taken: bool) -> usize {
+        let now = self.clock.now();
+        let claim = Claim {
+            holder: Incarnation("sender".to_owned()),
+            now,
+            until: now + Duration::from_mins(1),
+            limit: 1000,
+            patient_max: 1000,
+            into_body: false,
+        };
+        let claimed = self.store.claim(claim).await.unwrap();
+        let count = claimed.len();
+        for Claimed { lease, job, .. } in claimed {
+            let code = if is_taken { 250 } else { 550 };
+            let reply = SmtpReply { code, enhanced: None, text: "said the provider".to_owned() };
+            let verdict = if is_taken { Verdict::Accepted(reply) } else { Verdict::Refused(reply) };
+            let outcome = SendOutcome::Judged(vec![verdict; job.pending().len()]);
+            let decision = decide(&job, lease.fence, outcome, now, 0.0).unwrap();
+            let settlement = Settlement { decision, attempt: None, settings_generation: None, now };
+            self.store.settle(lease, settlement).await.unwrap();
+        }
+        count
+    }
+
+    /// What was written for the second route: the kind of each notice, and its content.
+    pub(super) async fn notices(&self) -> Vec<(String, serde_json::Value)> {
+        let query = RecordQuery { kind: NOTICE, owner: None, after: None, limit: 1000 };
+        let records = self.store.list_records(&query).await.unwrap();
+        let read = |record: Record| {
+            let content: serde_json::Value = serde_json::from_str(&record.content).unwrap();
+            (content["kind"].as_str().unwrap().to_owned(), content)
+        };
+        records.into_iter().map(read).collect()
+    }
+
+    /// Those of one kind.
+    pub(super) async fn notices_of(&self, kind: &str) -> Vec<serde_json::Value> {
+        let all = self.notices().await;
+        all.into_iter().filter(|(of, _)| of == kind).map(|(_, content)| content).collect()
     }
 
     /// The mails that were made since the last call, as they would be sent.

@@ -56,6 +56,25 @@ async fn what_is_beyond_the_limit_stands_in_a_digest_that_counts_it() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_storm_of_100_000_makes_a_handful_of_mails_and_one_digest_that_counts() {
+    const NODES: usize = 5_000;
+    let sandbox = Sandbox::new();
+    sandbox.tell(&[A]).await;
+    let types = warnings(&sandbox);
+    let types: Vec<&str> = types.iter().map(String::as_str).take(20).collect();
+    storm(&sandbox, &types, NODES).await;
+    sandbox.pass(Duration::from_mins(15)).await;
+
+    let mails = sandbox.mails().await;
+
+    let digests: Vec<&SentMail> =
+        mails.iter().filter(|mail| mail.template() == "alarm-digest").collect();
+    assert_eq!((mails.len(), digests.len()), (11, 1), "ten mails and one digest");
+    assert!(digests[0].subject().contains("50,000 alarms"), "{}", digests[0].subject());
+    assert_eq!(sandbox.records.count_records(ALARM).await.unwrap(), 100_000, "none is lost");
+}
+
+#[tokio::test(start_paused = true)]
 async fn critical_alarms_have_room_while_others_are_limited() {
     let sandbox = Sandbox::new();
     sandbox.tell(&[A]).await;
