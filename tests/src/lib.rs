@@ -13,6 +13,7 @@ pub mod fake_clock;
 pub mod http;
 pub mod logs;
 pub mod mails;
+pub mod relay;
 pub mod report;
 pub mod settings;
 

@@ -34,6 +34,8 @@ pub struct NodeOptions {
     pub otlp_endpoint: Option<String>,
     pub drain_timeout_s: u16,
     pub roles: String,
+    /// Where the MnT is (`peers.mnt`); none means on this node, if it has the role.
+    pub mnt: Option<String>,
     /// The database that it shares with other nodes; none means a file in its folder.
     pub store_url: Option<String>,
     /// None means a file in its folder; nodes with a `store_url` have the same keys in it.
@@ -77,6 +79,7 @@ impl Default for NodeOptions {
             otlp_endpoint: None,
             drain_timeout_s: 20,
             roles: "pan,mnt,psn".to_owned(),
+            mnt: None,
             store_url: None,
             keys_file: None,
             lease_s: 60,
@@ -243,6 +246,7 @@ fn config(data_dir: &Path, options: &NodeOptions) -> Config {
         store_url: options.store_url.clone().map(Into::into),
         keys_file: options.keys_file.as_ref().map(|path| path.display().to_string()),
         roles: Some(options.roles.clone()),
+        peers_mnt: options.mnt.clone(),
         node_name: Some("test-node".to_owned()),
         grpc_listen: any_port(),
         http_listen: any_port(),

@@ -8,6 +8,7 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::future::join_all;
 use jiff::Timestamp;
 use nuncio_core::alarm::route::{Route, RouteFailure, RouteMessage, next_try};
 use nuncio_core::ports::clock::{Clock, Entropy};
@@ -108,6 +109,12 @@ impl Courier {
             warn!("the test of a route is not in its log: {}", Chain(&problem));
         }
         attempt
+    }
+
+    /// Sends a message by all routes, once, and writes nothing: for what the disk has no room for.
+    pub(crate) async fn tell_all(&self, message: &RouteMessage) {
+        let routes = routes(&*self.settings).routes.into_iter().filter(|route| route.enabled);
+        join_all(routes.map(async |route| self.attempt(&route, message).await)).await;
     }
 
     /// The last tries of a route, the newest first.

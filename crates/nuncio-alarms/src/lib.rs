@@ -4,6 +4,7 @@
 pub mod outbox;
 
 pub mod forwarder;
+pub mod last_resort;
 pub mod mnt_client;
 pub mod standing;
 

@@ -19,7 +19,7 @@ use tokio::time::{Instant, interval_at, sleep};
 use tracing::{info, warn};
 
 use crate::channel::Effect;
-use crate::observer::{DeliveryObserver, tell_ended};
+use crate::observer::{DeliveryObserver, tell_ended, tell_room};
 use crate::senders::Senders;
 
 /// How often a lease is extended while it lasts: three times in vain, and it is lost.
@@ -139,11 +139,14 @@ impl Context {
             match &outcome {
                 SendOutcome::SenderRefused { reason, .. } => {
                     self.senders.refused(&from, reason, self.clock.now()).await;
+                    self.observer.sender_refused(&from, reason);
                     refused.push(format!("from `{from}`: {}", reason.message));
                     outgoing.mail = next;
                 }
                 SendOutcome::Judged(_) => {
-                    self.senders.taken(&from, self.clock.now()).await;
+                    if self.senders.taken(&from, self.clock.now()).await {
+                        self.observer.sender_taken(&from);
+                    }
                     return (outcome, refused);
                 }
                 SendOutcome::Unknown { .. }
@@ -153,7 +156,13 @@ impl Context {
                 | SendOutcome::Abandoned => return (outcome, refused),
             }
         }
-        (self.hand_over(settings, &outgoing, gate).await, refused)
+        let outcome = self.hand_over(settings, &outgoing, gate).await;
+        if let (SendOutcome::SenderRefused { reason, .. }, Some(from)) =
+            (&outcome, &outgoing.mail.from)
+        {
+            self.observer.sender_refused(&from.address, reason);
+        }
+        (outcome, refused)
     }
 
     /// Hands a mail over, and keeps its lease alive meanwhile.
@@ -258,9 +267,15 @@ impl Context {
         loop {
             let again = Lease { job: lease.job, fence: lease.fence };
             let error = match self.store.settle(lease, settlement.clone()).await {
-                Ok(job) => return Ok(job),
+                Ok(job) => {
+                    tell_room(&*self.observer, None);
+                    return Ok(job);
+                }
                 Err(error) => error,
             };
+            if let LeaseError::Store(problem) = &error {
+                tell_room(&*self.observer, Some(problem));
+            }
             match &error {
                 LeaseError::Store(StoreError::Full(_) | StoreError::Unusable(_)) => {
                     if tries % SETTLE_TRIES_TOLD == 1 {

@@ -15,7 +15,7 @@ use nuncio_core::trace::TraceParent;
 use nuncio_core::violation::Violations;
 use tokio::sync::watch;
 
-use crate::observer::DeliveryObserver;
+use crate::observer::{DeliveryObserver, tell_room};
 
 /// The right side of a `Message-ID` while neither mail nor settings name a domain (RFC 2606).
 const NO_DOMAIN: &str = "nuncio.invalid";
@@ -64,7 +64,9 @@ impl Intake {
     pub async fn submit(&self, submission: Submission) -> Result<Submitted, IntakeError> {
         let job = self.check(submission)?;
         let class = job.class;
-        let submitted = self.store.submit(job).await.map_err(|error| match error {
+        let submitted = self.store.submit(job).await;
+        tell_room(&*self.observer, submitted.as_ref().err().and_then(SubmitError::store));
+        let submitted = submitted.map_err(|error| match error {
             SubmitError::RequestIdReused { existing } => IntakeError::RequestIdReused { existing },
             SubmitError::Store(source) => IntakeError::Store(source),
         })?;

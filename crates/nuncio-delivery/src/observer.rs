@@ -5,6 +5,7 @@ use std::time::Duration;
 use nuncio_core::address::EmailAddress;
 use nuncio_core::class::MailClass;
 use nuncio_core::job::{Job, JobState, Reason};
+use nuncio_core::ports::job_store::StoreError;
 
 /// Is told what happens. Its methods must return at once.
 pub trait DeliveryObserver: Send + Sync {
@@ -23,6 +24,15 @@ pub trait DeliveryObserver: Send + Sync {
     /// It is over. Also told when a mailbox sends for the first time in the life of the node: then what an
     /// earlier life has raised is over.
     fn alarm_cleared(&self, kind: AlarmKind, mailbox: &EmailAddress);
+
+    /// The provider does not let its mailbox send as this sender. Told with each refusal.
+    fn sender_refused(&self, _sender: &EmailAddress, _reason: &Reason) {}
+
+    /// A sender that was refused may send again, as far as is known.
+    fn sender_taken(&self, _sender: &EmailAddress) {}
+
+    /// Whether the store had no room for what was to be stored. Told very often, so it must cost nothing.
+    fn store_full(&self, _is_full: bool) {}
 }
 
 /// What a person must know of.
@@ -58,5 +68,14 @@ impl AlarmKind {
 pub fn tell_ended<'a>(observer: &dyn DeliveryObserver, jobs: impl IntoIterator<Item = &'a Job>) {
     for job in jobs.into_iter().filter(|job| job.state.is_final()) {
         observer.job_ended(job.class, job.state);
+    }
+}
+
+/// Tells whether the store had room; what else went wrong says nothing about it.
+pub fn tell_room(observer: &dyn DeliveryObserver, problem: Option<&StoreError>) {
+    match problem {
+        None => observer.store_full(false),
+        Some(StoreError::Full(_)) => observer.store_full(true),
+        Some(StoreError::Unusable(_)) => {}
     }
 }

@@ -85,15 +85,21 @@ impl Senders {
         }
     }
 
-    /// Notes that the provider takes a sender again that it had refused.
-    pub(crate) async fn taken(&self, sender: &EmailAddress, now: Timestamp) {
+    /// Notes that the provider takes a sender. Whether it had refused it before.
+    pub(crate) async fn taken(&self, sender: &EmailAddress, now: Timestamp) -> bool {
         match self.find(sender).await {
-            Ok(None) => {}
-            Ok(Some(_)) => match self.forget(sender, now).await {
-                Ok(_) => info!("a sender that was refused before may send again"),
-                Err(error) => warn!("sender not noted as taken: {}", Chain(&error)),
-            },
-            Err(error) => warn!("refused senders not read: {}", Chain(&error)),
+            Ok(None) => false,
+            Ok(Some(_)) => {
+                match self.forget(sender, now).await {
+                    Ok(_) => info!("a sender that was refused before may send again"),
+                    Err(error) => warn!("sender not noted as taken: {}", Chain(&error)),
+                }
+                true
+            }
+            Err(error) => {
+                warn!("refused senders not read: {}", Chain(&error));
+                false
+            }
         }
     }
 

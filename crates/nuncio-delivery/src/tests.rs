@@ -273,6 +273,7 @@ async fn a_store_that_fails_for_a_moment_loses_no_outcome() {
 
     assert_eq!(sandbox.ended(job).await.state, JobState::Sent);
     assert_eq!(sandbox.sent().len(), 1);
+    assert!(sandbox.full_news().starts_with(&[false, true]), "{:?}", sandbox.full_news());
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,10 +1,12 @@
 //! The alarms of this node: where its parts tell them, and how they get to the MnT.
 
+use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 
 use nuncio_alarms::courier::Courier;
 use nuncio_alarms::forwarder::Forwarder;
+use nuncio_alarms::last_resort::LastResort;
 use nuncio_alarms::mnt_client::MntClient;
 use nuncio_alarms::outbox::Outbox;
 use nuncio_alarms::route_service::AlarmRoutes;
@@ -33,6 +35,7 @@ pub(crate) struct NodeAlarms {
     forwarder: Option<Forwarder>,
     /// Only where the MnT is.
     courier: Option<Courier>,
+    entropy: Arc<dyn Entropy>,
 }
 
 impl NodeAlarms {
@@ -50,13 +53,14 @@ impl NodeAlarms {
         let outbox = Arc::new(outbox);
         let forwarder = if let Some(mnt) = mnt(config, address) {
             let receiver = Arc::new(MntClient::new(&mnt)?);
+            let entropy = Arc::clone(&entropy);
             Some(Forwarder { outbox: Arc::clone(&outbox), receiver, entropy })
         } else {
             info!("alarms of this node wait on its disk: no `peers.mnt`, no role mnt");
             None
         };
         let standing = Arc::new(StandingAlarms::new(observer, clock, node));
-        Ok(Self { outbox, standing, forwarder, courier: None })
+        Ok(Self { outbox, standing, forwarder, courier: None, entropy })
     }
 
     /// Takes the alarms of this node's parts.
@@ -92,7 +96,13 @@ impl NodeAlarms {
     pub(crate) fn spawn(self, tasks: &mut Tasks) {
         let sink = self.sink();
         let standing = self.standing;
-        tasks.spawn("alarms", |stop| standing.run(sink, stop));
+        let last_resort = LastResort {
+            receiver: self.forwarder.as_ref().map(|forwarder| Arc::clone(&forwarder.receiver)),
+            courier: self.courier.clone(),
+            entropy: self.entropy,
+            told: BTreeSet::new(),
+        };
+        tasks.spawn("alarms", |stop| standing.run(sink, last_resort, stop));
         if let Some(forwarder) = self.forwarder {
             tasks.spawn("alarms to the MnT", |stop| forwarder.run(stop));
         }

@@ -307,6 +307,16 @@ pub enum SubmitError {
     Store(#[from] StoreError),
 }
 
+impl SubmitError {
+    /// What was wrong with the store, if that was it.
+    pub fn store(&self) -> Option<&StoreError> {
+        match self {
+            Self::RequestIdReused { .. } => None,
+            Self::Store(error) => Some(error),
+        }
+    }
+}
+
 /// Why a leased job was not changed.
 #[derive(Debug, thiserror::Error)]
 pub enum LeaseError {

@@ -296,6 +296,16 @@ impl Sandbox {
         self.told.alarms.lock().unwrap().clone()
     }
 
+    /// What was told of senders: refused (true), or taken.
+    pub(super) fn sender_news(&self) -> Vec<(String, bool)> {
+        self.told.senders.lock().unwrap().clone()
+    }
+
+    /// Whether the store was full, each time that it changed.
+    pub(super) fn full_news(&self) -> Vec<bool> {
+        self.told.full.lock().unwrap().clone()
+    }
+
     pub(super) fn under_way_max(&self) -> u32 {
         self.provider.under_way_max.load(Ordering::Relaxed)
     }
@@ -586,7 +596,7 @@ impl JobStore for Store {
 
     async fn settle(&self, lease: Lease, settlement: Settlement) -> Result<Job, LeaseError> {
         if take_one(&self.failing_settlements) {
-            return Err(LeaseError::Store(StoreError::Unusable("disk on fire".into())));
+            return Err(LeaseError::Store(StoreError::Full("disk on fire".into())));
         }
         let takes = *self.settlement_takes.lock().unwrap();
         tokio::time::sleep(takes).await;
@@ -655,6 +665,10 @@ impl JobStore for Store {
 struct Told {
     ends: Mutex<Vec<(MailClass, JobState)>>,
     alarms: Mutex<Vec<(AlarmKind, Option<Alarm>)>>,
+    /// Senders that were refused (true), and that were taken.
+    senders: Mutex<Vec<(String, bool)>>,
+    /// Whether the store had no room, each time that it changed.
+    full: Mutex<Vec<bool>>,
 }
 
 impl DeliveryObserver for Told {
@@ -668,5 +682,17 @@ impl DeliveryObserver for Told {
     }
     fn alarm_cleared(&self, kind: AlarmKind, _mailbox: &EmailAddress) {
         self.alarms.lock().unwrap().push((kind, None));
+    }
+    fn sender_refused(&self, sender: &EmailAddress, _reason: &Reason) {
+        self.senders.lock().unwrap().push((sender.to_string(), true));
+    }
+    fn sender_taken(&self, sender: &EmailAddress) {
+        self.senders.lock().unwrap().push((sender.to_string(), false));
+    }
+    fn store_full(&self, is_full: bool) {
+        let mut full = self.full.lock().unwrap();
+        if full.last() != Some(&is_full) {
+            full.push(is_full);
+        }
     }
 }

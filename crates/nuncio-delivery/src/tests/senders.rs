@@ -35,6 +35,7 @@ async fn a_mail_without_other_senders_fails_and_says_that_its_sender_was_refused
     assert_eq!(ended.state, JobState::Failed);
     assert_eq!(ended.reason.expect("a failed job has one").code, "SENDER_REFUSED");
     assert_eq!(ended.recipients[0].state, RecipientState::Refused);
+    assert_eq!(sandbox.sender_news(), [("sponsor@example.com".to_owned(), true)]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -69,6 +70,8 @@ async fn a_refused_sender_is_remembered_and_tried_again_a_day_later() {
     assert_eq!(told, [("sponsor@example.com", 1)]);
     assert_eq!(remembered[0].reason, "554 5.2.252 SendAsDenied");
     assert!(sandbox.senders().list(None, 10).await.unwrap().is_empty(), "it was taken");
+    let sponsor = || "sponsor@example.com".to_owned();
+    assert_eq!(sandbox.sender_news(), [(sponsor(), true), (sponsor(), false)], "each is told once");
 }
 
 #[tokio::test(start_paused = true)]

@@ -302,6 +302,7 @@ impl PortalService for PortalMail {
         let now: Timestamp = self.portal.now();
         let known =
             self.portal.senders.forget(&sender, now).await.map_err(|error| store(&error))?;
+        self.portal.intake.observer.sender_taken(&sender);
         if known {
             return Ok(Response::new(v1::RetrySenderResponse {}));
         }
