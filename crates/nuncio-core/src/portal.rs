@@ -77,6 +77,11 @@ impl PortalEvent {
         self.needs_password() || self == Self::Approved
     }
 
+    /// Whether its mails tell of an access, and must not go out once that is gone.
+    pub fn tells_of_access(self) -> bool {
+        self.possible_in().iter().all(|state| state.has_access())
+    }
+
     /// The states of a guest in which its mails tell the truth. Of a resend ISE says "only for accounts Created or
     /// Active" (Sponsor Portal User Guide); somebody who is deleted may have been in any.
     pub fn possible_in(self) -> &'static [GuestState] {

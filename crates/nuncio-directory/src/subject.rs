@@ -12,6 +12,7 @@ use nuncio_core::ports::records::{RecordKey, RecordKind};
 use crate::change::{Changed, Followed};
 use crate::codec::{self, Broken};
 use crate::follow_up::FollowUp;
+use crate::mails::AccessMail;
 use crate::notes::Notes;
 
 /// The kind of the records of guests. Their owner is the sponsor's address, in lower case.
@@ -45,10 +46,13 @@ pub trait Subject: Clone + PartialEq + Send + Sync + 'static {
         self.clone().touched(before.updated_at()) == *before
     }
 
-    /// The content of the record.
-    fn encode(&self, notes: Option<&Notes>) -> String;
+    /// Whether mails of an access, credentials for example, still tell the truth.
+    fn has_access(&self) -> bool;
 
-    fn decode(id: &str, content: &str) -> Result<(Self, Option<Notes>), Broken>;
+    /// The content of the record.
+    fn encode(&self, notes: Option<&Notes>, mails: &[AccessMail]) -> String;
+
+    fn decode(id: &str, content: &str) -> Result<(Self, Option<Notes>, Vec<AccessMail>), Broken>;
 
     /// How the reminders follow a change of one like this.
     fn follow(follow_up: &dyn FollowUp, changed: &Changed<'_, Self>) -> Followed;
@@ -90,11 +94,15 @@ impl Subject for Guest {
         self.updated_at
     }
 
-    fn encode(&self, notes: Option<&Notes>) -> String {
-        codec::guest::encode(self, notes)
+    fn has_access(&self) -> bool {
+        self.state.has_access()
     }
 
-    fn decode(id: &str, content: &str) -> Result<(Self, Option<Notes>), Broken> {
+    fn encode(&self, notes: Option<&Notes>, mails: &[AccessMail]) -> String {
+        codec::guest::encode(self, notes, mails)
+    }
+
+    fn decode(id: &str, content: &str) -> Result<(Self, Option<Notes>, Vec<AccessMail>), Broken> {
         codec::guest::decode(id, content)
     }
 
@@ -139,12 +147,18 @@ impl Subject for User {
         self.updated_at
     }
 
-    fn encode(&self, notes: Option<&Notes>) -> String {
+    fn has_access(&self) -> bool {
+        self.is_enabled
+    }
+
+    /// No portal tells a user of an access.
+    fn encode(&self, notes: Option<&Notes>, _mails: &[AccessMail]) -> String {
         codec::user::encode(self, notes)
     }
 
-    fn decode(id: &str, content: &str) -> Result<(Self, Option<Notes>), Broken> {
-        codec::user::decode(id, content)
+    fn decode(id: &str, content: &str) -> Result<(Self, Option<Notes>, Vec<AccessMail>), Broken> {
+        let (user, notes) = codec::user::decode(id, content)?;
+        Ok((user, notes, Vec::new()))
     }
 
     fn follow(follow_up: &dyn FollowUp, changed: &Changed<'_, Self>) -> Followed {

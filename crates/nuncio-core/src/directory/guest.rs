@@ -114,6 +114,14 @@ impl GuestState {
         }
     }
 
+    /// Whether a guest in this state may use the network, now or from `valid_from` on.
+    pub fn has_access(self) -> bool {
+        match self {
+            Self::Created | Self::Active => true,
+            Self::PendingApproval | Self::Suspended | Self::Expired | Self::Denied => false,
+        }
+    }
+
     /// The name in upper case: `PENDING_APPROVAL`.
     pub fn name(self) -> &'static str {
         match self {

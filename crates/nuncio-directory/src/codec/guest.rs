@@ -10,6 +10,7 @@ use serde_json::value::RawValue;
 use super::{
     Broken, address, address_text, check_version, is_empty, is_false, time_zone, time_zone_name,
 };
+use crate::mails::{self, AccessMail};
 use crate::notes::Notes;
 
 const VERSION: u32 = 1;
@@ -61,10 +62,12 @@ struct Written<'a> {
     updated_at: Timestamp,
     #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
     reminders: Option<&'a RawValue>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    mails: Vec<mails::Written>,
 }
 
 /// The content of a guest's record.
-pub fn encode(guest: &Guest, notes: Option<&Notes>) -> String {
+pub fn encode(guest: &Guest, notes: Option<&Notes>, mails: &[AccessMail]) -> String {
     let sponsor = guest.sponsor.as_ref();
     let written = Written {
         v: VERSION,
@@ -92,12 +95,13 @@ pub fn encode(guest: &Guest, notes: Option<&Notes>) -> String {
         created_at: guest.created_at,
         updated_at: guest.updated_at,
         reminders: notes.map(Notes::as_raw),
+        mails: mails::write(mails),
     };
     serde_json::to_string(&written).expect("texts, flags and times are plain values")
 }
 
-/// The guest of a record, and what the reminders have noted.
-pub fn decode(id: &str, content: &str) -> Result<(Guest, Option<Notes>), Broken> {
+/// The guest of a record, what the reminders have noted, and mails that may still wait.
+pub fn decode(id: &str, content: &str) -> Result<(Guest, Option<Notes>, Vec<AccessMail>), Broken> {
     let written: Written<'_> =
         serde_json::from_str(content).map_err(|error| Broken::json(id, &error))?;
     check_version(id, written.v, VERSION)?;
@@ -130,5 +134,5 @@ pub fn decode(id: &str, content: &str) -> Result<(Guest, Option<Notes>), Broken>
         created_at: written.created_at,
         updated_at: written.updated_at,
     };
-    Ok((guest, notes))
+    Ok((guest, notes, mails::read(written.mails)))
 }

@@ -3,8 +3,10 @@ use nuncio_core::directory::user::{User, UserId, UserKind};
 use proptest::prelude::*;
 
 use super::*;
+use crate::mails::AccessMail;
 use crate::notes::Notes;
 use crate::testing;
+use nuncio_core::job::MailJobId;
 
 fn text() -> impl Strategy<Value = String> {
     proptest::string::string_regex("\\PC{0,12}").expect("it is an expression")
@@ -70,10 +72,17 @@ prop_compose! {
 
 proptest! {
     #[test]
-    fn every_guest_is_read_as_it_was_written(guest in any_guest(), noted in prop::option::of(text())) {
+    fn every_guest_is_read_as_it_was_written(
+        guest in any_guest(), noted in prop::option::of(text()), waiting in 0_u8..3,
+    ) {
         let notes = noted.map(|text| Notes::new(&vec![text]));
-        let content = guest::encode(&guest, notes.as_ref());
-        prop_assert_eq!(guest::decode("g+1@x.org", &content).unwrap(), (guest, notes));
+        let mail = |number| AccessMail {
+            job: MailJobId::new(testing::now(), [number; 10]),
+            until: testing::days(2),
+        };
+        let mails: Vec<_> = (0..waiting).map(mail).collect();
+        let content = guest::encode(&guest, notes.as_ref(), &mails);
+        prop_assert_eq!(guest::decode("g+1@x.org", &content).unwrap(), (guest, notes, mails));
     }
 
     #[test]
@@ -90,7 +99,8 @@ fn what_the_first_version_wrote_is_still_read() {
         "valid_from":"2026-03-01T10:00:00Z","valid_to":"2026-03-11T10:00:00Z","later_field":7,
         "created_at":"2026-03-01T10:00:00Z","updated_at":"2026-03-01T10:00:00Z",
         "reminders":{"open":["a"]}}"#;
-    let (guest, notes) = guest::decode("erika", content).unwrap();
+    let (guest, notes, mails) = guest::decode("erika", content).unwrap();
+    assert_eq!(mails, []);
     assert_eq!(guest.valid_to, testing::days(10));
     let open: std::collections::BTreeMap<String, Vec<String>> = notes.unwrap().read().unwrap();
     assert_eq!(open["open"], ["a"]);
@@ -98,7 +108,7 @@ fn what_the_first_version_wrote_is_still_read() {
 
 #[test]
 fn a_record_that_cannot_be_read_is_named_without_its_content() {
-    let content = guest::encode(&testing::guest("erika"), None);
+    let content = guest::encode(&testing::guest("erika"), None, &[]);
     for broken in [
         content.replace(r#""v":1"#, r#""v":2"#),
         content.replace("CREATED", "Mustermann"),

@@ -3,6 +3,7 @@ use nuncio_core::ports::records::{DuePlace, Expected, RecordQuery, Write};
 
 use super::*;
 use crate::change::{Changed, Followed};
+use crate::mails::{AccessMail, MAILS_MAX};
 use crate::notes::Notes;
 use crate::subject::GUESTS;
 use crate::testing::{days, directory, guest, guest_id, now, user};
@@ -105,4 +106,46 @@ async fn a_change_carries_the_mails_that_it_voids() {
     let Write::Put { expected, due_at, .. } = change.write else { panic!("it is put") };
     assert_eq!((expected, due_at), (Expected::Version(noted.version), Some(days(20))));
     assert_eq!(directory.remove(&noted, now()).cancel, [job.parse().unwrap()]);
+}
+
+#[tokio::test]
+async fn mails_of_an_access_are_cancelled_with_it_and_forgotten_when_their_time_is_over() {
+    let directory = directory();
+    let entry = keep(&directory, &guest("erika")).await;
+    let mail = |number, until| AccessMail { job: MailJobId::new(now(), [number; 10]), until };
+    let mut changes = Changeset::new(now());
+    let told = [mail(1, days(1)), mail(2, days(2)), mail(3, days(3))];
+    changes.writes.push(entry.told(told.clone(), now()));
+    directory.records.commit(changes).await.unwrap();
+    let told_entry = directory.get::<Guest>(&guest_id("erika")).await.unwrap().unwrap();
+    assert_eq!((&told_entry.mails[..], told_entry.etag()), (&told[..], entry.etag()));
+    let suspend = GuestAction::Suspend { reason: String::new() };
+    let extend = GuestAction::Extend { valid_to: days(20) };
+
+    let (_, extended) = directory.transition(&told_entry, &extend, days(1)).unwrap();
+    let (_, suspended) = directory.transition(&told_entry, &suspend, days(1)).unwrap();
+    let removed = directory.remove(&told_entry, days(1));
+
+    let jobs = |mails: &[AccessMail]| mails.iter().map(|mail| mail.job).collect::<Vec<_>>();
+    let kept = |change: &Change| {
+        let Write::Put { content, .. } = &change.write else { panic!("it is put") };
+        Guest::decode("erika", content).unwrap().2
+    };
+    assert_eq!((&extended.cancel[..], kept(&extended)), (&[][..], told[1..].to_vec()));
+    assert_eq!((suspended.cancel.clone(), kept(&suspended)), (jobs(&told[1..]), Vec::new()));
+    assert_eq!(removed.cancel, jobs(&told));
+}
+
+#[tokio::test]
+async fn only_the_newest_mails_of_an_access_are_kept() {
+    let directory = directory();
+    let entry = keep(&directory, &guest("erika")).await;
+    let count = u8::try_from(MAILS_MAX).unwrap() + 1;
+    let mails = (0..count)
+        .map(|number| AccessMail { job: MailJobId::new(now(), [number; 10]), until: days(1) });
+    let mails: Vec<_> = mails.collect();
+
+    let Write::Put { content, .. } = entry.told(mails.clone(), now()) else { panic!("it is put") };
+
+    assert_eq!(Guest::decode("erika", &content).unwrap().2, mails[1..]);
 }

@@ -20,6 +20,7 @@ use nuncio_core::ports::records::{Changeset, CommitError, Expected, Record, Writ
 use nuncio_core::settings::guest_mail::{GuestMailEvent, GuestMailSettings};
 use nuncio_delivery::intake::IntakeError;
 use nuncio_directory::directory::DirectoryError;
+use nuncio_directory::mails::AccessMail;
 use nuncio_runtime::chain::Chain;
 use tracing::{error, info, warn};
 
@@ -87,14 +88,18 @@ pub(crate) async fn decide(
         let mut decided = approval.decided(decision).map_err(NotDone::NotPending)?;
         let entry = portal.directory.get::<Guest>(&approval.guest).await;
         let entry = entry.map_err(NotDone::Directory)?;
-        let entry = entry.ok_or_else(|| NotDone::GuestGone(approval.guest.clone()))?;
+        let mut entry = entry.ok_or_else(|| NotDone::GuestGone(approval.guest.clone()))?;
         let (action, event) = match verdict {
             Verdict::Approve => (GuestAction::Approve, PortalEvent::Approved),
             Verdict::Deny => (GuestAction::Deny { reason: reason.to_owned() }, PortalEvent::Denied),
         };
-        let after = portal.directory.transition(&entry, &action, now);
-        let (guest, change) = after.map_err(NotDone::Guest)?;
+        let guest = entry.subject.after(&action, now).map_err(NotDone::Guest)?;
         let results = results(portal, &guest, event, &approval.portal, now);
+        if event.tells_of_access() {
+            entry.mails.extend(access_mails(&results, &approval));
+        }
+        let after = portal.directory.transition(&entry, &action, now);
+        let (_guest, change) = after.map_err(NotDone::Guest)?;
         decided.result_jobs = results.iter().map(|job| job.id).collect();
         let mut changes = Changeset::new(now);
         change.add_to(&mut changes);
@@ -253,6 +258,14 @@ fn results(
         made.map_err(|problem| warn!("mail of a decision not made: {}", Chain(&problem))).ok()
     });
     made.collect()
+}
+
+/// The mails that must not go out once the approved access is gone: those of the result, and the credentials.
+fn access_mails(results: &[NewJob], approval: &Approval) -> Vec<AccessMail> {
+    let results = results.iter().map(|job| AccessMail { job: job.id, until: job.expires_at });
+    let until = approval.expires_at + MailClass::Credentials.time_to_live();
+    let credentials = approval.credentials_jobs.iter().map(|job| AccessMail { job: *job, until });
+    results.chain(credentials).collect()
 }
 
 /// An approval at its end: nobody is asked any more, and credentials that wait are for nobody.

@@ -18,6 +18,7 @@ use nuncio_core::violation::Violations;
 use nuncio_delivery::intake::IntakeError;
 use nuncio_directory::change::Entry;
 use nuncio_directory::directory::DirectoryError;
+use nuncio_directory::mails::AccessMail;
 use nuncio_directory::subject::Subject as _;
 use serde::{Deserialize, Serialize};
 
@@ -66,8 +67,10 @@ pub(crate) struct Options {
 /// Mails that are ready to be stored.
 pub(crate) struct Made {
     pub(crate) guest: Guest,
-    /// Holds if the guest is as he was when the mails were made.
-    pub(crate) require: Option<Write>,
+    /// The guest as the directory keeps him, if he was named.
+    pub(crate) known: Option<Entry<Guest>>,
+    /// Whether the mails tell of an access.
+    pub(crate) tells_of_access: bool,
     pub(crate) mails: Vec<(PlannedMail, NewJob)>,
 }
 
@@ -98,7 +101,7 @@ impl Portal {
         settings: &GuestMailSettings,
     ) -> Result<Made, NotMade> {
         let now = self.now();
-        let (guest, require) = self.guest(&request.target, now).await?;
+        let (guest, known) = self.guest(&request.target, now).await?;
         let has_password = request.password.is_some();
         let options = request.options.notice;
         let notice = Notice { event: request.event, guest: &guest, has_password, options };
@@ -114,21 +117,20 @@ impl Portal {
             let job = mailer::job(&self.intake, settings, &mail, &wording);
             mails.push((mail, job.map_err(NotMade::Mail)?));
         }
-        Ok(Made { guest, require, mails })
+        let tells_of_access = request.event.tells_of_access();
+        Ok(Made { guest, known, tells_of_access, mails })
     }
 
     async fn guest(
         &self,
         target: &Target,
         now: Timestamp,
-    ) -> Result<(Guest, Option<Write>), NotMade> {
+    ) -> Result<(Guest, Option<Entry<Guest>>), NotMade> {
         match target {
             Target::Known(id) => {
                 let found = self.directory.get::<Guest>(id).await.map_err(NotMade::Directory)?;
                 let entry = found.ok_or_else(|| NotMade::GuestNotFound(id.clone()))?;
-                let Entry { subject, version, .. } = entry;
-                let (key, expected) = (Guest::key(id), Expected::Version(version));
-                Ok((subject, Some(Write::Require { key, expected })))
+                Ok((entry.subject.clone(), Some(entry)))
             }
             Target::Given(guest) => {
                 let guest = given_guest((**guest).clone(), now).map_err(NotMade::Invalid)?;
@@ -136,6 +138,23 @@ impl Portal {
             }
         }
     }
+}
+
+impl Made {
+    /// The mails that must not go out once the access of the guest is gone.
+    pub(crate) fn access_mails(&self) -> Vec<AccessMail> {
+        let jobs = self.mails.iter().filter(|_| self.tells_of_access).map(|(_, job)| job);
+        jobs.map(|job| AccessMail { job: job.id, until: job.expires_at }).collect()
+    }
+}
+
+/// Holds if the guest is as he was when the mails were made, and notes them in his record.
+pub(crate) fn noted(entry: &Entry<Guest>, mails: Vec<AccessMail>, now: Timestamp) -> Write {
+    if mails.is_empty() {
+        let expected = Expected::Version(entry.version);
+        return Write::Require { key: Guest::key(&entry.subject.id), expected };
+    }
+    entry.told(mails, now)
 }
 
 impl Options {

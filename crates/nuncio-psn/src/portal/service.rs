@@ -67,7 +67,9 @@ impl Portal {
             }
             let now = self.now();
             let mut changes = Changeset::new(now);
-            changes.writes.extend(made.require);
+            changes
+                .writes
+                .extend(made.known.as_ref().map(|entry| noted(entry, made.access_mails(), now)));
             if let Some(id) = &id {
                 changes.writes.push(id.answer(to_json(&Answer { mails: told.clone() }), now));
             }

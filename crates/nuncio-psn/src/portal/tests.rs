@@ -33,6 +33,8 @@ use super::{Portal, keeper};
 use crate::approvals::record;
 use crate::tests::Nobody;
 
+mod voided;
+
 struct Fixture {
     service: PortalMail,
     store: Arc<MemoryJobStore>,

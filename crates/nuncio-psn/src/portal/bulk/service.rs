@@ -1,10 +1,11 @@
 //! Bulks as a caller asks for and sees them.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 
 use jiff::Timestamp;
 use nuncio_api::convert::time::{duration_from, timestamp};
 use nuncio_api::v1;
+use nuncio_core::directory::guest::Guest;
 use nuncio_core::job::Reason;
 use nuncio_core::mail::MailboxDraft;
 use nuncio_core::portal::PortalEvent;
@@ -12,6 +13,8 @@ use nuncio_core::ports::records::{Changeset, CommitError, Expected};
 use nuncio_core::settings::guest_mail::GuestMailSettings;
 use nuncio_core::trace::TraceParent;
 use nuncio_core::violation::Violations;
+use nuncio_directory::change::Entry;
+use nuncio_directory::mails::AccessMail;
 use prost::Message as _;
 use serde::{Deserialize, Serialize};
 use tonic::{Code, Status};
@@ -168,7 +171,7 @@ async fn store_chunk(
         let stored = portal.records().read(&keys).await.map_err(|error| store(&error))?;
         let settings = portal.guest_mail();
         let mut changes = Changeset::new(portal.now());
-        let mut required = HashSet::new();
+        let mut known: HashMap<String, (Entry<Guest>, Vec<AccessMail>)> = HashMap::new();
         for (index, stored) in places.clone().zip(stored) {
             if stored.is_some() {
                 continue;
@@ -176,10 +179,16 @@ async fn store_chunk(
             let (guest, made) = decide(portal, &request.notices[index], &settings).await?;
             changes.writes.push(put_guest(id, index, &guest));
             let Some(made) = made else { continue };
-            // Somebody may stand in it twice.
-            changes.writes.extend(made.require.filter(|one| required.insert(one.key().clone())));
+            let access = made.access_mails();
+            if let Some(entry) = made.known {
+                // Somebody may stand in it twice.
+                let id = entry.subject.id.to_string();
+                known.entry(id).or_insert_with(|| (entry, Vec::new())).1.extend(access);
+            }
             changes.jobs.extend(made.mails.into_iter().map(|(_, job)| job));
         }
+        let now = changes.now;
+        changes.writes.extend(known.into_values().map(|(entry, mails)| noted(&entry, mails, now)));
         if changes.writes.is_empty() {
             return Ok(());
         }
