@@ -35,7 +35,7 @@ const CHANGES_OF_SETTINGS: u64 = 8;
 /// How often the PAN is down, from a minute to some days.
 const DOWNTIMES: u64 = 60;
 /// The provider takes no mail once in each such time, for hours: shorter than a reminder lives.
-const OUTAGE_EACH: i64 = 9 * DAY;
+const OUTAGE_EACH: i64 = 3 * DAY;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(super) enum Reader {
@@ -189,7 +189,7 @@ impl Dice {
     fn outages(&mut self) -> Vec<Range<i64>> {
         let each = usize::try_from(OUTAGE_EACH).unwrap();
         let outage = |from: i64| {
-            let start = from + self.seconds(5 * DAY);
+            let start = from + self.seconds(DAY);
             let most = self.one_of(&[HOUR, 6 * HOUR, 40 * HOUR]);
             start..start + 60 + self.seconds(most)
         };
