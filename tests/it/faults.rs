@@ -94,7 +94,7 @@ async fn passes(
 }
 
 /// The job ends as failed with this reply.
-async fn check_refused(phase: Phase, reply: &'static str) {
+async fn check_refused(phase: Phase, reply: &'static str, code: &'static str) {
     let (simulator, node) = node_with(SimConfig::exchange()).await;
     simulator.faults().push(Fault::next(1, phase, Action::Reply(reply.to_owned())));
 
@@ -102,9 +102,15 @@ async fn check_refused(phase: Phase, reply: &'static str) {
     let failed = node.wait_for_state(&job.name, MailJobState::Failed, PATIENCE).await;
 
     let reason = failed.reason.unwrap_or_default();
-    assert_eq!(reason.code, "PROVIDER_REFUSED", "{phase:?}");
+    assert_eq!(reason.code, code, "{phase:?}");
+    assert!(!reason.remedy.is_empty(), "{phase:?}: {reason:?}");
     let told = reason.reply.unwrap_or_default();
     assert_eq!(told.code.to_string(), reply[..3], "{phase:?}");
+    let of_recipient = failed.recipients[0].reason.clone().unwrap_or_default();
+    assert_eq!((of_recipient.code.as_str(), of_recipient.remedy), (code, reason.remedy));
+    let (_, attempts) = node.job(&job.name).await;
+    assert_eq!(attempts[0].outcome, code, "{phase:?}");
+    assert!(attempts[0].detail.starts_with(&reason.message), "{attempts:#?}");
     assert_eq!(failed.recipients[0].state(), RecipientState::Refused, "{phase:?}");
     let next = node.submit(bulk("next")).await;
     node.wait_for_state(&next.name, MailJobState::Sent, PATIENCE).await;
@@ -237,11 +243,11 @@ async fn a_mail_that_is_wanted_later_is_sent_later() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_mail_that_is_refused_for_good_fails_and_stops_no_other() {
     let cases = [
-        (Phase::Rcpt, "550 5.1.1 User unknown"),
-        (Phase::Data, "554 5.5.0 Transaction failed"),
-        (Phase::EndOfData, "554 5.6.0 Corrupt message content"),
+        (Phase::Rcpt, "550 5.1.1 User unknown", "RECIPIENT_UNKNOWN"),
+        (Phase::Data, "554 5.5.0 Transaction failed", "PROVIDER_REFUSED"),
+        (Phase::EndOfData, "550 5.7.703 Blocked by the tenant", "MAIL_BLOCKED"),
     ];
-    all(cases.map(|(phase, reply)| check_refused(phase, reply))).await;
+    all(cases.map(|(phase, reply, code)| check_refused(phase, reply, code))).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -172,7 +172,7 @@ async fn a_job_tells_what_became_of_each_recipient() {
     assert_eq!((reply.code, reply.enhanced_code.as_str()), (550, "5.1.10"));
     let nobody = node.wait_for_state(&nobody.name, MailJobState::Failed, PATIENCE).await;
     assert_eq!(states(&nobody), [RecipientState::Refused]);
-    assert_eq!(nobody.reason.unwrap().code, "PROVIDER_REFUSED");
+    assert_eq!(nobody.reason.unwrap().code, "RECIPIENT_UNKNOWN");
     let deferred = node.wait_for_state(&later.name, MailJobState::Deferred, PATIENCE).await;
     let accepted_refused = [RecipientState::Accepted, RecipientState::Refused];
     assert_eq!(states(&deferred)[..2], accepted_refused);

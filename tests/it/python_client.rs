@@ -80,7 +80,7 @@ async fn the_python_client_submits_and_watches_a_job_to_its_end() {
     assert_eq!(again.status.code(), Some(0), "{again:?}");
     assert!(stdout(&again).ends_with(&format!("{last}\n")), "another job: {again:?}");
     assert_eq!(refused.status.code(), Some(7), "{refused:?}");
-    assert!(stdout(&refused).contains("PROVIDER_REFUSED"), "{refused:?}");
+    assert!(stdout(&refused).contains("RECIPIENT_UNKNOWN"), "{refused:?}");
     assert_eq!(invalid.status.code(), Some(4), "{invalid:?}");
     let told = String::from_utf8_lossy(&invalid.stderr);
     assert!(told.contains("mail.to[0].address: ") && told.contains("mail.raw.subject: "), "{told}");

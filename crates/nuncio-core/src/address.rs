@@ -51,11 +51,6 @@ impl EmailAddress {
     pub fn domain(&self) -> &str {
         self.0.rsplit_once('@').expect("it was parsed").1
     }
-
-    /// Whether SMTP needs the extension SMTPUTF8 for it (RFC 6531).
-    pub fn needs_smtputf8(&self) -> bool {
-        !self.0.is_ascii()
-    }
 }
 
 impl FromStr for EmailAddress {

@@ -267,6 +267,8 @@ pub struct RecipientResult {
     pub kind: RecipientKind,
     pub state: RecipientState,
     pub reply: Option<SmtpReply>,
+    /// Why it was not accepted; its own reply is left empty, as `reply` has it.
+    pub reason: Option<Reason>,
 }
 
 /// Why a job is where it is.
@@ -335,6 +337,7 @@ impl Job {
             kind: one.kind,
             state: RecipientState::Pending,
             reply: None,
+            reason: None,
         });
         Self {
             id: new.id,

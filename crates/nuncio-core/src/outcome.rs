@@ -35,8 +35,10 @@ pub enum SendOutcome {
 pub enum Verdict {
     /// It took the mail for this recipient.
     Accepted(SmtpReply),
-    /// Not now; another attempt may succeed.
-    Deferred(SmtpReply),
+    /// Not now; another attempt may succeed, after so long if that is known.
+    Deferred { reason: Reason, retry_after: Option<Duration> },
+    /// Not together with so many others; in a mail of its own or with fewer, at once.
+    InAnotherMail(Reason),
     /// Never.
-    Refused(SmtpReply),
+    Refused(Reason),
 }

@@ -46,15 +46,9 @@ pub fn decide(
     jitter: f64,
 ) -> Option<Decision> {
     let decision = match outcome {
-        SendOutcome::Judged(verdicts) => {
-            let verdicts = verdicts.into_iter().map(Some).collect();
-            let recipients = apply(job, verdicts, RecipientState::Pending);
-            after_verdicts(job, recipients, now, jitter)
-        }
+        SendOutcome::Judged(verdicts) => after_verdicts(job, verdicts, now, jitter),
         SendOutcome::SenderRefused { verdicts, reason } => {
-            let verdicts = verdicts.into_iter().map(Some).collect();
-            let recipients = apply(job, verdicts, RecipientState::Pending);
-            let decision = after_verdicts(job, recipients, now, jitter);
+            let decision = after_verdicts(job, verdicts, now, jitter);
             let reason =
                 if decision.state == JobState::Failed { Some(reason) } else { decision.reason };
             Decision { reason, ..decision }
@@ -139,35 +133,46 @@ fn channel_wait(job: &Job, claims: i64) -> Duration {
 
 fn apply(
     job: &Job,
-    verdicts: Vec<Option<Verdict>>,
+    verdicts: impl IntoIterator<Item = Option<Verdict>>,
     otherwise: RecipientState,
 ) -> Vec<RecipientResult> {
     let mut recipients = job.recipients.clone();
     for (place, verdict) in job.pending().into_iter().zip(verdicts) {
-        let (state, reply) = match verdict {
-            Some(Verdict::Accepted(reply)) => (RecipientState::Accepted, Some(reply)),
-            Some(Verdict::Deferred(reply)) => (RecipientState::Pending, Some(reply)),
-            Some(Verdict::Refused(reply)) => (RecipientState::Refused, Some(reply)),
-            None => (otherwise, None),
+        let (state, reply, reason) = match verdict {
+            Some(Verdict::Accepted(reply)) => (RecipientState::Accepted, Some(reply), None),
+            Some(Verdict::Deferred { reason, .. } | Verdict::InAnotherMail(reason)) => {
+                apart(RecipientState::Pending, reason)
+            }
+            Some(Verdict::Refused(reason)) => apart(RecipientState::Refused, reason),
+            None => (otherwise, None, None),
         };
-        recipients[place] = RecipientResult { state, reply, ..recipients[place].clone() };
+        recipients[place] = RecipientResult { state, reply, reason, ..recipients[place].clone() };
     }
     recipients
 }
 
-fn after_verdicts(
-    job: &Job,
-    mut recipients: Vec<RecipientResult>,
-    now: Timestamp,
-    jitter: f64,
-) -> Decision {
+/// The reply and the reason side by side, so that a long reply is kept once.
+fn apart(
+    state: RecipientState,
+    reason: Reason,
+) -> (RecipientState, Option<SmtpReply>, Option<Reason>) {
+    let Reason { code, message, remedy, reply } = reason;
+    (state, reply, Some(Reason { code, message, remedy, reply: None }))
+}
+
+fn after_verdicts(job: &Job, verdicts: Vec<Verdict>, now: Timestamp, jitter: f64) -> Decision {
+    let rest = rest_for_another_mail(&verdicts);
+    let hint = wait_of_the_first(&verdicts);
+    let mut recipients = apply(job, verdicts.into_iter().map(Some), RecipientState::Pending);
+    if let Some(reason) = rest {
+        let (state, reason) = (JobState::Deferred, Some(reason));
+        return Decision { state, reason, due_at: now, recipients, counted: false };
+    }
     let policy = job.class.retry_policy();
     let attempt = job.attempts + 1;
-    let deferral = last_reply(&recipients, RecipientState::Pending);
-    if let Some(reply) = deferral.clone().filter(|_| attempt < policy.attempts_max) {
-        let reason =
-            Reason::new("PROVIDER_DEFERRED", "the provider asked to try again later").reply(reply);
-        let due_at = now + policy.backoff(attempt, jitter);
+    let deferral = last_reason(&recipients, RecipientState::Pending);
+    if let Some(reason) = deferral.clone().filter(|_| attempt < policy.attempts_max) {
+        let due_at = now + policy.backoff(attempt, jitter).max(hint);
         let (state, reason) = (JobState::Deferred, Some(reason));
         return Decision { state, reason, due_at, recipients, counted: true };
     }
@@ -176,25 +181,54 @@ fn after_verdicts(
     Decision { state, reason, due_at: now, recipients, counted: true }
 }
 
+/// Why some recipients are left for another mail. That goes out at once and costs no attempt, but only if this one
+/// has settled the matter of somebody: else a server that turns all away would be asked for ever.
+fn rest_for_another_mail(verdicts: &[Verdict]) -> Option<Reason> {
+    let is_final =
+        |verdict: &Verdict| matches!(verdict, Verdict::Accepted(_) | Verdict::Refused(_));
+    let left = |verdict: &Verdict| match verdict {
+        Verdict::InAnotherMail(reason) => Some(reason.clone()),
+        Verdict::Accepted(_) | Verdict::Deferred { .. } | Verdict::Refused(_) => None,
+    };
+    verdicts.iter().rev().find_map(left).filter(|_| verdicts.iter().any(is_final))
+}
+
+/// How long those wait who were deferred, as the provider wants it: a mail has one time for all, so whoever may be
+/// tried first does not wait for the others.
+fn wait_of_the_first(verdicts: &[Verdict]) -> Duration {
+    let wait = |verdict: &Verdict| match verdict {
+        Verdict::Deferred { retry_after, .. } => Some(retry_after.unwrap_or_default()),
+        Verdict::InAnotherMail(_) => Some(Duration::ZERO),
+        Verdict::Accepted(_) | Verdict::Refused(_) => None,
+    };
+    verdicts.iter().filter_map(wait).min().unwrap_or_default()
+}
+
 fn final_state(
     recipients: &[RecipientResult],
     attempts_used_up: Option<u32>,
 ) -> (JobState, Option<Reason>) {
     let any = |state| recipients.iter().any(|one| one.state == state);
-    let refused = last_reply(recipients, RecipientState::Refused);
+    let refused = last_reason(recipients, RecipientState::Refused);
     let (accepted, unknown) = (any(RecipientState::Accepted), any(RecipientState::Unknown));
+    let because = |refused: Reason, code: &str, what: &str| {
+        let message = format!("{what}: {}", refused.message);
+        Reason { code: code.to_owned(), message, ..refused }
+    };
     let reason = match (refused, attempts_used_up) {
         (None, _) => None,
-        (Some(reply), Some(attempts)) => {
-            let message = format!("still deferred by the provider after {attempts} attempts");
-            Some(Reason::new("ATTEMPTS_USED_UP", message).reply(reply))
+        (Some(refused), Some(attempts)) => {
+            let what = format!("still deferred by the provider after {attempts} attempts");
+            Some(because(refused, "ATTEMPTS_USED_UP", &what))
         }
-        (Some(reply), None) if accepted || unknown => {
-            let message = "the provider refused some of the recipients";
-            Some(Reason::new("SOME_RECIPIENTS_REFUSED", message).reply(reply))
+        (Some(refused), None) if accepted || unknown => {
+            let what = "the provider refused some of the recipients";
+            Some(because(refused, "SOME_RECIPIENTS_REFUSED", what))
         }
-        (Some(reply), None) => {
-            Some(Reason::new("PROVIDER_REFUSED", "the provider refused the mail").reply(reply))
+        (Some(refused), None) if is_said_to_all(recipients, &refused) => Some(refused),
+        (Some(refused), None) => {
+            let what = "each recipient was refused for a reason of its own; the last one";
+            Some(because(refused, "PROVIDER_REFUSED", what))
         }
     };
     let state = if unknown {
@@ -207,6 +241,11 @@ fn final_state(
     (state, reason)
 }
 
+fn is_said_to_all(recipients: &[RecipientResult], reason: &Reason) -> bool {
+    let mut codes = recipients.iter().filter_map(|one| one.reason.as_ref()).map(|one| &one.code);
+    codes.all(|code| *code == reason.code)
+}
+
 fn after_unknown(
     job: &Job,
     verdicts: Vec<Option<Verdict>>,
@@ -216,10 +255,10 @@ fn after_unknown(
 ) -> Decision {
     let policy = job.class.retry_policy();
     let attempt = job.attempts + 1;
-    let mut recipients = apply(job, verdicts, RecipientState::Unknown);
-    if recipients.iter().all(|one| one.state != RecipientState::Unknown) {
-        return after_verdicts(job, recipients, now, jitter);
+    if verdicts.iter().all(Option::is_some) {
+        return after_verdicts(job, verdicts.into_iter().flatten().collect(), now, jitter);
     }
+    let mut recipients = apply(job, verdicts, RecipientState::Unknown);
     match job.class.unknown_policy() {
         UnknownPolicy::Resend if attempt < policy.attempts_max => {
             replace(&mut recipients, RecipientState::Unknown, RecipientState::Pending);
@@ -262,8 +301,18 @@ fn expire_early(job: &Job, decision: Decision) -> Decision {
     Decision { state, reason, ..decision }
 }
 
-fn last_reply(recipients: &[RecipientResult], state: RecipientState) -> Option<SmtpReply> {
-    recipients.iter().rev().filter(|one| one.state == state).find_map(|one| one.reply.clone())
+/// The reason of the last recipient in this state that the provider has answered, with the reply.
+fn last_reason(recipients: &[RecipientResult], state: RecipientState) -> Option<Reason> {
+    let mut answered = recipients.iter().rev().filter(|one| one.state == state);
+    answered.find_map(|one| {
+        let reply = one.reply.clone();
+        match &one.reason {
+            Some(reason) => Some(Reason { reply, ..reason.clone() }),
+            // Stored by a version that kept the reply alone.
+            None => reply
+                .map(|reply| Reason::new("PROVIDER_REFUSED", "refused or deferred").reply(reply)),
+        }
+    })
 }
 
 #[cfg(test)]

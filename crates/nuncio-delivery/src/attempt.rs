@@ -44,8 +44,10 @@ pub(crate) struct Context {
 /// An attempt whose mail is no longer on its way.
 pub(crate) struct Sent {
     pub(crate) effect: Effect,
-    /// How many recipients it had.
+    /// How many recipients the provider was offered.
     pub(crate) recipients: u32,
+    /// How many were left for another mail.
+    pub(crate) left: u32,
     /// Whether the provider may have counted the message.
     pub(crate) reached_provider: bool,
     /// The generation of the settings that were used.
@@ -84,7 +86,7 @@ impl Context {
             date: job.created_at,
             mail,
         };
-        let recipients = u32::try_from(outgoing.recipients.len()).unwrap_or(u32::MAX);
+        let wanted = outgoing.recipients.len();
         let (store, failed) = (&*self.store, AtomicBool::new(false));
         let gate = LeaseGate { store, lease: &lease, entered, failed };
         let (outcome, refused) = self.hand_over_by_senders(&settings, outgoing, &gate).await;
@@ -92,6 +94,8 @@ impl Context {
         let generation = settings.generation;
         let reached_provider = may_have_reached_provider(&outcome);
         let mailbox = Some(self.mailbox.clone());
+        let left = left_for_another_mail(&outcome);
+        let (recipients, left) = (count(wanted - left), count(left));
         let used = reached_provider.then_some(BudgetUse { mailbox, recipients });
         let effect = Effect::of(&outcome);
         // Without this the lease would end with the mark of a body that never went out.
@@ -100,6 +104,7 @@ impl Context {
         Sent {
             effect,
             recipients,
+            left,
             reached_provider,
             generation,
             unsettled: Unsettled {
@@ -339,32 +344,57 @@ fn kept_back() -> SendOutcome {
     }
 }
 
-/// The code and the words for the record of an attempt.
+/// The code and the words for the record of an attempt. The remedy stands in the job's own reason, once.
 fn describe(outcome: &SendOutcome) -> (String, String) {
-    let of = |reason: &Reason| {
-        let reply = reason.reply.as_ref().map(|reply| format!(": {reply}")).unwrap_or_default();
-        (reason.code.clone(), format!("{}{reply}", reason.message))
-    };
     match outcome {
         SendOutcome::Judged(verdicts) => describe_verdicts(verdicts),
         SendOutcome::SenderRefused { reason, .. }
         | SendOutcome::Unknown { reason, .. }
         | SendOutcome::Throttled { reason, .. }
         | SendOutcome::Unavailable { reason, .. }
-        | SendOutcome::Closed { reason } => of(reason),
+        | SendOutcome::Closed { reason } => describe_reason(reason),
         SendOutcome::Abandoned => ("LEASE_LOST".to_owned(), String::new()),
     }
 }
 
+/// What was taken counts for more than what may be taken later, and that for more than what was refused.
 fn describe_verdicts(verdicts: &[Verdict]) -> (String, String) {
-    let mut best = ("PROVIDER_REFUSED", String::new());
+    let (mut later, mut never) = (None, None);
     for verdict in verdicts {
         match verdict {
             Verdict::Accepted(reply) => return ("SENT".to_owned(), reply.to_string()),
-            Verdict::Deferred(reply) => best = ("PROVIDER_DEFERRED", reply.to_string()),
-            Verdict::Refused(reply) if best.1.is_empty() => best.1 = reply.to_string(),
-            Verdict::Refused(_) => {}
+            Verdict::Deferred { reason, .. } | Verdict::InAnotherMail(reason) => {
+                later = Some(reason);
+            }
+            Verdict::Refused(reason) => never = never.or(Some(reason)),
         }
     }
-    (best.0.to_owned(), best.1)
+    later.or(never).map(describe_reason).unwrap_or_default()
+}
+
+fn describe_reason(reason: &Reason) -> (String, String) {
+    let reply = reason.reply.as_ref().map(ToString::to_string);
+    // What befalls the way has it in its words already.
+    let reply = reply.filter(|reply| !reason.message.contains(reply));
+    let reply = reply.map(|reply| format!(": {reply}")).unwrap_or_default();
+    (reason.code.clone(), format!("{}{reply}", reason.message))
+}
+
+/// How many recipients the provider did not take together with the others: they count with their own mail.
+fn left_for_another_mail(outcome: &SendOutcome) -> usize {
+    let is_left = |verdict: &&Verdict| matches!(verdict, Verdict::InAnotherMail(_));
+    match outcome {
+        SendOutcome::Judged(verdicts) | SendOutcome::SenderRefused { verdicts, .. } => {
+            verdicts.iter().filter(is_left).count()
+        }
+        SendOutcome::Unknown { verdicts, .. } => verdicts.iter().flatten().filter(is_left).count(),
+        SendOutcome::Throttled { .. }
+        | SendOutcome::Unavailable { .. }
+        | SendOutcome::Closed { .. }
+        | SendOutcome::Abandoned => 0,
+    }
+}
+
+fn count(length: usize) -> u32 {
+    u32::try_from(length).unwrap_or(u32::MAX)
 }

@@ -91,6 +91,11 @@ impl Budget {
         self.patient.start(now);
     }
 
+    /// So many recipients of a started message were left for another one.
+    pub(crate) fn leave_out(&mut self, recipients: u32) {
+        self.recipients.leave_out(recipients);
+    }
+
     /// A started message has ended; `reached_provider` is false if it certainly was not counted there.
     pub(crate) fn end(&mut self, recipients: u32, now: Duration, reached_provider: bool) {
         self.messages.end(now, reached_provider);

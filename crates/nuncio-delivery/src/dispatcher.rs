@@ -343,6 +343,7 @@ impl Dispatcher {
                 return;
             }
         };
+        self.budget.leave_out(sent.left);
         self.budget.end(sent.recipients, now, sent.reached_provider);
         let context = Arc::clone(&self.context);
         let settling = async move { context.settle(sent.unsettled).await };

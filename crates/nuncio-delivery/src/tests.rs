@@ -40,11 +40,38 @@ async fn a_deferred_mail_is_sent_later_with_the_same_message_id() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn who_is_too_many_for_one_mail_gets_another_one_at_once_without_an_attempt() {
+    let (taken, left) = (
+        || Verdict::Accepted(reply(250, "ok")),
+        || Verdict::InAnotherMail(because("TOO_MANY_RECIPIENTS", reply(452, "enough"))),
+    );
+    let outcomes = [
+        SendOutcome::Judged(vec![taken(), left(), left()]),
+        SendOutcome::Judged(vec![taken(), left()]),
+        accepted(),
+    ];
+    let sandbox = Sandbox::new().replying(outcomes).start();
+
+    let job = sandbox.submit(mail_to(&["a@example.com", "b@example.com", "c@example.com"])).await;
+
+    let ended = sandbox.ended(job).await;
+    assert_eq!((ended.state, ended.attempts), (JobState::Sent, 1));
+    let sent = sandbox.sent();
+    let to: Vec<_> = sent.iter().map(|one| one.recipients.join(" ")).collect();
+    let (b, c) = ("b@example.com", "c@example.com");
+    assert_eq!(to, [format!("a@example.com {b} {c}"), format!("{b} {c}"), c.to_owned()]);
+    assert!(sent[2].at - sent[0].at < Duration::from_secs(1), "{sent:?}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn only_recipients_without_an_answer_are_tried_again() {
     let first = SendOutcome::Judged(vec![
         Verdict::Accepted(reply(250, "ok")),
-        Verdict::Refused(reply(550, "no such user")),
-        Verdict::Deferred(reply(450, "later")),
+        Verdict::Refused(because("RECIPIENT_UNKNOWN", reply(550, "no such user"))),
+        Verdict::Deferred {
+            reason: because("PROVIDER_DEFERRED", reply(450, "later")),
+            retry_after: None,
+        },
     ]);
     let sandbox = Sandbox::new().replying([first, accepted()]).start();
 
@@ -304,5 +331,6 @@ fn unknown() -> SendOutcome {
 }
 
 fn deferred() -> SendOutcome {
-    SendOutcome::Judged(vec![Verdict::Deferred(reply(451, "busy"))])
+    let reason = because("PROVIDER_DEFERRED", reply(451, "busy"));
+    SendOutcome::Judged(vec![Verdict::Deferred { reason, retry_after: None }])
 }

@@ -7,9 +7,16 @@ use nuncio_core::job::Reason;
 use nuncio_core::reply::{EnhancedCode, SmtpReply};
 
 use crate::phase::Phase;
-use rows::ROWS;
+use rows::{
+    CLIENT_REFUSED, DEFERRED, LOGIN_REFUSED, LOGIN_UNAVAILABLE, REFUSED, ROWS, SERVER_UNAVAILABLE,
+};
 
 mod rows;
+
+/// The code of a deferral that no row knows.
+pub const PROVIDER_DEFERRED: &str = "PROVIDER_DEFERRED";
+/// The code of a refusal that no row knows.
+pub const PROVIDER_REFUSED: &str = "PROVIDER_REFUSED";
 
 /// What follows from a negative reply.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,10 +31,18 @@ pub enum Class {
     SessionLost,
     /// The server is in trouble, not the mail.
     Unavailable,
+    /// The mailbox cannot be opened: mostly a missing permission, at times a passing trouble.
+    Logon,
     /// Too fast or too many; slow down, for so long if that is known.
     Throttled(Option<Duration>),
-    /// Not now for this recipient or mail.
-    Deferred,
+    /// The same for all mailboxes of the tenant.
+    TenantThrottled(Duration),
+    /// Blocked for so long, as too many recipients were in one mail too often.
+    TooManyThrottled(Duration),
+    /// More recipients than the server takes in one mail.
+    TooMany,
+    /// Not now for this recipient or mail; after so long if that is known.
+    Deferred(Option<Duration>),
     /// Never for this recipient or mail.
     Refused,
 }
@@ -83,11 +98,15 @@ pub fn classify(phase: Phase, reply: &SmtpReply) -> Finding {
 }
 
 impl Finding {
-    /// The reason for the job, with the reply.
+    /// The reason of trouble on the way. Its message has the reply, as the state of a channel shows nothing else.
     pub fn reason(&self, reply: &SmtpReply) -> Reason {
-        Reason::new(self.code, format!("{}: `{reply}`", self.cause))
-            .remedy(self.remedy)
-            .reply(reply.clone())
+        let reason = self.verdict(reply);
+        Reason { message: format!("{}: `{reply}`", self.cause), ..reason }
+    }
+
+    /// The reason of a verdict, beside which the reply stands.
+    pub fn verdict(&self, reply: &SmtpReply) -> Reason {
+        Reason::new(self.code, self.cause).remedy(self.remedy).reply(reply.clone())
     }
 }
 
@@ -119,56 +138,15 @@ impl Enhanced {
 
 fn by_first_digit(phase: Phase, code: u16) -> Finding {
     let is_transient = code < 500;
-    if phase == Phase::Auth {
-        return if is_transient {
-            Finding {
-                class: Class::Unavailable,
-                code: "LOGIN_UNAVAILABLE",
-                cause: "the SMTP server cannot check the login now",
-                remedy: "wait; if it lasts, ask the provider",
-            }
-        } else {
-            Finding {
-                class: Class::Closed,
-                code: "LOGIN_REFUSED",
-                cause: "the SMTP server refused the login",
-                remedy: "check user name, authentication method and the mailbox's permissions",
-            }
-        };
-    }
-    if phase.is_connecting() {
-        return if is_transient {
-            Finding {
-                class: Class::Unavailable,
-                code: "SERVER_UNAVAILABLE",
-                cause: "the SMTP server does not serve now",
-                remedy: "wait; if it lasts, ask the provider",
-            }
-        } else {
-            Finding {
-                class: Class::Closed,
-                code: "CLIENT_REFUSED",
-                cause: "the SMTP server refuses this client",
-                remedy: "check host and port, and whether the server admits this node's address",
-            }
-        };
-    }
-    if is_transient {
+    match (phase, is_transient) {
+        (Phase::Auth, true) => LOGIN_UNAVAILABLE,
+        (Phase::Auth, false) => LOGIN_REFUSED,
+        (_, true) if phase.is_connecting() => SERVER_UNAVAILABLE,
+        (_, false) if phase.is_connecting() => CLIENT_REFUSED,
         // 421 means that the server closes the connection, whoever is to blame.
-        let class = if code == 421 { Class::Unavailable } else { Class::Deferred };
-        Finding {
-            class,
-            code: "PROVIDER_DEFERRED",
-            cause: "the provider asked to try again later",
-            remedy: "",
-        }
-    } else {
-        Finding {
-            class: Class::Refused,
-            code: "PROVIDER_REFUSED",
-            cause: "the provider refused the mail",
-            remedy: "",
-        }
+        (_, true) if code == 421 => Finding { class: Class::Unavailable, ..DEFERRED },
+        (_, true) => DEFERRED,
+        (_, false) => REFUSED,
     }
 }
 

@@ -50,6 +50,13 @@ impl Extensions {
         Some(size).filter(|size| *size != 0)
     }
 
+    /// The most recipients of a mail, where the server names a limit (RFC 9422, section 4.2).
+    pub fn recipients_max(&self) -> Option<usize> {
+        let mut limits = self.parameters("LIMITS").filter_map(|limit| limit.split_once('='));
+        let limit = limits.find(|(name, _)| name.eq_ignore_ascii_case("RCPTMAX"));
+        limit.and_then(|(_, value)| value.parse().ok()).filter(|most| *most != 0)
+    }
+
     /// Whether the mechanism may be used for AUTH (RFC 4954). Some servers write `AUTH=`.
     pub fn has_mechanism(&self, name: &str) -> bool {
         self.mechanisms().any(|one| one.eq_ignore_ascii_case(name))
@@ -104,5 +111,9 @@ mod tests {
         assert_eq!(extensions(&["mx", "SIZE"]).size_max(), None);
         assert!(extensions(&["mx", "SIZE"]).size());
         assert!(!extensions(&["mx"]).size());
+        let limits = extensions(&["mx", "LIMITS MAILMAX=5 rcptmax=20"]);
+        assert_eq!(limits.recipients_max(), Some(20));
+        assert_eq!(extensions(&["mx", "LIMITS RCPTMAX=0"]).recipients_max(), None);
+        assert_eq!(extensions(&["mx", "LIMITS MAILMAX=5"]).recipients_max(), None);
     }
 }

@@ -161,12 +161,19 @@ impl Failure {
 fn of_the_way(finding: &Finding, reason: Reason) -> SendOutcome {
     match finding.class {
         Class::Throttled(retry_after) => SendOutcome::Throttled { reason, retry_after },
-        Class::Unavailable | Class::Deferred => {
+        Class::TenantThrottled(time) | Class::TooManyThrottled(time) => {
+            SendOutcome::Throttled { reason, retry_after: Some(time) }
+        }
+        Class::Deferred(retry_after) => SendOutcome::Unavailable { reason, retry_after },
+        Class::Unavailable | Class::TooMany => {
             SendOutcome::Unavailable { reason, retry_after: None }
         }
-        Class::Login | Class::Closed | Class::Sender | Class::SessionLost | Class::Refused => {
-            SendOutcome::Closed { reason }
-        }
+        Class::Login
+        | Class::Logon
+        | Class::Closed
+        | Class::Sender
+        | Class::SessionLost
+        | Class::Refused => SendOutcome::Closed { reason },
     }
 }
 

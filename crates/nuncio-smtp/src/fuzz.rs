@@ -54,7 +54,8 @@ pub fn session(data: &[u8]) {
     let login = [Login::None, token_login(), password_login()][choose(3)].clone();
     let handover = [Handover::InTurn, Handover::AtOnce][choose(2)];
     let recipients = 1 + choose(3);
-    Talk::new(encryption, login, recipients, handover).hear(portions(said, *portion));
+    let envelope = [envelope(recipients), odd_envelope(recipients)][choose(2)].clone();
+    Talk::new(encryption, login, envelope, handover).hear(portions(said, *portion));
 }
 
 fn portions(said: &[u8], bytes: u8) -> impl Iterator<Item = &[u8]> {
@@ -88,7 +89,7 @@ fn password_login() -> Login {
 pub(crate) struct Talk {
     session: Session,
     login: Login,
-    recipients: usize,
+    envelope: Envelope,
     handover: Handover,
     mails: usize,
 }
@@ -97,11 +98,11 @@ impl Talk {
     pub(crate) fn new(
         encryption: Encryption,
         login: Login,
-        recipients: usize,
+        envelope: Envelope,
         handover: Handover,
     ) -> Self {
         let session = Session::new("node.test", encryption);
-        Self { session, login, recipients, handover, mails: 0 }
+        Self { session, login, envelope, handover, mails: 0 }
     }
 
     /// Goes on until the server has said everything or the session is over.
@@ -167,19 +168,30 @@ impl Talk {
             self.session.quit();
             return true;
         }
-        self.session.begin(&envelope(self.recipients), self.handover).is_ok()
+        self.session.begin(&self.envelope, self.handover).is_ok()
     }
 }
 
-fn envelope(recipients: usize) -> Envelope {
-    let address = |text: &str| text.parse::<EmailAddress>().expect("it is an address");
+pub(crate) fn envelope(recipients: usize) -> Envelope {
     Envelope {
         from: address(SENDER),
         recipients: vec![address(RECIPIENT); recipients],
         size: 1000,
         is_eight_bit: false,
         needs_smtputf8: false,
+        recipients_max: usize::MAX,
     }
+}
+
+/// With recipients that the server may not be asked for: one beyond ASCII, and more than go at once.
+pub(crate) fn odd_envelope(recipients: usize) -> Envelope {
+    let mut odd = envelope(recipients);
+    odd.recipients.insert(0, address("\u{e9}@x.test"));
+    Envelope { recipients_max: 2, ..odd }
+}
+
+fn address(text: &str) -> EmailAddress {
+    text.parse().expect("it is an address")
 }
 
 /// Nobody is told that a mail was taken which the server did not take.

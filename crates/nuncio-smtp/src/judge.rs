@@ -45,21 +45,41 @@ pub fn lost(replies: &Replies, reason: Reason) -> SendOutcome {
 
 /// The outcome of a mail that was refused as a whole, by a reply that nuncio made up.
 pub fn refused_here(reply: &SmtpReply, recipients: usize) -> SendOutcome {
-    SendOutcome::Judged(fill(vec![None; recipients], || Verdict::Refused(reply.clone())))
+    let reason = classify(Phase::Mail, reply).verdict(reply);
+    SendOutcome::Judged(vec![Verdict::Refused(reason); recipients])
+}
+
+/// The outcome of a mail that makes no message.
+pub fn not_built(recipients: usize) -> SendOutcome {
+    let reason = Reason::new("MESSAGE_INVALID", "the message could not be built; nothing was sent")
+        .remedy("this is a fault of nuncio: report it with what the log says");
+    SendOutcome::Judged(vec![Verdict::Refused(reason); recipients])
 }
 
 /// Verdicts on those who were not accepted at RCPT.
 fn recipient_verdicts(replies: &Replies) -> Vec<Option<Verdict>> {
-    let verdict = |reply: &SmtpReply| match classify(Phase::Rcpt, reply).class {
-        Class::Deferred | Class::Unavailable | Class::Throttled(_) => {
-            Verdict::Deferred(reply.clone())
-        }
-        Class::Refused | Class::Closed | Class::Sender | Class::Login | Class::SessionLost => {
-            Verdict::Refused(reply.clone())
-        }
+    let judged = |reply: &Option<SmtpReply>| {
+        let reply = reply.as_ref().filter(|reply| is_negative(reply))?;
+        Some(verdict(&classify(Phase::Rcpt, reply), reply))
     };
-    let negative = |reply: &Option<SmtpReply>| reply.clone().filter(is_negative);
-    replies.recipients.iter().map(|reply| negative(reply).as_ref().map(verdict)).collect()
+    replies.recipients.iter().map(judged).collect()
+}
+
+/// What a reply means for those it is about, while the way is good for others.
+fn verdict(finding: &Finding, reply: &SmtpReply) -> Verdict {
+    let reason = finding.verdict(reply);
+    match finding.class {
+        Class::Deferred(retry_after) => Verdict::Deferred { reason, retry_after },
+        // It is no fault of the recipient.
+        Class::SessionLost
+        | Class::Unavailable
+        | Class::Logon
+        | Class::Throttled(_)
+        | Class::TenantThrottled(_)
+        | Class::TooManyThrottled(_) => Verdict::Deferred { reason, retry_after: None },
+        Class::TooMany => Verdict::InAnotherMail(reason),
+        Class::Refused | Class::Closed | Class::Sender | Class::Login => Verdict::Refused(reason),
+    }
 }
 
 /// Nobody was accepted. If the way is to blame for one, it is for all.
@@ -95,16 +115,7 @@ fn for_all(
     if let Some(outcome) = way(&finding, reply, sender) {
         return outcome;
     }
-    let filled = fill(verdicts, || match finding.class {
-        Class::Deferred => Verdict::Deferred(reply.clone()),
-        Class::Refused
-        | Class::Sender
-        | Class::Login
-        | Class::Closed
-        | Class::SessionLost
-        | Class::Unavailable
-        | Class::Throttled(_) => Verdict::Refused(reply.clone()),
-    });
+    let filled = fill(verdicts, || verdict(&finding, reply));
     match sender_refused(phase, reply, sender) {
         Some(reason) => SendOutcome::SenderRefused { verdicts: filled, reason },
         None => SendOutcome::Judged(filled),
@@ -122,7 +133,7 @@ fn sender_refused(phase: Phase, reply: &SmtpReply, sender: SenderKind) -> Option
 fn way(finding: &Finding, reply: &SmtpReply, sender: SenderKind) -> Option<SendOutcome> {
     let reason = || finding.reason(reply);
     match finding.class {
-        Class::Closed | Class::Login | Class::SessionLost => {
+        Class::Closed | Class::Login | Class::Logon | Class::SessionLost => {
             Some(SendOutcome::Closed { reason: reason() })
         }
         // A sender that one mail asks for must not stop the mail of all others.
@@ -135,7 +146,10 @@ fn way(finding: &Finding, reply: &SmtpReply, sender: SenderKind) -> Option<SendO
         Class::Throttled(retry_after) => {
             Some(SendOutcome::Throttled { reason: reason(), retry_after })
         }
-        Class::Deferred | Class::Refused => None,
+        Class::TenantThrottled(time) | Class::TooManyThrottled(time) => {
+            Some(SendOutcome::Throttled { reason: reason(), retry_after: Some(time) })
+        }
+        Class::TooMany | Class::Deferred(_) | Class::Refused => None,
     }
 }
 

@@ -14,11 +14,15 @@ pub mod session;
 
 pub mod dots;
 
+pub mod wire_address;
+
 pub mod message;
 
 pub mod classify;
 
 pub mod judge;
+
+pub mod lessons;
 
 pub mod failure;
 

@@ -17,6 +17,7 @@ use nuncio_core::ports::mail::OutgoingMail;
 
 use crate::dots::Content;
 use crate::session::transaction::Envelope;
+use crate::wire_address::on_the_wire;
 
 /// The type of an attachment whose own type does not go with base64.
 const BYTES: &str = "application/octet-stream";
@@ -54,6 +55,7 @@ pub fn build(outgoing: &OutgoingMail, mailbox: &EmailAddress) -> Result<Message,
         size: content.octets().len() as u64,
         is_eight_bit,
         needs_smtputf8: needs_smtputf8(outgoing, mailbox),
+        recipients_max: usize::MAX,
     };
     Ok(Message { envelope, content })
 }
@@ -190,15 +192,16 @@ fn crlf(text: &str) -> String {
     out
 }
 
+/// Whether the header names an address that only SMTPUTF8 can carry. Blind copies are not in it: who gets one without
+/// SMTPUTF8 is decided for each recipient.
 fn needs_smtputf8(outgoing: &OutgoingMail, mailbox: &EmailAddress) -> bool {
     let mail = &outgoing.mail;
     let sender = mail.from.as_ref().map_or(mailbox, |from| &from.address);
     let named = mail.recipients.iter().filter(|one| one.kind != RecipientKind::Bcc);
     let mut addresses = std::iter::once(sender)
         .chain(mail.reply_to.iter().map(|reply_to| &reply_to.address))
-        .chain(named.map(|one| &one.mailbox.address))
-        .chain(&outgoing.recipients);
-    addresses.any(EmailAddress::needs_smtputf8)
+        .chain(named.map(|one| &one.mailbox.address));
+    addresses.any(|address| !on_the_wire(address).is_ascii())
 }
 
 /// The `Date` header counts whole seconds.
@@ -212,7 +215,8 @@ fn lettre_mailbox(mailbox: &Mailbox) -> LettreMailbox {
 
 /// Without lettre's own check: ours has passed, and the two need not agree in every corner.
 fn lettre_address(address: &EmailAddress) -> lettre::Address {
-    let (user, domain) = address.as_str().rsplit_once('@').expect("an address has an `@`");
+    let address = on_the_wire(address);
+    let (user, domain) = address.rsplit_once('@').expect("an address has an `@`");
     lettre::Address::new_dangerous(user, domain)
 }
 

@@ -19,7 +19,7 @@ use tokio::time::Instant;
 
 use crate::auth::Login;
 use crate::claims::Claims;
-use crate::classify::{Class, classify};
+use crate::classify::{Class, PROVIDER_DEFERRED, PROVIDER_REFUSED, classify};
 use crate::connection::{Connection, TlsDetail, secure};
 use crate::ehlo_name::ehlo_name;
 use crate::failure::{Failure, Problem, way};
@@ -354,25 +354,32 @@ fn sender_verdict(settings: &SmtpSettings, replies: &Replies) -> Result<String, 
 /// or, by RFC 3463, section 3.8, what is allowed.
 fn is_about_sender(reply: &SmtpReply) -> bool {
     match classify(Phase::Rcpt, reply).class {
-        Class::Sender | Class::Closed | Class::Login | Class::SessionLost => true,
+        Class::Sender | Class::Closed | Class::Login | Class::Logon | Class::SessionLost => true,
         Class::Refused => match reply.enhanced {
             Some(enhanced) => enhanced.subject == 7,
             None => matches!(reply.code, 553 | 554),
         },
-        Class::Unavailable | Class::Throttled(_) | Class::Deferred => false,
+        Class::Unavailable
+        | Class::Throttled(_)
+        | Class::TenantThrottled(_)
+        | Class::TooManyThrottled(_)
+        | Class::TooMany
+        | Class::Deferred(_) => false,
     }
 }
 
 fn sender_refused(settings: &SmtpSettings, phase: Phase, reply: &SmtpReply) -> StageError {
     let finding = classify(phase, reply);
-    let remedy = match (finding.remedy, &settings.authentication) {
-        ("", Authentication::None) => {
+    // What no row knows better is about the mail there, and about the settings here.
+    let remedy = match (finding.code, &settings.authentication) {
+        (PROVIDER_REFUSED | PROVIDER_DEFERRED, Authentication::None) => {
             "choose an authentication method, or let the server admit this node's address"
         }
-        ("", Authentication::Password { .. } | Authentication::Oauth(_)) => {
-            "check the e-mail address, and that this mailbox may send through this server"
-        }
-        (remedy, _) => remedy,
+        (
+            PROVIDER_REFUSED | PROVIDER_DEFERRED,
+            Authentication::Password { .. } | Authentication::Oauth(_),
+        ) => "check the e-mail address, and that this mailbox may send through this server",
+        (_, _) => finding.remedy,
     };
     StageError {
         code: "SENDER_REFUSED".to_owned(),

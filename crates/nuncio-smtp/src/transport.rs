@@ -1,7 +1,8 @@
 //! Hands mails over to the provider.
 
+use std::borrow::Cow;
 use std::convert::Infallible;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -14,7 +15,6 @@ use nuncio_core::ports::clock::Clock;
 use nuncio_core::ports::mail::{BodyGate, MailTransport, OutgoingMail};
 use nuncio_core::ports::token::{TokenError, TokenErrorKind, TokenRequest, TokenSource};
 use nuncio_core::ports::trust::{Authorities, NoAuthorities};
-use nuncio_core::reply::{EnhancedCode, SmtpReply};
 use nuncio_core::settings::trust_store::TrustUse;
 use nuncio_core::settings::{Authentication, Encryption, SavedSmtpSettings, SmtpSettings};
 use nuncio_net::network::{Network, Tcp};
@@ -29,7 +29,8 @@ use crate::classify::{Class, classify};
 use crate::connection::{Connection, Delivered, secure};
 use crate::ehlo_name::ehlo_name;
 use crate::failure::{Failure, Problem};
-use crate::judge::{SenderKind, judge, lost, refused_here};
+use crate::judge::{SenderKind, judge, lost, not_built, refused_here};
+use crate::lessons::{Lessons, fewer_recipients};
 use crate::message::{Message, build};
 use crate::network::reach;
 use crate::phase::Phase;
@@ -53,6 +54,7 @@ pub struct SmtpTransport {
     pool: Pool,
     /// Of the last settings and trust store, as making it reads the system's certificates from disk.
     trust: Mutex<Option<(String, Trust)>>,
+    lessons: Mutex<Lessons>,
 }
 
 /// What became of a mail on one connection.
@@ -76,8 +78,8 @@ impl SmtpTransport {
     ) -> Self {
         let ehlo_name = ehlo_name(host_name);
         let authorities = Arc::new(NoAuthorities);
-        let (pool, trust) = (Pool::default(), Mutex::default());
-        Self { tokens, clock, network, authorities, ehlo_name, pool, trust }
+        let (pool, trust, lessons) = (Pool::default(), Mutex::default(), Mutex::default());
+        Self { tokens, clock, network, authorities, ehlo_name, pool, trust, lessons }
     }
 
     /// The same, which trusts these too, beside those of the system and of the settings.
@@ -102,11 +104,14 @@ impl SmtpTransport {
         mail: &OutgoingMail,
         gate: &dyn BodyGate,
     ) -> SendOutcome {
+        if let Some(rest) = self.lessons().tenant_rest(saved.generation, Instant::now()) {
+            return rest;
+        }
         let message = match build(mail, &saved.settings.email_address) {
             Ok(message) => message,
             Err(fault) => {
                 error!("mail not built: {}", Chain(&fault));
-                return refused_here(&not_built(), mail.recipients.len());
+                return not_built(mail.recipients.len());
             }
         };
         let connections_max = saved.settings.limits.connections_max;
@@ -159,8 +164,9 @@ impl SmtpTransport {
         let is_ours =
             envelope.from == saved.settings.email_address || envelope.from == link.mailbox;
         let sender = if is_ours { SenderKind::Mailbox } else { SenderKind::Other };
-        let handover = if link.is_warm() { Handover::AtOnce } else { Handover::InTurn };
-        let delivered = link.connection.deliver(envelope, &message.content, handover, gate).await;
+        let generation = saved.generation;
+        let mailbox = link.mailbox.clone();
+        let delivered = self.deliver(&mut link, saved.generation, message, gate).await;
         let outcome = match delivered {
             Delivered::Ended(replies) if is_kept && is_login_lost(&replies) => {
                 link.connection.quit().await;
@@ -169,7 +175,8 @@ impl SmtpTransport {
             Delivered::Ended(replies) => {
                 record(&replies);
                 self.keep(link).await;
-                judge(&replies, sender)
+                let outcome = judge(&replies, sender);
+                self.lessons().learn(generation, &mailbox, &replies, outcome, Instant::now())
             }
             Delivered::RefusedHere(reply) => {
                 self.keep(link).await;
@@ -195,6 +202,37 @@ impl SmtpTransport {
             }
         };
         Attempt::Over(outcome)
+    }
+
+    /// Hands a mail over, to fewer recipients if the server refuses it for having so many: then nobody has it yet.
+    async fn deliver(
+        &self,
+        link: &mut Link,
+        generation: i64,
+        message: &Message,
+        gate: &dyn BodyGate,
+    ) -> Delivered {
+        let mut handover = if link.is_warm() { Handover::AtOnce } else { Handover::InTurn };
+        let recipients_max =
+            self.lessons().recipients_max(generation, &link.mailbox, Instant::now());
+        let mut envelope = Cow::Borrowed(&message.envelope);
+        if recipients_max < envelope.recipients.len() {
+            envelope.to_mut().recipients_max = recipients_max;
+        }
+        loop {
+            let delivered =
+                link.connection.deliver(&envelope, &message.content, handover, gate).await;
+            let Delivered::Ended(replies) = &delivered else { return delivered };
+            let Some(fewer) = fewer_recipients(replies) else { return delivered };
+            let now = Instant::now();
+            self.lessons().limit_recipients(generation, &link.mailbox, fewer, now);
+            envelope.to_mut().recipients_max = fewer;
+            handover = Handover::InTurn;
+        }
+    }
+
+    fn lessons(&self) -> MutexGuard<'_, Lessons> {
+        self.lessons.lock().expect("no holder of this lock panics")
     }
 
     async fn keep(&self, link: Link) {
@@ -391,12 +429,6 @@ fn record(replies: &Replies) {
     if let Some(reply) = last {
         Span::current().record("smtp.reply.code", reply.code);
     }
-}
-
-fn not_built() -> SmtpReply {
-    let enhanced = Some(EnhancedCode { class: 5, subject: 6, detail: 0 });
-    let text = "the message could not be built (refused by nuncio, not sent)".to_owned();
-    SmtpReply { code: 554, enhanced, text }
 }
 
 async fn quit_all(links: Vec<Link>) {

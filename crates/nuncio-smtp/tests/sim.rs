@@ -382,7 +382,8 @@ async fn a_connection_that_ends_between_mails_costs_nothing() {
 async fn refusals_of_a_mail_that_went_at_once_are_told_apart() {
     let refused = |outcome: &SendOutcome, code: u16| {
         matches!(outcome, SendOutcome::Judged(verdicts)
-            if matches!(&verdicts[..], [Verdict::Refused(reply)] if reply.code == code))
+            if matches!(&verdicts[..], [Verdict::Refused(reason)]
+                if reason.reply.as_ref().is_some_and(|reply| reply.code == code)))
     };
     for (phase, reply) in [
         (Phase::Mail, "552 5.3.4 Message size exceeds fixed maximum message size"),

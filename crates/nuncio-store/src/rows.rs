@@ -390,6 +390,7 @@ pub(crate) fn results_to(recipients: &[RecipientResult]) -> Option<String> {
     let stored = recipients.iter().map(|one| StoredResult {
         state: one.state.into(),
         reply: one.reply.as_ref().map(StoredReply::from),
+        reason: one.reason.as_ref().map(StoredReason::from),
     });
     Some(to_json(&stored.collect::<Vec<_>>()))
 }
@@ -451,6 +452,7 @@ fn recipients_from(who: &str, results: Option<&str>) -> Result<Vec<RecipientResu
             kind,
             state: result.state.into(),
             reply: result.reply.map(SmtpReply::from),
+            reason: result.reason.map(Reason::from),
         })
     });
     both.collect()
@@ -458,12 +460,7 @@ fn recipients_from(who: &str, results: Option<&str>) -> Result<Vec<RecipientResu
 
 fn reason_from(json: &str) -> Result<Reason, RowError> {
     let stored: StoredReason = from_json("reason", json)?;
-    Ok(Reason {
-        code: stored.code,
-        message: stored.message,
-        remedy: stored.remedy,
-        reply: stored.reply.map(SmtpReply::from),
-    })
+    Ok(stored.into())
 }
 
 fn mailbox_from(address: Option<String>) -> Result<Option<EmailAddress>, RowError> {
@@ -550,6 +547,8 @@ struct StoredResult {
     state: StoredState,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     reply: Option<StoredReply>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    reason: Option<StoredReason>,
 }
 
 #[derive(Clone, Copy, Default, Deserialize, Serialize)]
@@ -562,7 +561,7 @@ enum StoredState {
     Unknown,
 }
 
-#[derive(Deserialize, Serialize)]
+#[derive(Clone, Deserialize, Serialize)]
 struct StoredReason {
     code: String,
     message: String,
@@ -624,6 +623,12 @@ impl From<&Reason> for StoredReason {
             remedy: reason.remedy.clone(),
             reply: reason.reply.as_ref().map(StoredReply::from),
         }
+    }
+}
+
+impl From<StoredReason> for Reason {
+    fn from(StoredReason { code, message, remedy, reply }: StoredReason) -> Self {
+        Self { code, message, remedy, reply: reply.map(SmtpReply::from) }
     }
 }
 

@@ -65,7 +65,10 @@ async fn each_recipient_has_a_result_and_only_the_deferred_ones_are_tried_again(
         "ACCEPTED 250 2.0.0",
     ];
     assert_eq!(shown(&job), results);
-    assert_eq!(job.reason.expect("it says why").code, "PROVIDER_DEFERRED");
+    assert_eq!(job.reason.expect("it says why").code, "RECIPIENT_FULL");
+    let codes = job.recipients.iter().map(|one| one.reason.clone().unwrap_or_default().code);
+    let expect = ["", "RECIPIENT_UNKNOWN", "PROVIDER_DEFERRED", "RECIPIENT_FULL", ""];
+    assert_eq!(codes.collect::<Vec<_>>(), expect);
     assert!(job.next_attempt_time.is_some());
     servers.wait_for_mail(&taken, 1, PATIENCE).await;
     servers.wait_for_mail(&hidden, 1, PATIENCE).await;
@@ -77,7 +80,7 @@ async fn each_recipient_has_a_result_and_only_the_deferred_ones_are_tried_again(
 
     let (job, attempts) = node.job(&name).await;
     assert_eq!((job.state(), attempts.len()), (MailJobState::Cancelled, 2));
-    assert_eq!(attempts[1].outcome, "PROVIDER_DEFERRED");
+    assert_eq!(attempts[1].outcome, "RECIPIENT_FULL");
     for recipient in [&taken, &hidden] {
         assert_eq!(servers.maildir(recipient).len(), 1, "no second copy for {recipient}");
     }
@@ -95,7 +98,7 @@ async fn a_mail_that_is_refused_for_all_has_failed_with_the_reply() {
     assert_eq!((job.state(), job.attempt_count), (MailJobState::Failed, 1));
     let reason = job.reason.clone().expect("it says why");
     let reply = reason.reply.expect("it has the reply");
-    assert_eq!((reason.code.as_str(), reply.code), ("PROVIDER_REFUSED", 550));
+    assert_eq!((reason.code.as_str(), reply.code), ("RECIPIENT_UNKNOWN", 550));
     assert!(reply.text.contains("No such user here"), "{reply:?}");
     node.stop().await;
 }

@@ -86,6 +86,7 @@ impl From<RecipientResult> for v1::RecipientResult {
             kind: v1::RecipientKind::from(result.kind).into(),
             state: v1::RecipientState::from(result.state).into(),
             reply: result.reply.map(v1::SmtpReply::from),
+            reason: result.reason.map(v1::Reason::from),
         }
     }
 }

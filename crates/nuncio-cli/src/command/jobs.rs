@@ -236,6 +236,10 @@ pub(crate) fn show(context: &mut Context<'_>, job: &MailJob) -> Result<(), Failu
     context.out.table(&view::job::head(job))?;
     context.out.line("")?;
     context.out.table(&view::job::recipients(&job.recipients))?;
+    if let Some(reasons) = view::job::recipient_reasons(job) {
+        context.out.line("")?;
+        context.out.table(&reasons)?;
+    }
     Ok(())
 }
 

@@ -1,5 +1,7 @@
 //! Mail jobs for people.
 
+use std::collections::BTreeSet;
+
 use nuncio_api::v1::{MailAttempt, MailJob, Reason, RecipientResult, SmtpReply};
 
 use crate::names;
@@ -70,18 +72,39 @@ pub(crate) fn head(job: &MailJob) -> Table {
 }
 
 pub(crate) fn recipients(recipients: &[RecipientResult]) -> Table {
-    let mut table = Table::with_head(["RECIPIENT", "KIND", "STATE", "REPLY"]);
+    // Mostly all are accepted: then there is no reason to show.
+    let are_told = recipients.iter().any(|one| one.reason.is_some());
+    let mut table = if are_told {
+        Table::with_head(["RECIPIENT", "KIND", "STATE", "REASON", "REPLY"])
+    } else {
+        Table::with_head(["RECIPIENT", "KIND", "STATE", "REPLY"])
+    };
     for recipient in recipients {
         let kind = recipient.kind().as_str_name().trim_start_matches("RECIPIENT_KIND_");
         let state = recipient.state();
-        table.row([
+        let who = [
             Cell::from(&recipient.address),
             Cell::from(kind.to_lowercase()),
             Cell::toned(names::recipient_tone(state), names::recipient_state(state)),
-            Cell::from(recipient.reply.as_ref().map(reply).unwrap_or_default()),
-        ]);
+        ];
+        let code = recipient.reason.as_ref().map_or("", |reason| reason.code.as_str());
+        let reason = are_told.then(|| Cell::from(code));
+        let reply = Cell::from(recipient.reply.as_ref().map(reply).unwrap_or_default());
+        table.row(who.into_iter().chain(reason).chain([reply]));
     }
     table
+}
+
+/// What the reasons of the recipients mean, each once; nothing where the job's own reason says the same.
+pub(crate) fn recipient_reasons(job: &MailJob) -> Option<Table> {
+    let own = job.reason.as_ref().map_or("", |reason| reason.code.as_str());
+    let mut told = BTreeSet::from([own]);
+    let mut table = Table::with_head(["REASON", "CAUSE", "REMEDY"]);
+    let reasons = job.recipients.iter().filter_map(|one| one.reason.as_ref());
+    for Reason { code, message, remedy, .. } in reasons.filter(|one| told.insert(&one.code)) {
+        table.row([Cell::from(code), Cell::from(message), Cell::from(remedy)]);
+    }
+    (1 < told.len()).then_some(table)
 }
 
 pub(crate) fn attempts(attempts: &[MailAttempt]) -> Table {

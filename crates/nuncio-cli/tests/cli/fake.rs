@@ -90,6 +90,7 @@ pub(crate) fn job(number: u32, state: MailJobState) -> MailJob {
             kind: RecipientKind::To.into(),
             state: RecipientState::Pending.into(),
             reply: None,
+            reason: None,
         }],
         create_time: time,
         update_time: time,

@@ -149,6 +149,40 @@ ATTEMPT               ENDED     OUTCOME            COUNTED  DETAIL
 }
 
 #[tokio::test]
+async fn a_job_shows_for_each_recipient_why_it_was_refused_and_what_each_reason_means_once() {
+    let mut told = job(1, MailJobState::Failed);
+    let refused = |address: &str, code: &str| RecipientResult {
+        address: address.to_owned(),
+        state: RecipientState::Refused.into(),
+        reason: Some(Reason {
+            code: code.to_owned(),
+            message: format!("cause of {code}"),
+            remedy: format!("remedy of {code}"),
+            reply: None,
+        }),
+        ..told.recipients[0].clone()
+    };
+    told.recipients =
+        vec![refused("a@x.test", "FULL"), refused("b@x.test", "GONE"), refused("c@x.test", "GONE")];
+    let get = GetMailJobResponse { mail_job: Some(told), attempts: Vec::new() };
+    let fake = Fake::start(Script { get: Some(Ok(get)), ..Script::default() }).await;
+
+    let ran = nuncio(&fake.address, &["jobs", "get", UUID]).await;
+
+    let expect = "
+RECIPIENT  KIND  STATE    REASON  REPLY
+a@x.test   to    REFUSED  FULL
+b@x.test   to    REFUSED  GONE
+c@x.test   to    REFUSED  GONE
+
+REASON  CAUSE          REMEDY
+FULL    cause of FULL  remedy of FULL
+GONE    cause of GONE  remedy of GONE
+";
+    assert!(ran.out.ends_with(expect), "{}", ran.out);
+}
+
+#[tokio::test]
 async fn an_unknown_job_is_not_found_and_says_where_to_look() {
     let status = refusal(Code::NotFound, "MAIL_JOB_NOT_FOUND", "there is no such job");
     let fake = Fake::start(Script { get: Some(Err(status)), ..Script::default() }).await;

@@ -64,6 +64,11 @@ impl RecipientWindow {
         self.in_flight = self.in_flight.saturating_add(recipients);
     }
 
+    /// So many recipients of a started message were left for another one: they do not count.
+    pub fn leave_out(&mut self, recipients: u32) {
+        self.in_flight = self.in_flight.saturating_sub(recipients);
+    }
+
     /// A started message has ended; `reached_provider` is false if it certainly was not counted there.
     pub fn end(&mut self, now: Duration, recipients: u32, reached_provider: bool) {
         self.in_flight = self.in_flight.saturating_sub(recipients);

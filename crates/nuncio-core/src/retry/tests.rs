@@ -16,6 +16,7 @@ fn job(class: MailClass, states: &[RecipientState]) -> Job {
         kind: RecipientKind::To,
         state: *state,
         reply: None,
+        reason: None,
     };
     Job {
         id: MailJobId::new(NOW, [1; 10]),
@@ -49,12 +50,30 @@ fn accepted() -> Verdict {
     Verdict::Accepted(reply(250))
 }
 
+fn because(code: &str, reply_code: u16) -> Reason {
+    Reason::new(code, format!("cause of {code}"))
+        .remedy(format!("remedy of {code}"))
+        .reply(reply(reply_code))
+}
+
 fn deferred() -> Verdict {
-    Verdict::Deferred(reply(451))
+    deferred_for(None)
+}
+
+fn deferred_for(retry_after: Option<Duration>) -> Verdict {
+    Verdict::Deferred { reason: because("PROVIDER_DEFERRED", 451), retry_after }
 }
 
 fn refused() -> Verdict {
-    Verdict::Refused(reply(550))
+    refused_as("PROVIDER_REFUSED")
+}
+
+fn refused_as(code: &str) -> Verdict {
+    Verdict::Refused(because(code, 550))
+}
+
+fn in_another_mail() -> Verdict {
+    Verdict::InAnotherMail(because("TOO_MANY_RECIPIENTS", 452))
 }
 
 fn reason() -> Reason {
@@ -149,6 +168,74 @@ fn the_last_deferral_ends_the_job() {
         SendOutcome::Judged(vec![deferred(), accepted()]),
         "SENT ATTEMPTS_USED_UP RA 0s counted",
     );
+}
+
+#[test]
+fn a_mail_that_all_refuse_for_one_reason_fails_for_that_reason() {
+    let unknown = || refused_as("RECIPIENT_UNKNOWN");
+    check_verdicts(&[unknown(), unknown()], "FAILED RECIPIENT_UNKNOWN RR 0s counted");
+    check_verdicts(&[unknown(), refused_as("OTHER")], "FAILED PROVIDER_REFUSED RR 0s counted");
+}
+
+#[test]
+fn cause_remedy_and_reply_reach_the_job_and_each_recipient() {
+    let verdicts = vec![accepted(), refused_as("RECIPIENT_UNKNOWN")];
+    let decision = decide(&bulk(2), 1, SendOutcome::Judged(verdicts), NOW, 0.0).unwrap();
+
+    let reason = decision.reason.unwrap();
+    assert_eq!(reason.code, "SOME_RECIPIENTS_REFUSED");
+    assert!(reason.message.ends_with(": cause of RECIPIENT_UNKNOWN"), "{reason:?}");
+    assert_eq!(reason.remedy, "remedy of RECIPIENT_UNKNOWN");
+    assert_eq!(reason.reply, Some(reply(550)));
+    let [taken, turned_away] = &decision.recipients[..] else { panic!("they are two") };
+    assert_eq!((&taken.reply, &taken.reason), (&Some(reply(250)), &None));
+    let told = turned_away.reason.as_ref().unwrap();
+    assert_eq!((told.code.as_str(), &told.reply), ("RECIPIENT_UNKNOWN", &None));
+    assert_eq!(
+        (told.remedy.as_str(), &turned_away.reply),
+        ("remedy of RECIPIENT_UNKNOWN", &Some(reply(550)))
+    );
+}
+
+#[test]
+fn a_provider_that_names_a_time_is_not_asked_before() {
+    let hour = Some(Duration::from_hours(1));
+    check_verdicts(&[deferred_for(hour)], "DEFERRED PROVIDER_DEFERRED P 3600s counted");
+    // Who may be tried first does not wait for the others.
+    check_verdicts(&[deferred_for(hour), deferred()], "DEFERRED PROVIDER_DEFERRED PP 120s counted");
+    // Nor does a short time shorten the wait.
+    let second = Some(Duration::from_secs(1));
+    check_verdicts(&[deferred_for(second)], "DEFERRED PROVIDER_DEFERRED P 120s counted");
+}
+
+#[test]
+fn who_is_too_many_for_one_mail_gets_another_one_at_once() {
+    check_verdicts(
+        &[accepted(), in_another_mail(), in_another_mail()],
+        "DEFERRED TOO_MANY_RECIPIENTS APP 0s",
+    );
+    check_verdicts(&[refused(), in_another_mail()], "DEFERRED TOO_MANY_RECIPIENTS RP 0s");
+    check_verdicts(
+        &[accepted(), deferred(), in_another_mail()],
+        "DEFERRED TOO_MANY_RECIPIENTS APP 0s",
+    );
+    // The last attempt is none of these.
+    let last = MailClass::Bulk.retry_policy().attempts_max - 1;
+    let outcome = SendOutcome::Judged(vec![accepted(), in_another_mail()]);
+    check(&Job { attempts: last, ..bulk(2) }, outcome, "DEFERRED TOO_MANY_RECIPIENTS AP 0s");
+}
+
+#[test]
+fn a_server_that_turns_all_away_as_too_many_is_not_asked_for_ever() {
+    let all = || [in_another_mail(), in_another_mail()];
+    check_verdicts(&all(), "DEFERRED TOO_MANY_RECIPIENTS PP 120s counted");
+    check_verdicts(
+        &[deferred(), in_another_mail()],
+        "DEFERRED TOO_MANY_RECIPIENTS PP 120s counted",
+    );
+    let last = MailClass::Bulk.retry_policy().attempts_max - 1;
+    let job = Job { attempts: last, ..bulk(2) };
+    check(&job, SendOutcome::Judged(all().to_vec()), "FAILED ATTEMPTS_USED_UP RR 0s counted");
 }
 
 #[test]
@@ -268,7 +355,9 @@ fn a_job_that_kills_its_nodes_is_given_up_with_what_is_known() {
 }
 
 fn any_outcome(recipients: usize) -> impl Strategy<Value = SendOutcome> {
-    let verdict = || prop_oneof![Just(accepted()), Just(deferred()), Just(refused())];
+    let verdict = || {
+        prop_oneof![Just(accepted()), Just(deferred()), Just(refused()), Just(in_another_mail())]
+    };
     let retry_after = || proptest::option::of((0_u64..1_000_000).prop_map(Duration::from_secs));
     prop_oneof![
         proptest::collection::vec(verdict(), recipients).prop_map(SendOutcome::Judged),
@@ -324,7 +413,9 @@ proptest! {
         }
         if decision.state == JobState::Deferred {
             prop_assert!(any(RecipientState::Pending), "{}", shown);
-            prop_assert!(NOW < decision.due_at && decision.due_at < expires_at, "{}", shown);
+            prop_assert!(NOW <= decision.due_at && decision.due_at < expires_at, "{}", shown);
+            // What costs no attempt must not go on for ever.
+            prop_assert!(NOW < decision.due_at || !decision.recipients.iter().all(|one| one.state == RecipientState::Pending), "{}", shown);
         }
     }
 }

@@ -363,11 +363,12 @@ pub(super) fn mail_from(first: &str, others: &[Option<&str>]) -> Submission {
 
 pub(super) fn sender_refused() -> SendOutcome {
     let reply = reply(554, "5.2.252 SendAsDenied");
-    let reason = Reason::new("SENDER_REFUSED", "the mailbox may not send as this sender");
-    SendOutcome::SenderRefused {
-        verdicts: vec![Verdict::Refused(reply.clone())],
-        reason: reason.reply(reply),
-    }
+    let reason = because("SENDER_REFUSED", reply);
+    SendOutcome::SenderRefused { verdicts: vec![Verdict::Refused(reason.clone())], reason }
+}
+
+pub(super) fn because(code: &str, reply: SmtpReply) -> Reason {
+    Reason::new(code, format!("cause of {code}")).remedy("remedy").reply(reply)
 }
 
 fn address_of(mailbox: Option<&Mailbox>) -> String {

@@ -4,10 +4,11 @@
 use std::time::Duration;
 
 use super::Class::{
-    self, Closed, Deferred, Login, Refused, Sender, SessionLost, Throttled, Unavailable,
+    self, Closed, Deferred, Login, Logon, Refused, Sender, SessionLost, TenantThrottled, Throttled,
+    TooMany, TooManyThrottled, Unavailable,
 };
 use super::Enhanced::{Any, One, Range};
-use super::Row;
+use super::{Finding, PROVIDER_DEFERRED, PROVIDER_REFUSED, Row};
 use crate::phase::Phase;
 
 const ANYWHERE: &[Phase] = &[];
@@ -24,9 +25,13 @@ const TOO_FAST: Class = Throttled(Some(Duration::from_mins(1)));
 const BUSY: Class = Throttled(Some(Duration::from_mins(2)));
 /// How long it rests after too many faulty mails. Microsoft does not say how long the block lasts:
 /// <https://learn.microsoft.com/en-us/Exchange/mail-flow-best-practices/continuous-error-throttling-smtp-auth-submissions>.
-const BLOCKED: Class = Throttled(Some(Duration::from_mins(15)));
+const BLOCKED: Class = TooManyThrottled(Duration::from_mins(15));
 /// How long it rests after the limit of a day. The window slides, so that room comes back hour by hour.
 const DAY_LIMIT: Class = Throttled(Some(Duration::from_hours(1)));
+/// The same for the limit of the tenant.
+const TENANT_LIMIT: Class = TenantThrottled(Duration::from_hours(1));
+/// How long a recipient rests whose mails are counted over an hour.
+const RECIPIENT_LIMIT: Class = Deferred(Some(Duration::from_hours(1)));
 
 const CHECK_MAILBOX: &str = "check, in this order: (1) the e-mail address is the mailbox's own; \
     (2) `New-ServicePrincipal` was given the object id of the Enterprise application, not that of the \
@@ -42,6 +47,48 @@ const SEND_AS: &str = "let the sender be the mailbox itself, or give the right t
 const TRANSIENT: &str = "wait; if it lasts, look at the provider's service health";
 const UNBLOCK: &str = "unblock the mailbox in Microsoft Defender under `Restricted entities`, after \
     finding out why it was blocked";
+const CORRECT_RECIPIENT: &str = "correct the address and submit the mail again";
+const RECIPIENT_WAITS: &str = "it is tried again; send less to this recipient";
+const FEWER_RECIPIENTS: &str = "nothing: nuncio sends to the rest in another mail";
+const REPORT: &str = "this is a fault of nuncio: report it with the reply";
+
+// What holds where no row fits.
+pub(super) const LOGIN_UNAVAILABLE: Finding = Finding {
+    class: Unavailable,
+    code: "LOGIN_UNAVAILABLE",
+    cause: "the SMTP server cannot check the login now",
+    remedy: "wait; if it lasts, ask the provider",
+};
+pub(super) const LOGIN_REFUSED: Finding = Finding {
+    class: Closed,
+    code: "LOGIN_REFUSED",
+    cause: "the SMTP server refused the login",
+    remedy: "check user name, authentication method and the mailbox's permissions",
+};
+pub(super) const SERVER_UNAVAILABLE: Finding = Finding {
+    class: Unavailable,
+    code: "SERVER_UNAVAILABLE",
+    cause: "the SMTP server does not serve now",
+    remedy: "wait; if it lasts, ask the provider",
+};
+pub(super) const CLIENT_REFUSED: Finding = Finding {
+    class: Closed,
+    code: "CLIENT_REFUSED",
+    cause: "the SMTP server refuses this client",
+    remedy: "check host and port, and whether the server admits this node's address",
+};
+pub(super) const DEFERRED: Finding = Finding {
+    class: Deferred(None),
+    code: PROVIDER_DEFERRED,
+    cause: "the provider asked to try again later",
+    remedy: "it is tried again; if it lasts, see the reply",
+};
+pub(super) const REFUSED: Finding = Finding {
+    class: Refused,
+    code: PROVIDER_REFUSED,
+    cause: "the provider refused the mail",
+    remedy: "see the reply; correct what it names and submit the mail again",
+};
 
 #[rustfmt::skip]
 pub(super) static ROWS: &[Row] = &[
@@ -77,10 +124,10 @@ pub(super) static ROWS: &[Row] = &[
     // Postfix and Exim with a check of the sender.
     Row { phases: TRANSACTION, basic: 553, enhanced: One(5, 7, 1), text: "not owned by", class: Sender,
         code: "SENDER_REFUSED", cause: "the mailbox may not send as this sender", remedy: SEND_AS },
-    // https://github.com/simonrob/email-oauth2-proxy/issues/271: permanent in spite of its code.
-    Row { phases: TRANSACTION, basic: 430, enhanced: One(4, 2, 0), text: "logonfailed", class: Closed,
+    // https://github.com/simonrob/email-oauth2-proxy/issues/271: mostly permanent in spite of its code.
+    Row { phases: TRANSACTION, basic: 430, enhanced: One(4, 2, 0), text: "logonfailed", class: Logon,
         code: "MAILBOX_PERMISSION_MISSING", cause: "the application may log in, but not use the mailbox", remedy: CHECK_MAILBOX },
-    Row { phases: TRANSACTION, basic: 430, enhanced: One(4, 2, 0), text: "mailbox logon failure", class: Closed,
+    Row { phases: TRANSACTION, basic: 430, enhanced: One(4, 2, 0), text: "mailbox logon failure", class: Logon,
         code: "MAILBOX_PERMISSION_MISSING", cause: "the application may log in, but not use the mailbox", remedy: CHECK_MAILBOX },
     // Too many, too fast.
     Row { phases: ANYWHERE, basic: 432, enhanced: One(4, 3, 2), text: "", class: SLOW_DOWN,
@@ -92,13 +139,17 @@ pub(super) static ROWS: &[Row] = &[
     Row { phases: TRANSACTION, basic: 451, enhanced: Range(4, 7, 500..=699), text: "", class: BUSY,
         code: "MAILBOX_THROTTLED", cause: "the provider slows this client down", remedy: "wait; if it lasts, look at the reputation of the address this node sends from" },
     Row { phases: TRANSACTION, basic: 550, enhanced: One(5, 2, 254), text: "", class: BLOCKED,
-        code: "MAILBOX_BLOCKED", cause: "the mailbox is blocked for a while after too many mails with too many recipients", remedy: "send to fewer recipients at once" },
-    Row { phases: RCPT, basic: 0, enhanced: One(5, 2, 121), text: "", class: Deferred,
-        code: "RECIPIENT_THROTTLED", cause: "the recipient gets too much mail", remedy: "" },
-    Row { phases: RCPT, basic: 0, enhanced: One(5, 2, 122), text: "", class: Deferred,
-        code: "RECIPIENT_THROTTLED", cause: "the recipient gets too much mail", remedy: "" },
-    Row { phases: RCPT, basic: 0, enhanced: One(4, 5, 3), text: "", class: Deferred,
-        code: "TOO_MANY_RECIPIENTS", cause: "the rest of the recipients must go in another mail", remedy: "" },
+        code: "MAILBOX_BLOCKED", cause: "the mailbox is blocked for a while after too many mails with too many recipients", remedy: "wait; nuncio sends to fewer recipients at once from now on" },
+    Row { phases: TRANSACTION, basic: 0, enhanced: Range(5, 2, 121..=122), text: "", class: RECIPIENT_LIMIT,
+        code: "RECIPIENT_THROTTLED", cause: "the recipient gets more mail in an hour than it may", remedy: RECIPIENT_WAITS },
+    // RFC 3463, section 3.6, has both classes of it.
+    Row { phases: TRANSACTION, basic: 0, enhanced: One(4, 5, 3), text: "", class: TooMany,
+        code: "TOO_MANY_RECIPIENTS", cause: "the server takes no more recipients in one mail", remedy: FEWER_RECIPIENTS },
+    Row { phases: TRANSACTION, basic: 0, enhanced: One(5, 5, 3), text: "", class: TooMany,
+        code: "TOO_MANY_RECIPIENTS", cause: "the server takes no more recipients in one mail", remedy: FEWER_RECIPIENTS },
+    // 452, and 552 of old servers (RFC 5321, section 4.5.3.1.10).
+    Row { phases: TRANSACTION, basic: 0, enhanced: Any, text: "too many recipients", class: TooMany,
+        code: "TOO_MANY_RECIPIENTS", cause: "the server takes no more recipients in one mail", remedy: FEWER_RECIPIENTS },
     // The limit of the day.
     Row { phases: TRANSACTION, basic: 0, enhanced: One(5, 2, 0), text: "submissionquotaexceeded", class: DAY_LIMIT,
         code: "DAY_LIMIT_REACHED", cause: "the mailbox has sent to as many recipients as it may in 24 hours", remedy: "wait, or spread the mail over more mailboxes (`additional_mailboxes`)" },
@@ -111,7 +162,7 @@ pub(super) static ROWS: &[Row] = &[
     // https://support.google.com/a/answer/3726730
     Row { phases: TRANSACTION, basic: 550, enhanced: One(5, 4, 5), text: "", class: DAY_LIMIT,
         code: "DAY_LIMIT_REACHED", cause: "the mailbox has sent as many mails as it may in 24 hours", remedy: "wait, or spread the mail over more mailboxes (`additional_mailboxes`)" },
-    Row { phases: TRANSACTION, basic: 550, enhanced: Range(5, 7, 232..=233), text: "", class: DAY_LIMIT,
+    Row { phases: TRANSACTION, basic: 550, enhanced: Range(5, 7, 232..=233), text: "", class: TENANT_LIMIT,
         code: "TENANT_LIMIT_REACHED", cause: "the tenant has sent to as many external recipients as it may in 24 hours", remedy: "wait, or raise the tenant's external recipient rate limit by more licences" },
     // The mailbox or tenant is blocked.
     Row { phases: CONTENT, basic: 554, enhanced: One(5, 2, 2), text: "quotaexceeded", class: Closed,
@@ -152,13 +203,37 @@ pub(super) static ROWS: &[Row] = &[
         code: "SERVER_UNAVAILABLE", cause: "the provider's front end is in trouble", remedy: TRANSIENT },
     Row { phases: ANYWHERE, basic: 421, enhanced: Any, text: "", class: Unavailable,
         code: "SERVER_UNAVAILABLE", cause: "the SMTP server closes the connection", remedy: TRANSIENT },
-    // This mail or this recipient.
-    Row { phases: TRANSACTION, basic: 550, enhanced: One(5, 7, 703), text: "", class: Refused,
-        code: "PROVIDER_REFUSED", cause: "the tenant's allow and block list refuses the mail", remedy: "" },
-    Row { phases: CONTENT, basic: 550, enhanced: One(5, 6, 11), text: "", class: Refused,
-        code: "PROVIDER_REFUSED", cause: "the mail has a bare line feed", remedy: "" },
-    Row { phases: CONTENT, basic: 550, enhanced: One(5, 7, 512), text: "", class: Refused,
-        code: "PROVIDER_REFUSED", cause: "the header `From` is missing or not valid", remedy: "" },
+    // This recipient.
+    Row { phases: RCPT, basic: 0, enhanced: One(5, 1, 1), text: "", class: Refused,
+        code: "RECIPIENT_UNKNOWN", cause: "there is no such recipient", remedy: CORRECT_RECIPIENT },
+    Row { phases: RCPT, basic: 0, enhanced: One(5, 1, 10), text: "", class: Refused,
+        code: "RECIPIENT_UNKNOWN", cause: "there is no such recipient", remedy: CORRECT_RECIPIENT },
+    Row { phases: RCPT, basic: 550, enhanced: One(5, 4, 1), text: "", class: Refused,
+        code: "RECIPIENT_UNKNOWN", cause: "the recipient's domain does not take mail for this address", remedy: CORRECT_RECIPIENT },
+    Row { phases: RCPT, basic: 0, enhanced: One(5, 1, 3), text: "", class: Refused,
+        code: "RECIPIENT_INVALID", cause: "the server does not take this for an address", remedy: CORRECT_RECIPIENT },
+    Row { phases: RCPT, basic: 501, enhanced: Range(5, 1, 0..=999), text: "", class: Refused,
+        code: "RECIPIENT_INVALID", cause: "the server does not take this for an address", remedy: CORRECT_RECIPIENT },
     Row { phases: RCPT, basic: 550, enhanced: One(5, 5, 105), text: "", class: Refused,
-        code: "PROVIDER_REFUSED", cause: "High Volume Email sends to internal recipients only", remedy: "" },
+        code: "RECIPIENT_EXTERNAL", cause: "High Volume Email sends to internal recipients only", remedy: "send to this recipient from a mailbox without High Volume Email" },
+    // RFC 3463, section 3.3.
+    Row { phases: RCPT, basic: 0, enhanced: One(4, 2, 2), text: "", class: Deferred(None),
+        code: "RECIPIENT_FULL", cause: "the recipient's mailbox is full", remedy: "it is tried again; let the recipient make room" },
+    Row { phases: RCPT, basic: 0, enhanced: One(5, 2, 2), text: "", class: Refused,
+        code: "RECIPIENT_FULL", cause: "the recipient's mailbox is full", remedy: "let the recipient make room and submit the mail again" },
+    // This mail.
+    Row { phases: TRANSACTION, basic: 550, enhanced: One(5, 7, 703), text: "", class: Refused,
+        code: "MAIL_BLOCKED", cause: "the tenant's allow and block list refuses the mail", remedy: "look in Microsoft Defender under `Tenant Allow/Block Lists` for its sender, links and attachments" },
+    Row { phases: CONTENT, basic: 550, enhanced: One(5, 6, 11), text: "", class: Refused,
+        code: "MESSAGE_INVALID", cause: "the mail has a bare line feed", remedy: REPORT },
+    Row { phases: CONTENT, basic: 550, enhanced: One(5, 7, 512), text: "", class: Refused,
+        code: "MESSAGE_INVALID", cause: "the header `From` is missing or not valid", remedy: "check the sender's address; if it is right, report it with the reply as a fault of nuncio" },
+    // RFC 3463, sections 3.4 and 3.7, and RFC 6531, section 3.5. nuncio says the same itself where the server's
+    // answer to EHLO leaves no doubt.
+    Row { phases: TRANSACTION, basic: 0, enhanced: One(5, 3, 4), text: "", class: Refused,
+        code: "MAIL_TOO_LARGE", cause: "the mail is larger than the server takes", remedy: "send less: attachments grow by a third on their way" },
+    Row { phases: TRANSACTION, basic: 0, enhanced: One(5, 6, 3), text: "", class: Refused,
+        code: "EIGHT_BIT_NOT_TAKEN", cause: "the mail has 8-bit octets, and the server takes none", remedy: REPORT },
+    Row { phases: TRANSACTION, basic: 0, enhanced: One(5, 6, 7), text: "", class: Refused,
+        code: "SMTPUTF8_NOT_OFFERED", cause: "the part of an address before the `@` is not ASCII, and the server takes no such address", remedy: "use another address of this recipient, or a server that offers SMTPUTF8; others need not wait for it if it gets a mail of its own or a blind copy" },
 ];

@@ -1,3 +1,7 @@
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
+
 use nuncio_core::reply::EnhancedCode;
 
 use super::*;
@@ -96,9 +100,9 @@ fn the_sender_and_the_session() {
     let text = "553 5.7.1 <a@b>: Sender address rejected: not owned by user c";
     check(Phase::Rcpt, text, Class::Sender, "SENDER_REFUSED");
     let text = "430 4.2.0 STOREDRV; mailbox logon failure; ConnectionFailedTransientException";
-    check(Phase::EndOfData, text, Class::Closed, "MAILBOX_PERMISSION_MISSING");
+    check(Phase::EndOfData, text, Class::Logon, "MAILBOX_PERMISSION_MISSING");
     let text = "430 4.2.0 STOREDRV; MapiExceptionLogonFailed";
-    check(Phase::EndOfData, text, Class::Closed, "MAILBOX_PERMISSION_MISSING");
+    check(Phase::EndOfData, text, Class::Logon, "MAILBOX_PERMISSION_MISSING");
 }
 
 #[test]
@@ -125,11 +129,18 @@ fn too_much_and_too_fast() {
         throttled(120),
         "MAILBOX_THROTTLED",
     );
-    check(end, "550 5.2.254 too many recipients", throttled(900), "MAILBOX_BLOCKED");
-    check(Phase::Rcpt, "452 4.5.3 Too many recipients", Class::Deferred, "TOO_MANY_RECIPIENTS");
-    check(Phase::Rcpt, "550 4.5.3 Too many recipients", Class::Deferred, "TOO_MANY_RECIPIENTS");
-    check(Phase::Rcpt, "550 5.2.121 hourly limit", Class::Deferred, "RECIPIENT_THROTTLED");
-    check(Phase::Rcpt, "550 5.2.122 hourly limit", Class::Deferred, "RECIPIENT_THROTTLED");
+    let blocked = Class::TooManyThrottled(Duration::from_mins(15));
+    check(end, "550 5.2.254 too many recipients", blocked, "MAILBOX_BLOCKED");
+    for text in [
+        "452 4.5.3 Too many recipients",
+        "550 4.5.3 Too many recipients",
+        "552 too many recipients",
+    ] {
+        check(Phase::Rcpt, text, Class::TooMany, "TOO_MANY_RECIPIENTS");
+    }
+    let hour = Class::Deferred(Some(Duration::from_hours(1)));
+    check(Phase::Rcpt, "550 5.2.121 hourly limit", hour, "RECIPIENT_THROTTLED");
+    check(Phase::Rcpt, "550 5.2.122 hourly limit", hour, "RECIPIENT_THROTTLED");
     let quota = "554 5.2.0 STOREDRV.Submission.Exception:SubmissionQuotaExceededException";
     check(end, quota, throttled(3600), "DAY_LIMIT_REACHED");
     check(end, "554 5.2.2 SubmissionQuotaExceededException", throttled(3600), "DAY_LIMIT_REACHED");
@@ -141,8 +152,9 @@ fn too_much_and_too_fast() {
         throttled(3600),
         "DAY_LIMIT_REACHED",
     );
-    check(end, "550 5.7.232 trial", throttled(3600), "TENANT_LIMIT_REACHED");
-    check(end, "550 5.7.233 tenant", throttled(3600), "TENANT_LIMIT_REACHED");
+    let tenant = Class::TenantThrottled(Duration::from_hours(1));
+    check(end, "550 5.7.232 trial", tenant, "TENANT_LIMIT_REACHED");
+    check(end, "550 5.7.233 tenant", tenant, "TENANT_LIMIT_REACHED");
 }
 
 #[test]
@@ -175,23 +187,29 @@ fn troubles_of_the_provider() {
 
 #[test]
 fn one_mail_or_one_recipient() {
-    let refused = |phase, text| check(phase, text, Class::Refused, "PROVIDER_REFUSED");
-    refused(Phase::EndOfData, "550 5.7.703 blocked by the tenant");
-    refused(Phase::EndOfData, "550 5.6.11 bare line feeds");
-    refused(Phase::EndOfData, "550 5.7.512 From header");
-    refused(Phase::Rcpt, "550 5.5.105 External sending is not supported");
-    refused(Phase::Rcpt, "550 5.1.1 nobody");
-    refused(Phase::Rcpt, "550 5.1.10 nobody");
-    refused(Phase::Rcpt, "550 5.4.1 nobody");
-    refused(Phase::Rcpt, "501 5.1.3 bad address");
-    refused(Phase::Rcpt, "552 5.2.2 mailbox full");
-    refused(Phase::EndOfData, "599 unheard of");
-    let deferred = |phase, text| check(phase, text, Class::Deferred, "PROVIDER_DEFERRED");
-    deferred(Phase::Rcpt, "450 4.2.0 Greylisted");
-    deferred(Phase::Rcpt, "452 4.2.2 full");
-    deferred(Phase::Mail, "451 4.7.0 try later");
-    deferred(Phase::EndOfData, "499 unheard of");
-    deferred(Phase::EndOfData, "430 4.2.0 something else");
+    let refused = |phase, text, code| check(phase, text, Class::Refused, code);
+    refused(Phase::EndOfData, "550 5.7.703 blocked by the tenant", "MAIL_BLOCKED");
+    refused(Phase::EndOfData, "550 5.6.11 bare line feeds", "MESSAGE_INVALID");
+    refused(Phase::EndOfData, "550 5.7.512 From header", "MESSAGE_INVALID");
+    refused(Phase::Mail, "552 5.3.4 too big", "MAIL_TOO_LARGE");
+    refused(Phase::Mail, "554 5.6.3 8 bits", "EIGHT_BIT_NOT_TAKEN");
+    refused(Phase::Rcpt, "553 5.6.7 not ASCII", "SMTPUTF8_NOT_OFFERED");
+    refused(Phase::Rcpt, "550 5.5.105 External sending is not supported", "RECIPIENT_EXTERNAL");
+    refused(Phase::Rcpt, "550 5.1.1 nobody", "RECIPIENT_UNKNOWN");
+    refused(Phase::Rcpt, "550 5.1.10 nobody", "RECIPIENT_UNKNOWN");
+    refused(Phase::Rcpt, "550 5.4.1 nobody", "RECIPIENT_UNKNOWN");
+    refused(Phase::Rcpt, "501 5.1.3 bad address", "RECIPIENT_INVALID");
+    refused(Phase::Rcpt, "550 5.1.3 bad address", "RECIPIENT_INVALID");
+    refused(Phase::Rcpt, "501 5.1.7 bad address", "RECIPIENT_INVALID");
+    refused(Phase::Rcpt, "501 5.1.1 bad address", "RECIPIENT_UNKNOWN");
+    refused(Phase::Rcpt, "552 5.2.2 mailbox full", "RECIPIENT_FULL");
+    refused(Phase::EndOfData, "599 unheard of", PROVIDER_REFUSED);
+    let deferred = |phase, text, code| check(phase, text, Class::Deferred(None), code);
+    deferred(Phase::Rcpt, "450 4.2.0 Greylisted", PROVIDER_DEFERRED);
+    deferred(Phase::Rcpt, "452 4.2.2 full", "RECIPIENT_FULL");
+    deferred(Phase::Mail, "451 4.7.0 try later", PROVIDER_DEFERRED);
+    deferred(Phase::EndOfData, "499 unheard of", PROVIDER_DEFERRED);
+    deferred(Phase::EndOfData, "430 4.2.0 something else", PROVIDER_DEFERRED);
 }
 
 #[test]
@@ -219,5 +237,58 @@ fn every_row_can_be_reached() {
 
         assert_eq!((finding.class, finding.code), (row.class, row.code), "{row:?}");
         assert_eq!(row.text, row.text.to_lowercase(), "{row:?}");
+        assert!(!row.cause.is_empty() && !row.remedy.is_empty(), "{row:?} leaves somebody alone");
+    }
+}
+
+#[test]
+fn whoever_meets_a_reply_without_a_row_is_told_what_to_do() {
+    for phase in [Phase::Greeting, Phase::Auth, Phase::Mail, Phase::Rcpt, Phase::EndOfData] {
+        for code in [421, 499, 599] {
+            let finding = classify(phase, &reply(&format!("{code} unheard of")));
+            assert!(!finding.remedy.is_empty(), "{finding:?}");
+        }
+    }
+}
+
+/// The codes in the tables of OPERATIONS.md under "Reason codes".
+fn documented() -> BTreeSet<&'static str> {
+    let page = include_str!("../../../../docs/OPERATIONS.md");
+    let (_, tables) = page.split_once("## Reason codes").expect("the page has them");
+    let (tables, _) = tables.split_once("\n## ").expect("another chapter follows");
+    let first_cells = tables.lines().filter_map(|line| line.strip_prefix('|')?.split('|').next());
+    // Between backticks.
+    first_cells.flat_map(|cell| cell.split('`').skip(1).step_by(2)).collect()
+}
+
+#[test]
+fn every_code_of_the_table_is_documented() {
+    let defaults =
+        [LOGIN_UNAVAILABLE, LOGIN_REFUSED, SERVER_UNAVAILABLE, CLIENT_REFUSED, DEFERRED, REFUSED];
+    let codes = ROWS.iter().map(|row| row.code).chain(defaults.iter().map(|one| one.code));
+    let missing: BTreeSet<_> = codes.filter(|code| !documented().contains(code)).collect();
+    assert!(missing.is_empty(), "not in docs/OPERATIONS.md: {missing:?}");
+}
+
+#[test]
+fn every_documented_code_is_told_by_something() {
+    let crates = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("they lie side by side");
+    let mut sources = String::new();
+    for one in ["core", "smtp", "oauth", "net", "tls", "delivery"] {
+        read_into(&mut sources, &crates.join(format!("nuncio-{one}/src")));
+    }
+    let is_told = |code: &&str| sources.contains(&format!("\"{code}\""));
+    let idle: Vec<_> = documented().into_iter().filter(|code| !is_told(code)).collect();
+    assert!(idle.is_empty(), "in docs/OPERATIONS.md only: {idle:?}");
+}
+
+fn read_into(sources: &mut String, folder: &Path) {
+    for entry in fs::read_dir(folder).expect("the folder is there") {
+        let path = entry.expect("it can be read").path();
+        if path.is_dir() {
+            read_into(sources, &path);
+        } else if path.extension().is_some_and(|kind| kind == "rs") && !path.ends_with("tests.rs") {
+            sources.push_str(&fs::read_to_string(path).expect("it can be read"));
+        }
     }
 }

@@ -3,7 +3,7 @@ use std::path::Path;
 use super::*;
 
 /// All tasks that the first byte of a session can name.
-const TASKS: u8 = 3 * 3 * 2 * 3;
+const TASKS: u8 = 3 * 3 * 2 * 3 * 2;
 
 /// What lies in `fuzz/seeds`: odd servers that were met, edges of the state machine, and what a fuzzer has found.
 fn seeds(target: &str) -> Vec<Vec<u8>> {

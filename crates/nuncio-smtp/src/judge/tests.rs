@@ -14,6 +14,11 @@ fn replies(mail: u16, recipients: &[u16], data: u16, end: u16) -> Replies {
     }
 }
 
+/// The basic code of the reply.
+fn code(reason: &Reason) -> u16 {
+    reason.reply.as_ref().map_or(0, |reply| reply.code)
+}
+
 fn check(replies: &Replies, expect: &str) {
     check_as(SenderKind::Mailbox, replies, expect);
 }
@@ -23,8 +28,9 @@ fn check_as(sender: SenderKind, replies: &Replies, expect: &str) {
         SendOutcome::Judged(verdicts) => {
             let one = |verdict: &Verdict| match verdict {
                 Verdict::Accepted(reply) => format!("accepted {}", reply.code),
-                Verdict::Deferred(reply) => format!("deferred {}", reply.code),
-                Verdict::Refused(reply) => format!("refused {}", reply.code),
+                Verdict::Deferred { reason, .. } => format!("deferred {}", code(reason)),
+                Verdict::InAnotherMail(reason) => format!("in another mail {}", code(reason)),
+                Verdict::Refused(reason) => format!("refused {}", code(reason)),
             };
             verdicts.iter().map(one).collect::<Vec<_>>().join(", ")
         }
@@ -58,6 +64,44 @@ fn a_reply_to_rcpt_holds_for_one() {
 fn a_reply_to_data_or_content_holds_for_the_rest() {
     check(&replies(250, &[250, 251], 451, 0), "deferred 451, deferred 451");
     check(&replies(250, &[250], 354, 432), "throttled MAILBOX_THROTTLED");
+}
+
+#[test]
+fn too_many_recipients_go_in_another_mail() {
+    check(&replies(250, &[250, 452], 354, 250), "accepted 250, deferred 452");
+    let enough = |code, enhanced: &str| {
+        let text = "Too many recipients".to_owned();
+        Some(SmtpReply { code, enhanced: enhanced.parse().ok(), text })
+    };
+    for (code, enhanced) in [(452, "4.5.3"), (550, "4.5.3"), (451, "5.5.3"), (552, ""), (452, "")] {
+        let recipients = vec![Some(reply(250)), enough(code, enhanced)];
+        let at_rcpt = Replies { recipients, ..replies(250, &[], 354, 250) };
+        check(&at_rcpt, &format!("accepted 250, in another mail {code}"));
+        let at_end = Replies { end: enough(code, enhanced), ..replies(250, &[250], 354, 0) };
+        check(&at_end, &format!("in another mail {code}"));
+    }
+}
+
+#[test]
+fn a_lost_login_refuses_no_recipient_while_others_are_taken() {
+    check(&replies(250, &[250, 530], 354, 250), "accepted 250, deferred 530");
+}
+
+#[test]
+fn a_verdict_has_cause_and_remedy_and_the_reply_beside_them() {
+    let not_found =
+        SmtpReply { code: 550, enhanced: "5.1.1".parse().ok(), text: "who?".to_owned() };
+    let recipients = vec![Some(reply(250)), Some(not_found.clone())];
+    let at_rcpt = Replies { recipients, ..replies(250, &[], 354, 250) };
+
+    let SendOutcome::Judged(verdicts) = judge(&at_rcpt, SenderKind::Mailbox) else {
+        panic!("it was judged")
+    };
+    let [_, Verdict::Refused(reason)] = &verdicts[..] else { panic!("{verdicts:?}") };
+    assert_eq!(reason.code, "RECIPIENT_UNKNOWN");
+    assert_eq!(reason.message, "there is no such recipient");
+    assert!(reason.remedy.contains("correct the address"), "{reason:?}");
+    assert_eq!(reason.reply, Some(not_found));
 }
 
 #[test]

@@ -200,6 +200,11 @@ fn addresses_beyond_ascii_need_smtputf8() {
     };
     check(&outgoing(&["a@x.test"]), false);
     check(&outgoing(&["gäste@x.test"]), true);
+    // A domain has a name in ASCII, and blind copies are in no header.
+    check(&outgoing(&["a@gäste.test"]), false);
+    let mut blind = outgoing(&["a@x.test", "gäste@x.test"]);
+    blind.mail.recipients[1].kind = RecipientKind::Bcc;
+    check(&blind, false);
     let mut umlaut_name = outgoing(&["a@x.test"]);
     umlaut_name.mail.recipients[0].mailbox.display_name = Some("Gäste".to_owned());
     check(&umlaut_name, false);

@@ -8,7 +8,7 @@ use proptest::sample::select;
 
 use super::transaction::Handover;
 use crate::auth::Login;
-use crate::fuzz::Talk;
+use crate::fuzz::{Talk, envelope, odd_envelope};
 use crate::testing::oauth_login;
 
 /// What a server may say in place of what it should.
@@ -41,6 +41,7 @@ fn opening() -> impl Strategy<Value = Vec<u8>> {
     let offers = select(vec![
         "HELP",
         "PIPELINING\r\n250 8BITMIME",
+        "PIPELINING\r\n250-SMTPUTF8\r\n250 LIMITS RCPTMAX=1",
         "PIPELINING\r\n250-CHUNKING\r\n250 AUTH XOAUTH2",
         "CHUNKING\r\n250 AUTH OAUTHBEARER PLAIN",
         "PIPELINING\r\n250-STARTTLS\r\n250-AUTH LOGIN\r\n250 SIZE 2000",
@@ -64,6 +65,7 @@ proptest! {
         encryption in select(vec![Encryption::None, Encryption::StartTls, Encryption::Tls]),
         login in logins(),
         recipients in 1_usize..4,
+        is_odd in proptest::bool::ANY,
         handover in select(vec![Handover::InTurn, Handover::AtOnce]),
         opening in proptest::option::weighted(0.8, opening()),
         go_on in proptest::bool::ANY,
@@ -72,6 +74,7 @@ proptest! {
         let login = if encryption == Encryption::None { Login::None } else { login };
         let go_on = go_on.then(|| b"334 \r\n235 ok\r\n".to_vec());
         let said: Vec<_> = opening.into_iter().chain(go_on).chain(said).collect();
-        Talk::new(encryption, login, recipients, handover).hear(said.iter().map(Vec::as_slice));
+        let envelope = if is_odd { odd_envelope(recipients) } else { envelope(recipients) };
+        Talk::new(encryption, login, envelope, handover).hear(said.iter().map(Vec::as_slice));
     }
 }

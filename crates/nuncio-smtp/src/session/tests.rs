@@ -65,6 +65,7 @@ fn envelope(recipients: &[&str]) -> Envelope {
         size: 1000,
         is_eight_bit: false,
         needs_smtputf8: false,
+        recipients_max: usize::MAX,
     }
 }
 
@@ -251,6 +252,47 @@ fn extensions_are_used_when_needed() {
     talk.0.begin(&envelope, Handover::InTurn).unwrap();
     talk.writes("MAIL FROM:<sender@mx.test> SIZE=1000 BODY=8BITMIME SMTPUTF8\r\n");
     talk.hears("250 ok", "RCPT TO:<é@x.test>\r\n");
+}
+
+/// The basic code of the reply to each recipient.
+fn codes(replies: &Replies) -> Vec<u16> {
+    replies.recipients.iter().map(|reply| reply.as_ref().map_or(0, |reply| reply.code)).collect()
+}
+
+#[test]
+fn a_recipient_beyond_ascii_does_not_stop_the_others_where_the_server_knows_ascii_only() {
+    let mut talk = Talk::ready("PIPELINING, SIZE");
+    let to = ["a@x.test", "é@x.test", "b@bücher.example"];
+    talk.0.begin(&envelope(&to), Handover::InTurn).unwrap();
+    talk.writes(
+        "MAIL FROM:<sender@mx.test> SIZE=1000\r\nRCPT TO:<a@x.test>\r\n\
+         RCPT TO:<b@xn--bcher-kva.example>\r\nDATA\r\n",
+    );
+    let refused = talk.ends("250 ok\r\n250 ok\r\n250 ok\r\n450 busy");
+    assert_eq!(codes(&refused), [250, 553, 250]);
+
+    let mut talk = Talk::ready("PIPELINING");
+    talk.0.begin(&envelope(&["é@x.test"]), Handover::AtOnce).unwrap();
+    assert_eq!(talk.0.step().unwrap(), Step::Event(Event::Ended), "nobody is asked");
+    assert_eq!(codes(&talk.0.take_replies()), [553]);
+}
+
+#[test]
+fn a_server_gets_no_more_recipients_than_it_takes() {
+    let to = ["a@x.test", "b@x.test", "c@x.test"];
+    let commands =
+        "MAIL FROM:<sender@mx.test>\r\nRCPT TO:<a@x.test>\r\nRCPT TO:<b@x.test>\r\nDATA\r\n";
+    let learned = Envelope { recipients_max: 2, ..envelope(&to) };
+    for (offer, envelope) in
+        [("PIPELINING, LIMITS RCPTMAX=2", envelope(&to)), ("PIPELINING", learned)]
+    {
+        let mut talk = Talk::ready(offer);
+        talk.0.begin(&envelope, Handover::InTurn).unwrap();
+        talk.writes(commands);
+        let replies = talk.ends("250 ok\r\n550 no\r\n250 ok\r\n451 later");
+        assert_eq!(codes(&replies), [550, 250, 452], "{offer}");
+        assert_eq!(replies.recipients[2], Some(transaction::held_back()));
+    }
 }
 
 #[test]

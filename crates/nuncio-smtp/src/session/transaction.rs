@@ -5,6 +5,7 @@ use nuncio_core::reply::{EnhancedCode, SmtpReply};
 
 use super::{Command, Event, Session, SessionError};
 use crate::phase::Phase;
+use crate::wire_address::on_the_wire;
 
 /// The most commands that are sent before the first of their replies is read. With more the server's
 /// replies could fill its sending buffer while it still has to read (RFC 2920, section 3.1).
@@ -22,8 +23,11 @@ pub struct Envelope {
     pub size: u64,
     /// Whether the message has octets above 127.
     pub is_eight_bit: bool,
-    /// Whether an address or a header is not ASCII (RFC 6531).
+    /// Whether a header of the message needs SMTPUTF8, whoever gets it (RFC 6531).
     pub needs_smtputf8: bool,
+    /// How many recipients the server takes in one mail, as far as that was learned from it. The others are left
+    /// for another mail.
+    pub recipients_max: usize,
 }
 
 /// When the content goes out.
@@ -49,7 +53,7 @@ pub struct Replies {
 #[derive(Default)]
 pub(super) struct Transaction {
     mail: String,
-    recipients: Vec<EmailAddress>,
+    recipients: Vec<Offered>,
     /// Whether only MAIL and RCPT are tried.
     is_trial: bool,
     /// The next command to send.
@@ -60,11 +64,34 @@ pub(super) struct Transaction {
     replies: Replies,
 }
 
+/// A recipient that the server is offered.
+struct Offered {
+    /// Its place in the envelope.
+    place: usize,
+    /// Its address as it goes over the wire.
+    path: String,
+}
+
 impl Replies {
     /// Whether the server wants the mail for some recipient.
     pub fn is_any_accepted(&self) -> bool {
         is_positive(self.mail.as_ref())
             && self.recipients.iter().any(|reply| is_positive(reply.as_ref()))
+    }
+
+    /// How many recipients the server has accepted so far.
+    pub fn accepted(&self) -> usize {
+        self.recipients.iter().filter(|reply| is_positive(reply.as_ref())).count()
+    }
+
+    /// All refusals and deferrals, and what they answer to.
+    pub fn negative(&self) -> impl Iterator<Item = (Phase, &SmtpReply)> {
+        let whole =
+            [(Phase::Mail, &self.mail), (Phase::Data, &self.data), (Phase::EndOfData, &self.end)];
+        let recipients = self.recipients.iter().map(|reply| (Phase::Rcpt, reply));
+        let all = whole.into_iter().chain(recipients);
+        let all = all.filter_map(|(phase, reply)| Some((phase, reply.as_ref()?)));
+        all.filter(|(_, reply)| 400 <= reply.code)
     }
 
     /// Whether the server wants the mail for nobody, whatever it may say later.
@@ -77,24 +104,27 @@ impl Replies {
 
 impl Session {
     /// Begins a transaction. A mail that this server cannot take is refused here, before it is bothered:
-    /// with a reply that nuncio makes up in its place.
+    /// with a reply that nuncio makes up in its place. The same holds for single recipients, whose made-up
+    /// replies stand among those of the server.
     pub fn begin(&mut self, envelope: &Envelope, handover: Handover) -> Result<(), SmtpReply> {
         if let Some(refusal) = self.local_refusal(envelope) {
             return Err(refusal);
         }
-        let replies =
-            Replies { recipients: vec![None; envelope.recipients.len()], ..Replies::default() };
+        let (recipients, answered) = self.share_out(envelope);
         let first = if self.needs_reset { Command::Reset } else { Command::Mail };
-        let is_chunk = handover == Handover::AtOnce && self.takes_at_once(envelope);
+        let is_chunk = handover == Handover::AtOnce && self.takes_at_once(envelope, &recipients);
+        let is_for_nobody = recipients.is_empty();
         self.transaction = Transaction {
-            mail: self.mail_line(envelope),
-            recipients: envelope.recipients.clone(),
+            mail: self.mail_line(envelope, &recipients),
+            recipients,
             next: Some(first).filter(|_| !is_chunk),
             is_chunk,
-            replies,
+            replies: Replies { recipients: answered, ..Replies::default() },
             ..Transaction::default()
         };
-        if is_chunk {
+        if is_for_nobody {
+            self.events.push_back(Event::Ended);
+        } else if is_chunk {
             self.events.push_back(Event::Chunk);
         } else {
             self.fill();
@@ -109,7 +139,7 @@ impl Session {
     pub fn chunk_commands(&mut self, octets: usize) -> Vec<u8> {
         debug_assert!(self.transaction.is_chunk, "only `Event::Chunk` asks for this");
         let mail = std::mem::take(&mut self.transaction.mail);
-        let rcpt = format!("RCPT TO:<{}>", self.transaction.recipients[0]);
+        let rcpt = self.rcpt_line(0);
         self.send(Command::Mail, &mail);
         self.send(Command::Rcpt(0), &rcpt);
         self.send(Command::Chunk, &format!("BDAT {octets} LAST"));
@@ -121,11 +151,11 @@ impl Session {
     pub fn try_sender(&mut self, from: &EmailAddress) {
         self.transaction = Transaction {
             is_trial: true,
-            recipients: vec![from.clone()],
+            recipients: vec![Offered { place: 0, path: on_the_wire(from).into_owned() }],
             replies: Replies { recipients: vec![None], ..Replies::default() },
             ..Transaction::default()
         };
-        self.send(Command::Mail, &format!("MAIL FROM:<{from}>"));
+        self.send(Command::Mail, &format!("MAIL FROM:<{}>", on_the_wire(from)));
     }
 
     /// The last portion of the content goes out.
@@ -172,14 +202,14 @@ impl Session {
                 let is_accepted = is_positive(Some(&reply));
                 replies.mail = Some(reply);
                 if self.transaction.is_trial && is_accepted {
-                    let line = format!("RCPT TO:<{}>", self.transaction.recipients[0]);
+                    let line = self.rcpt_line(0);
                     self.send(Command::Rcpt(0), &line);
                 } else if self.transaction.is_trial {
                     self.send(Command::Reset, "RSET");
                 }
             }
             Command::Rcpt(index) => {
-                replies.recipients[index] = Some(reply);
+                replies.recipients[self.transaction.recipients[index].place] = Some(reply);
                 if self.transaction.is_trial {
                     self.send(Command::Reset, "RSET");
                 }
@@ -253,7 +283,7 @@ impl Session {
             Command::Reset => ("RSET".to_owned(), Some(Command::Mail)),
             Command::Mail => (self.transaction.mail.clone(), Some(Command::Rcpt(0))),
             Command::Rcpt(index) => {
-                let line = format!("RCPT TO:<{}>", self.transaction.recipients[index]);
+                let line = self.rcpt_line(index);
                 let next = if index == last { Command::Data } else { Command::Rcpt(index + 1) };
                 (line, Some(next))
             }
@@ -280,21 +310,44 @@ impl Session {
         self.events.push_back(Event::Ended);
     }
 
-    fn takes_at_once(&self, envelope: &Envelope) -> bool {
+    fn takes_at_once(&self, envelope: &Envelope, recipients: &[Offered]) -> bool {
         self.may_take_at_once()
-            && envelope.recipients.len() == 1
+            && recipients.len() == 1
             && (1..=AT_ONCE_OCTETS_MAX).contains(&envelope.size)
     }
 
-    fn mail_line(&self, envelope: &Envelope) -> String {
-        let mut line = format!("MAIL FROM:<{}>", envelope.from);
+    /// The recipients that the server is offered, and the answers to those that it is not, in their places.
+    fn share_out(&self, envelope: &Envelope) -> (Vec<Offered>, Vec<Option<SmtpReply>>) {
+        let told_max = self.extensions.recipients_max().unwrap_or(usize::MAX);
+        let offered_max = envelope.recipients_max.min(told_max).max(1);
+        let mut offered = Vec::new();
+        let mut answers = vec![None; envelope.recipients.len()];
+        for (place, address) in envelope.recipients.iter().enumerate() {
+            let path = on_the_wire(address);
+            if !path.is_ascii() && !self.extensions.smtputf8() {
+                answers[place] = Some(without_smtputf8());
+            } else if offered.len() == offered_max {
+                answers[place] = Some(held_back());
+            } else {
+                offered.push(Offered { place, path: path.into_owned() });
+            }
+        }
+        (offered, answers)
+    }
+
+    fn rcpt_line(&self, index: usize) -> String {
+        format!("RCPT TO:<{}>", self.transaction.recipients[index].path)
+    }
+
+    fn mail_line(&self, envelope: &Envelope, recipients: &[Offered]) -> String {
+        let mut line = format!("MAIL FROM:<{}>", on_the_wire(&envelope.from));
         if self.extensions.size() {
             line = format!("{line} SIZE={}", envelope.size);
         }
         if envelope.is_eight_bit {
             line.push_str(" BODY=8BITMIME");
         }
-        if envelope.needs_smtputf8 {
+        if envelope.needs_smtputf8 || recipients.iter().any(|one| !one.path.is_ascii()) {
             line.push_str(" SMTPUTF8");
         }
         line
@@ -310,9 +363,7 @@ impl Session {
             return Some(local(552, [5, 3, 4], &text));
         }
         if envelope.needs_smtputf8 && !extensions.smtputf8() {
-            let text = "an address is not ASCII and the server does not offer SMTPUTF8 (refused by \
-                        nuncio, not sent)";
-            return Some(local(553, [5, 6, 7], text));
+            return Some(without_smtputf8());
         }
         if envelope.is_eight_bit && !extensions.eight_bit_mime() {
             let text = "the mail has 8-bit octets and the server does not offer 8BITMIME (refused by \
@@ -321,6 +372,18 @@ impl Session {
         }
         None
     }
+}
+
+/// The answer to a recipient beyond what the server takes in one mail, in the server's place.
+pub fn held_back() -> SmtpReply {
+    let text = "the server takes no more recipients in one mail (held back by nuncio, not asked)";
+    local(452, [4, 5, 3], text)
+}
+
+fn without_smtputf8() -> SmtpReply {
+    let text = "an address is not ASCII and the server does not offer SMTPUTF8 (refused by nuncio, \
+                not sent)";
+    local(553, [5, 6, 7], text)
 }
 
 fn local(code: u16, [class, subject, detail]: [u16; 3], text: &str) -> SmtpReply {

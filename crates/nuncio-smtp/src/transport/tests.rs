@@ -7,6 +7,7 @@ use crate::testing::*;
 mod at_once;
 mod mailboxes;
 mod proxy;
+mod recipients;
 mod silence;
 
 const OFFER: &str = "PIPELINING, AUTH LOGIN XOAUTH2, 8BITMIME, SMTPUTF8";
@@ -61,12 +62,18 @@ impl Fixture {
     }
 }
 
+/// The basic code of the reply.
+fn code(reason: &Reason) -> u16 {
+    reason.reply.as_ref().map_or(0, |reply| reply.code)
+}
+
 /// The outcome in short: its kind, then reason or verdicts.
 fn show(outcome: &SendOutcome) -> String {
     let verdict = |one: &Verdict| match one {
         Verdict::Accepted(reply) => format!("accepted {}", reply.code),
-        Verdict::Deferred(reply) => format!("deferred {}", reply.code),
-        Verdict::Refused(reply) => format!("refused {}", reply.code),
+        Verdict::Deferred { reason, .. } => format!("deferred {}", code(reason)),
+        Verdict::InAnotherMail(reason) => format!("in another mail {}", code(reason)),
+        Verdict::Refused(reason) => format!("refused {}", code(reason)),
     };
     match outcome {
         SendOutcome::Judged(verdicts) => {
@@ -171,7 +178,7 @@ async fn one_bad_recipient_does_not_stop_the_others() {
 
     let outcome = fixture.send(&["a@x.test", "b@x.test", "c@x.test", "d@x.test"]).await;
 
-    assert_eq!(show(&outcome), "accepted 250, refused 550, deferred 452, accepted 250");
+    assert_eq!(show(&outcome), "accepted 250, refused 550, in another mail 452, accepted 250");
     fixture.finish().await;
 }
 
@@ -191,7 +198,7 @@ async fn replies_to_the_mail_become_outcomes() {
     check(&(mail() + "S: 421 4.3.2 going down\nCUT"), "unavailable SERVER_UNAVAILABLE").await;
     check(
         &(mail() + "S: 430 4.2.0 STOREDRV; mailbox logon failure; MapiExceptionLogonFailed\n"),
-        "closed MAILBOX_PERMISSION_MISSING",
+        "unavailable MAILBOX_PERMISSION_MISSING",
     )
     .await;
     check(
@@ -550,8 +557,10 @@ async fn what_the_server_cannot_take_is_refused_before_it_is_asked() {
     let outcome = fixture.send(&["a@x.test"]).await;
     assert_eq!(show(&outcome), "refused 552");
     let SendOutcome::Judged(verdicts) = outcome else { unreachable!("it was judged") };
-    let Verdict::Refused(reply) = &verdicts[0] else { unreachable!("it was refused") };
+    let Verdict::Refused(reason) = &verdicts[0] else { unreachable!("it was refused") };
+    let reply = reason.reply.as_ref().expect("nuncio speaks in the server's place");
     assert!(reply.text.contains("refused by nuncio"), "{reply}");
+    assert_eq!(reason.code, "MAIL_TOO_LARGE");
     // The connection is as good as before.
     assert_eq!(show(&fixture.send(&["é@x.test"]).await), "refused 552");
     fixture.finish().await;

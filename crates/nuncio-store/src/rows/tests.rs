@@ -20,6 +20,7 @@ fn json_written_by_the_first_version_can_be_read() {
         (RecipientKind::Bcc, RecipientState::Pending)
     );
     assert_eq!(recipients[1].reply, reason.reply);
+    assert_eq!(recipients[1].reason, None);
     assert_eq!(mail.recipients[0].mailbox.display_name.as_deref(), Some("A"));
     assert!(mail.html.is_none() && mail.from.is_none());
 }

@@ -19,6 +19,7 @@ fn job(state: JobState) -> Job {
         kind: RecipientKind::Cc,
         state: RecipientState::Refused,
         reply: Some(reply),
+        reason: Some(Reason::new("RECIPIENT_UNKNOWN", "nobody").remedy("correct the address")),
     };
     Job {
         id: MailJobId::new(at(1), [7; 10]),
@@ -51,6 +52,9 @@ fn a_job_is_told_in_full() {
     assert_eq!(told.recipients[0].kind(), v1::RecipientKind::Cc);
     assert_eq!(told.recipients[0].state(), v1::RecipientState::Refused);
     assert_eq!(told.recipients[0].reply.as_ref().unwrap().enhanced_code, "5.1.1");
+    let reason = told.recipients[0].reason.clone().unwrap();
+    assert_eq!((reason.code.as_str(), reason.message.as_str()), ("RECIPIENT_UNKNOWN", "nobody"));
+    assert_eq!((reason.remedy.as_str(), reason.reply), ("correct the address", None));
     assert_eq!(told.attempt_count, 2);
     let seconds = [told.create_time, told.update_time, told.next_attempt_time, told.expire_time];
     assert_eq!(seconds.map(|time| time.unwrap().seconds), [1, 2, 3, 4]);
