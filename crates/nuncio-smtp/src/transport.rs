@@ -414,14 +414,11 @@ fn is_staleness(failure: &Failure) -> bool {
     }
 }
 
-/// Whether the server has forgotten the login of this connection.
+/// Whether the server has forgotten the login of this connection, and has the mail for nobody: what it has taken
+/// for some must not go out to them again.
 fn is_login_lost(replies: &Replies) -> bool {
-    let first = [(Phase::Mail, replies.mail.as_ref())].into_iter();
-    let rest = replies.recipients.iter().map(|reply| (Phase::Rcpt, reply.as_ref()));
-    let mut all = first.chain(rest).filter_map(|(phase, reply)| Some((phase, reply?)));
-    all.any(|(phase, reply)| {
-        400 <= reply.code && classify(phase, reply).class == Class::SessionLost
-    })
+    let is_lost = |(phase, reply)| classify(phase, reply).class == Class::SessionLost;
+    !replies.is_any_accepted() && replies.negative().any(is_lost)
 }
 
 fn record(replies: &Replies) {

@@ -13,6 +13,22 @@ fn from() -> String {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_mail_that_was_taken_for_some_is_not_sent_to_them_again_when_others_want_a_login() {
+    let commands = from() + &rcpt("a@x.test") + &rcpt("b@x.test") + "C: DATA\n";
+    let some = commands
+        + "S: 250 ok\nS: 250 ok\nS: 530 5.7.0 Authentication required\nS: 354 go\nBODY\n"
+        + TAKEN;
+    // One script: another connection would be a second copy for the first recipient.
+    let fixture = Fixture::plain(&[plain(OFFER) + &mail() + TAKEN + &some]);
+    assert_eq!(show(&fixture.send(&["a@x.test"]).await), "accepted 250");
+
+    let outcome = fixture.send(&["a@x.test", "b@x.test"]).await;
+
+    assert_eq!(show(&outcome), "accepted 250, deferred 530");
+    fixture.finish().await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn the_recipients_that_a_server_does_not_take_together_are_left_for_another_mail() {
     let all = ["a@x.test", "b@x.test", "c@x.test"];
     let first = from()
