@@ -157,25 +157,31 @@ fn told(outcome: SendOutcome) -> Result<String, RouteFailure> {
                 accepted += 1;
                 taken.get_or_insert(reply);
             }
-            Verdict::Deferred(reply) => {
-                deferred.get_or_insert(reply);
+            Verdict::Deferred { reason, retry_after: _ } | Verdict::InAnotherMail(reason) => {
+                deferred.get_or_insert(reason);
             }
-            Verdict::Refused(reply) => {
-                refused.get_or_insert(reply);
+            Verdict::Refused(reason) => {
+                refused.get_or_insert(reason);
             }
         }
     }
     match (taken, deferred, refused) {
         (Some(reply), None, None) => Ok(reply.to_string()),
         (Some(reply), Some(no), _) | (Some(reply), None, Some(no)) => {
+            let no = words_of(&no);
             Ok(format!("{reply}; only for {accepted} of {count} recipients, for another: {no}"))
         }
-        (None, Some(reply), _) => Err(failure("MAIL_DEFERRED", reply.to_string())),
+        (None, Some(reason), _) => Err(failure("MAIL_DEFERRED", words_of(&reason))),
         (None, None, refused) => Err(RouteFailure {
             not_understood: true,
-            ..failure("MAIL_REFUSED", refused.map(|reply| reply.to_string()).unwrap_or_default())
+            ..failure("MAIL_REFUSED", refused.as_ref().map(words_of).unwrap_or_default())
         }),
     }
+}
+
+/// The provider's own words, where it has said something.
+fn words_of(reason: &Reason) -> String {
+    reason.reply.as_ref().map_or_else(|| reason.message.clone(), SmtpReply::to_string)
 }
 
 fn of_reason(reason: Reason) -> RouteFailure {
