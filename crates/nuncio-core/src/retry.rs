@@ -10,11 +10,6 @@ use crate::outcome::{SendOutcome, Verdict};
 use crate::policy::UnknownPolicy;
 use crate::reply::SmtpReply;
 
-/// How long a job of a troubled channel waits at first, and at most: it doubles with each try of this job
-/// that came to nothing, so that a mail at which the server breaks off does not stop all others for ever.
-/// The channel itself decides when sending goes on.
-const CHANNEL_WAIT: Duration = Duration::from_secs(1);
-const CHANNEL_WAIT_MAX: Duration = Duration::from_mins(1);
 /// How long a held job waits for its channel. It is released earlier when the channel opens.
 const HELD_WAIT: Duration = Duration::from_secs(30);
 /// How long a job waits at most that is too large for what is left of its mailbox's day.
@@ -37,14 +32,9 @@ pub struct Decision {
 
 /// Decides what becomes of a job. `Abandoned` changes nothing, so there is no decision.
 ///
-/// `claims` tells how often the job was leased, this time included.
-pub fn decide(
-    job: &Job,
-    claims: i64,
-    outcome: SendOutcome,
-    now: Timestamp,
-    jitter: f64,
-) -> Option<Decision> {
+/// What troubles the way to the provider is no matter of the job: it stays due, so that it goes by another
+/// mailbox at once, and by this one when its channel lets mails through.
+pub fn decide(job: &Job, outcome: SendOutcome, now: Timestamp, jitter: f64) -> Option<Decision> {
     let decision = match outcome {
         SendOutcome::Judged(verdicts) => after_verdicts(job, verdicts, now, jitter),
         SendOutcome::SenderRefused { verdicts, reason } => {
@@ -56,10 +46,9 @@ pub fn decide(
         SendOutcome::Unknown { verdicts, reason } => {
             after_unknown(job, verdicts, reason, now, jitter)
         }
-        SendOutcome::Throttled { reason, retry_after }
-        | SendOutcome::Unavailable { reason, retry_after } => {
-            let due_at = now + retry_after.unwrap_or_default().max(channel_wait(job, claims));
-            uncounted(job, JobState::Deferred, reason, due_at)
+        SendOutcome::Throttled { reason, retry_after: _ }
+        | SendOutcome::Unavailable { reason, retry_after: _ } => {
+            uncounted(job, JobState::Deferred, reason, now)
         }
         SendOutcome::Closed { reason } => {
             // What is due when it expires is held by a caller, and not released with the channel.
@@ -123,12 +112,6 @@ pub fn decide_over_budget(
 pub fn expired(reason: Option<&Reason>) -> Reason {
     let before = reason.map(|reason| format!("; before: {}", reason.message)).unwrap_or_default();
     Reason::new("EXPIRED", format!("the time to live ended before the mail could be sent{before}"))
-}
-
-fn channel_wait(job: &Job, claims: i64) -> Duration {
-    let in_vain = claims.saturating_sub(i64::from(job.attempts)).clamp(1, 16);
-    let factor = 2_u32.pow(u32::try_from(in_vain - 1).expect("it is small"));
-    CHANNEL_WAIT.saturating_mul(factor).min(CHANNEL_WAIT_MAX)
 }
 
 fn apply(

@@ -7,7 +7,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use jiff::Timestamp;
 use nuncio_core::address::EmailAddress;
-use nuncio_core::job::{Attempt, BudgetUse, Job, JobState, Reason};
+use nuncio_core::job::{Attempt, BudgetUse, Job, JobState, MailJobId, Reason};
 use nuncio_core::outcome::{SendOutcome, Verdict};
 use nuncio_core::ports::clock::{Clock, Entropy};
 use nuncio_core::ports::job_store::{Claimed, JobStore, Lease, LeaseError, Settlement, StoreError};
@@ -43,13 +43,17 @@ pub(crate) struct Context {
 
 /// An attempt whose mail is no longer on its way.
 pub(crate) struct Sent {
+    pub(crate) job: MailJobId,
     pub(crate) effect: Effect,
+    /// Whether it came to nothing for want of a way: the provider said nothing about this mail.
+    pub(crate) in_vain: bool,
     /// How many recipients the provider was offered.
     pub(crate) recipients: u32,
     /// How many were left for another mail.
     pub(crate) left: u32,
     /// Whether the provider may have counted the message.
     pub(crate) reached_provider: bool,
+    pub(crate) took: Duration,
     /// The generation of the settings that were used.
     pub(crate) generation: i64,
     pub(crate) unsettled: Unsettled,
@@ -87,12 +91,14 @@ impl Context {
             mail,
         };
         let wanted = outgoing.recipients.len();
-        let (store, failed) = (&*self.store, AtomicBool::new(false));
-        let gate = LeaseGate { store, lease: &lease, entered, failed };
+        let (store, failed, opened) =
+            (&*self.store, AtomicBool::new(false), AtomicBool::new(false));
+        let gate = LeaseGate { store, lease: &lease, entered, opened, failed };
         let (outcome, refused) = self.hand_over_by_senders(&settings, outgoing, &gate).await;
         let (ended_at, took) = (self.clock.now(), started.elapsed());
         let generation = settings.generation;
-        let reached_provider = may_have_reached_provider(&outcome);
+        let reached_provider =
+            may_have_reached_provider(&outcome, gate.opened.load(Ordering::Relaxed));
         let mailbox = Some(self.mailbox.clone());
         let left = left_for_another_mail(&outcome);
         let (recipients, left) = (count(wanted - left), count(left));
@@ -102,10 +108,13 @@ impl Context {
         let stays = gate.failed.into_inner() && outcome == SendOutcome::Abandoned;
         let outcome = if stays { kept_back() } else { outcome };
         Sent {
+            job: job.id,
             effect,
+            in_vain: is_in_vain(&outcome),
             recipients,
             left,
             reached_provider,
+            took,
             generation,
             unsettled: Unsettled {
                 lease,
@@ -206,7 +215,7 @@ impl Context {
         let detail = refused.into_iter().rev().fold(detail, |all, one| format!("{all}; {one}"));
         self.observer.attempt_ended(job.class, &code, took);
         let jitter = self.entropy.jitter();
-        let Some(decision) = decide(&job, lease.fence, outcome, ended_at, jitter) else {
+        let Some(decision) = decide(&job, outcome, ended_at, jitter) else {
             warn!(job.name = %job.id, "lease was lost before the mail went out; left to its new holder");
             return None;
         };
@@ -302,6 +311,8 @@ struct LeaseGate<'a> {
     lease: &'a Lease,
     /// Until then it is noted already.
     entered: Option<Instant>,
+    /// A body may have gone out.
+    opened: AtomicBool,
     /// The store did not say whether the job is ours, nor whether it has noted anything.
     failed: AtomicBool,
 }
@@ -310,10 +321,14 @@ struct LeaseGate<'a> {
 impl BodyGate for LeaseGate<'_> {
     async fn open(&self) -> bool {
         if self.entered.is_some_and(|until| Instant::now() < until) {
+            self.opened.store(true, Ordering::Relaxed);
             return true;
         }
         match self.store.enter_body(self.lease).await {
-            Ok(()) => true,
+            Ok(()) => {
+                self.opened.store(true, Ordering::Relaxed);
+                true
+            }
             Err(error) => {
                 let is_lost = matches!(error, LeaseError::Lost(_));
                 self.failed.store(!is_lost, Ordering::Relaxed);
@@ -324,14 +339,30 @@ impl BodyGate for LeaseGate<'_> {
     }
 }
 
-fn may_have_reached_provider(outcome: &SendOutcome) -> bool {
+/// Whether the provider may have counted the message. One that was turned away before its content went out is no
+/// message to anybody: if refused logins counted, their probes would use up the day of a mailbox that sends nothing.
+/// What was turned away behind its content may count, whatever the provider says then.
+fn may_have_reached_provider(outcome: &SendOutcome, body_went_out: bool) -> bool {
     match outcome {
         SendOutcome::Judged(_)
         | SendOutcome::SenderRefused { .. }
-        | SendOutcome::Unknown { .. }
-        | SendOutcome::Throttled { .. }
+        | SendOutcome::Unknown { .. } => true,
+        SendOutcome::Throttled { .. }
+        | SendOutcome::Closed { .. }
+        | SendOutcome::Unavailable { .. } => body_went_out,
+        SendOutcome::Abandoned => false,
+    }
+}
+
+fn is_in_vain(outcome: &SendOutcome) -> bool {
+    match outcome {
+        SendOutcome::Throttled { .. }
+        | SendOutcome::Unavailable { .. }
         | SendOutcome::Closed { .. } => true,
-        SendOutcome::Unavailable { .. } | SendOutcome::Abandoned => false,
+        SendOutcome::Judged(_)
+        | SendOutcome::SenderRefused { .. }
+        | SendOutcome::Unknown { .. }
+        | SendOutcome::Abandoned => false,
     }
 }
 

@@ -65,24 +65,31 @@ impl Budget {
             return Room::NoneUntil(self.messages.next_free_at());
         }
         if self.recipients.free(now) == 0 {
-            return Room::NoneUntil(self.recipients.free_at(1, now));
+            return Room::NoneUntil(self.recipients.fits_at(1, false, now));
         }
-        Room::Now { messages, patient: self.patient.due(now).saturating_sub(asked).min(messages) }
+        let patient = if self.recipients.fits(1, true, now) { self.patient.due(now) } else { 0 };
+        Room::Now { messages, patient: patient.saturating_sub(asked).min(messages) }
     }
 
-    /// When the next patient mail may start.
-    pub(crate) fn patient_at(&self) -> Duration {
-        self.patient.next_at()
+    /// When the next patient mail may start; nothing if that depends on those under way.
+    pub(crate) fn patient_at(&mut self, now: Duration) -> Option<Duration> {
+        let fits_at = self.recipients.fits_at(1, true, now)?;
+        Some(fits_at.max(self.patient.next_at()))
     }
 
     /// Whether a message to so many recipients fits into the day.
-    pub(crate) fn fits(&mut self, recipients: u32, now: Duration) -> bool {
-        recipients <= self.recipients.free(now)
+    pub(crate) fn fits(&mut self, recipients: u32, is_patient: bool, now: Duration) -> bool {
+        self.recipients.fits(recipients, is_patient, now)
     }
 
     /// When a message to so many recipients fits into the day, as far as that is known.
-    pub(crate) fn fits_at(&mut self, recipients: u32, now: Duration) -> Option<Duration> {
-        self.recipients.free_at(recipients, now)
+    pub(crate) fn fits_at(
+        &mut self,
+        recipients: u32,
+        is_patient: bool,
+        now: Duration,
+    ) -> Option<Duration> {
+        self.recipients.fits_at(recipients, is_patient, now)
     }
 
     pub(crate) fn start(&mut self, recipients: u32, now: Duration) {
@@ -96,9 +103,16 @@ impl Budget {
         self.recipients.leave_out(recipients);
     }
 
-    /// A started message has ended; `reached_provider` is false if it certainly was not counted there.
-    pub(crate) fn end(&mut self, recipients: u32, now: Duration, reached_provider: bool) {
-        self.messages.end(now, reached_provider);
+    /// A message that started so long ago has ended; `reached_provider` is false if it certainly was not counted
+    /// there.
+    pub(crate) fn end(
+        &mut self,
+        recipients: u32,
+        now: Duration,
+        took: Duration,
+        reached_provider: bool,
+    ) {
+        self.messages.end(now, took, reached_provider);
         self.recipients.end(now, recipients, reached_provider);
     }
 }

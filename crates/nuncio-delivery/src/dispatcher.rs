@@ -9,10 +9,11 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use nuncio_core::address::EmailAddress;
-use nuncio_core::job::JobState;
+use nuncio_core::job::{JobState, MailJobId};
+use nuncio_core::pacing::connections;
 use nuncio_core::ports::job_store::{Claim, Claimed, StoreError};
 use nuncio_core::retry::decide_over_budget;
-use nuncio_core::settings::SavedSmtpSettings;
+use nuncio_core::settings::{MailboxLimits, SavedSmtpSettings};
 use nuncio_runtime::chain::Chain;
 use nuncio_runtime::trace;
 use tokio::sync::watch;
@@ -23,6 +24,7 @@ use tracing::{Instrument as _, Span, error, info, info_span, warn};
 
 use crate::alarms::{AlarmChange, Alarms};
 use crate::attempt::{Context, Sent};
+use crate::avoided::Avoided;
 use crate::budget::{Budget, Room};
 use crate::channel::{Channel, ChannelStatus, Effect, Permit};
 use crate::delivery::Delivery;
@@ -53,8 +55,15 @@ pub(crate) struct Dispatcher {
     /// When there is something to claim again, as far as the last claim knows.
     due_at: Option<Instant>,
     sending: JoinSet<(Sent, Span)>,
+    /// Held by each mail of a patient class that is under way.
+    patients: Arc<()>,
+    /// Whether patient mails wait until others of them have ended.
+    patients_wait: bool,
     settling: JoinSet<Option<JobState>>,
     channel: Channel,
+    avoided: Avoided,
+    /// Whether a probe has found no mail but those that are avoided.
+    nothing_else: bool,
     budget: Budget,
     alarms: Alarms,
     history: History,
@@ -68,11 +77,12 @@ struct Answer {
 }
 
 /// What is asked of the store.
-#[derive(Clone, Copy)]
 struct Ask {
     limit: u32,
     patient_max: u32,
     into_body: bool,
+    except: Vec<MailJobId>,
+    is_probe: bool,
 }
 
 /// Jobs that were claimed.
@@ -92,6 +102,8 @@ enum Rest {
     Patient,
     /// Nothing that is due within this time.
     Nothing(Duration),
+    /// Nothing to probe the way with but mails that have failed on it, maybe.
+    Avoided,
 }
 
 /// What to do next.
@@ -126,8 +138,12 @@ impl Dispatcher {
             news: true,
             due_at: None,
             sending: JoinSet::new(),
+            patients: Arc::new(()),
+            patients_wait: false,
             settling: JoinSet::new(),
             channel: Channel::default(),
+            avoided: Avoided::default(),
+            nothing_else: false,
             budget: Budget::default(),
             alarms: Alarms::default(),
             started: Instant::now(),
@@ -211,6 +227,8 @@ impl Dispatcher {
             }
         };
         let limit = allowed.min(messages);
+        let connections = self.connections_for_patient(&saved.settings.limits);
+        let patient = patient.min(connections.saturating_sub(self.asked));
         let ready = match permit {
             Permit::All => count(self.delivery.transport.ready(&self.mailbox)),
             Permit::Probe | Permit::NoneUntil(_) => 0,
@@ -220,7 +238,20 @@ impl Dispatcher {
             0 => (limit, false),
             ready => (limit.min(ready), true),
         };
-        Step::Claim(saved, Ask { limit, patient_max: patient.min(limit), into_body })
+        let is_probe = permit == Permit::Probe;
+        let except = match (is_probe, self.nothing_else) {
+            (true, true) => Vec::new(),
+            (true, false) => self.avoided.by_probe(),
+            (false, _) => self.avoided.by_open_way(now),
+        };
+        let patient_max = patient.min(limit);
+        Step::Claim(saved, Ask { limit, patient_max, into_body, except, is_probe })
+    }
+
+    /// How many more patient mails may be under way.
+    fn connections_for_patient(&self, limits: &MailboxLimits) -> u32 {
+        let under_way = count(Arc::strong_count(&self.patients) - 1);
+        connections::for_patient(limits).saturating_sub(under_way)
     }
 
     /// Asks the store for jobs.
@@ -229,10 +260,12 @@ impl Dispatcher {
         self.news = false;
         self.due_at = None;
         let now = self.delivery.clock.now();
-        let Ask { limit, patient_max, into_body } = ask;
+        self.nothing_else = false;
+        let Ask { limit, patient_max, into_body, except, is_probe } = ask;
+        let looks_again = is_probe && !except.is_empty();
         let (holder, until) = (self.delivery.incarnation.clone(), now + self.delivery.lease);
         let entered = into_body.then(|| Instant::now() + self.delivery.lease / 2);
-        let claim = Claim { holder, now, until, limit, patient_max, into_body };
+        let claim = Claim { holder, now, until, limit, patient_max, into_body, except };
         let store = Arc::clone(&self.delivery.store);
         self.claims.spawn(async move {
             let claimed = async {
@@ -240,6 +273,8 @@ impl Dispatcher {
                 let patient = jobs.iter().filter(|one| one.job.class.is_patient()).count();
                 let rest = if limit <= count(jobs.len()) {
                     Rest::Plenty
+                } else if looks_again {
+                    Rest::Avoided
                 } else if patient_max <= count(patient) {
                     Rest::Patient
                 } else {
@@ -275,13 +310,23 @@ impl Dispatcher {
     }
 
     fn take(&mut self, batch: Batch) {
+        let limits = batch.settings.settings.limits;
         for one in batch.jobs {
             self.send(Arc::clone(&batch.settings), one, batch.entered);
         }
         self.plenty = matches!(batch.rest, Rest::Plenty);
         self.due_at = match batch.rest {
             Rest::Plenty => None,
-            Rest::Patient => Some(self.started + self.budget.patient_at()),
+            Rest::Avoided => {
+                self.nothing_else = true;
+                None
+            }
+            Rest::Patient => {
+                self.patients_wait = self.connections_for_patient(&limits) == 0;
+                let at = self.budget.patient_at(self.started.elapsed());
+                let at = at.filter(|_| !self.patients_wait);
+                Some(at.map_or(Instant::now() + SLEEP_MAX, |at| self.started + at))
+            }
             Rest::Nothing(wait) => Some(Instant::now() + wait),
         };
     }
@@ -301,10 +346,12 @@ impl Dispatcher {
     ) {
         let now = self.started.elapsed();
         let recipients = count(claimed.job.pending().len());
-        if !self.budget.fits(recipients, now) {
-            self.give_back(claimed, recipients);
+        let is_patient = claimed.job.class.is_patient();
+        if !self.budget.fits(recipients, is_patient, now) {
+            self.give_back(claimed, recipients, is_patient);
             return;
         }
+        let patient = is_patient.then(|| Arc::clone(&self.patients));
         let span = info_span!(
             "mail_job.attempt",
             otel.kind = "producer",
@@ -317,14 +364,18 @@ impl Dispatcher {
         }
         self.budget.start(recipients, now);
         let (context, of_attempt) = (Arc::clone(&self.context), span.clone());
-        let sending = async move { (context.send(settings, claimed, entered).await, of_attempt) };
+        let sending = async move {
+            let _patient = patient;
+            (context.send(settings, claimed, entered).await, of_attempt)
+        };
         self.sending.spawn(sending.instrument(span));
     }
 
     /// A mail to more recipients than the mailbox may still reach today waits, and lets others pass.
-    fn give_back(&mut self, claimed: Claimed, recipients: u32) {
+    fn give_back(&mut self, claimed: Claimed, recipients: u32, is_patient: bool) {
         let (elapsed, now) = (self.started.elapsed(), self.delivery.clock.now());
-        let fits_in = self.budget.fits_at(recipients, elapsed).map(|at| at.saturating_sub(elapsed));
+        let fits_at = self.budget.fits_at(recipients, is_patient, elapsed);
+        let fits_in = fits_at.map(|at| at.saturating_sub(elapsed));
         let decision = decide_over_budget(&claimed.job, &self.mailbox, fits_in, now);
         let context = Arc::clone(&self.context);
         let lease = claimed.lease;
@@ -334,17 +385,18 @@ impl Dispatcher {
     /// Learns from an attempt, and has it recorded.
     async fn sent(&mut self, end: Result<(Sent, Span), JoinError>) {
         let now = self.started.elapsed();
+        self.news |= std::mem::take(&mut self.patients_wait);
         let (sent, span) = match end {
             Ok(sent) => sent,
             Err(panic) => {
                 // Its lease ends by itself, and the rescue decides about the job.
                 error!("an attempt panicked: {panic}");
-                self.budget.end(0, now, true);
+                self.budget.end(0, now, Duration::ZERO, true);
                 return;
             }
         };
         self.budget.leave_out(sent.left);
-        self.budget.end(sent.recipients, now, sent.reached_provider);
+        self.budget.end(sent.recipients, now, sent.took, sent.reached_provider);
         let context = Arc::clone(&self.context);
         let settling = async move { context.settle(sent.unsettled).await };
         self.settling.spawn(settling.instrument(span));
@@ -352,11 +404,19 @@ impl Dispatcher {
         if present != Some(sent.generation) {
             return; // It speaks of settings that are gone.
         }
+        if sent.in_vain {
+            let was_open = self.channel.permit(now) == Permit::All;
+            self.avoided.came_back(sent.job, was_open, now);
+        } else {
+            self.avoided.got_through(sent.job);
+        }
         let jitter = self.delivery.entropy.jitter();
         let healthy = matches!(sent.effect, Effect::Healthy);
         let opened = self.channel.observe(sent.effect, now, jitter);
         self.tell_channel(healthy);
         if opened {
+            self.avoided.opened();
+            self.news = true;
             self.release_held().await;
         }
     }
@@ -381,7 +441,7 @@ impl Dispatcher {
         settings: &mut watch::Receiver<Option<Arc<SavedSmtpSettings>>>,
     ) {
         let saved = settings.borrow_and_update().clone();
-        self.channel.reset();
+        self.start_afresh();
         if let Some(saved) = saved {
             self.budget.set_limits(&saved.settings.limits);
             info!(
@@ -396,9 +456,16 @@ impl Dispatcher {
 
     /// What failed because nobody trusted the server may work now.
     async fn take_trust(&mut self) {
-        self.channel.reset();
+        self.start_afresh();
         self.release_held().await;
         self.tell_channel(false);
+    }
+
+    /// Whatever was wrong may be right now.
+    fn start_afresh(&mut self) {
+        self.channel.reset();
+        self.avoided.reset();
+        self.news = true;
     }
 
     async fn release_held(&self) {

@@ -85,6 +85,7 @@ impl History {
         self.tries = self.tries.saturating_add(1);
         match answer.0 {
             Ok(Ok(usage)) => {
+                self.is_known = true;
                 for one in usage.iter().rev().filter(|one| self.is_ours(one)) {
                     let before = self.began_at.duration_since(one.ended_at);
                     let ago = Duration::try_from(before).unwrap_or_default() + elapsed;

@@ -23,8 +23,10 @@ const LEAP_MIN: Duration = Duration::from_secs(1);
 const AFTER_OUTAGE: Duration = Duration::from_secs(5);
 /// How many jobs one statement expires or removes, so that no transaction gets long.
 const BATCH: u32 = 500;
-/// Old jobs are removed on every so many rounds.
+/// Old jobs are removed on every so many rounds, and on the next one as long as there are more.
 const ROUNDS_PER_PRUNE: u32 = 300;
+/// How long one round expires jobs, and how long it removes old ones, so that a million of them delays no rescue.
+const AT_ONCE_MAX: Duration = Duration::from_secs(1);
 
 pub(crate) struct Housekeeping {
     pub(crate) store: Arc<dyn JobStore>,
@@ -47,46 +49,50 @@ impl Housekeeping {
     pub(crate) async fn run(self, stop: CancellationToken) -> Result<(), Infallible> {
         let mut ticks = interval(PERIOD);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut rounds = 0_u32;
+        let (mut rounds, mut old_ones_left) = (0_u32, false);
         let mut leaps = Leaps::since(self.clock.now());
         while stop.run_until_cancelled(ticks.tick()).await.is_some() {
-            if let Err(error) =
-                self.round(&mut leaps, rounds.is_multiple_of(ROUNDS_PER_PRUNE)).await
-            {
-                leaps.distrust(AFTER_OUTAGE);
-                warn!("housekeeping must wait: {}", Chain(&error));
+            let prune = old_ones_left || rounds.is_multiple_of(ROUNDS_PER_PRUNE);
+            match self.round(&mut leaps, prune).await {
+                Ok(left) => old_ones_left = left,
+                Err(error) => {
+                    leaps.distrust(AFTER_OUTAGE);
+                    warn!("housekeeping must wait: {}", Chain(&error));
+                }
             }
             rounds = rounds.wrapping_add(1);
         }
         Ok(())
     }
 
-    async fn round(&self, leaps: &mut Leaps, prune: bool) -> Result<(), StoreError> {
+    /// Returns whether there are more old jobs to remove.
+    async fn round(&self, leaps: &mut Leaps, prune: bool) -> Result<bool, StoreError> {
         let now = self.clock.now();
         if leaps.is_trusted(now, self.lease) {
             self.rescue(now).await?;
         }
-        loop {
+        let began = Instant::now();
+        while began.elapsed() < AT_ONCE_MAX {
             let expired = self.store.expire(now, BATCH).await?;
             tell_ended(&*self.observer, &expired);
             if expired.len() < BATCH as usize {
                 break;
             }
         }
-        if prune {
-            let mut removed = 0;
-            loop {
-                let batch = self.store.prune(now - self.retention, BATCH).await?;
-                removed += batch;
-                if batch < BATCH {
-                    break;
-                }
-            }
-            if removed > 0 {
-                info!(jobs = removed, "removed {removed} mail jobs that ended long ago");
-            }
+        if prune { self.prune(now).await } else { Ok(false) }
+    }
+
+    async fn prune(&self, now: Timestamp) -> Result<bool, StoreError> {
+        let (began, mut removed, mut left) = (Instant::now(), 0, true);
+        while left && began.elapsed() < AT_ONCE_MAX {
+            let batch = self.store.prune(now - self.retention, BATCH).await?;
+            removed += batch;
+            left = BATCH <= batch;
         }
-        Ok(())
+        if removed > 0 {
+            info!(jobs = removed, "removed {removed} mail jobs that ended long ago");
+        }
+        Ok(left)
     }
 
     async fn rescue(&self, now: Timestamp) -> Result<(), StoreError> {

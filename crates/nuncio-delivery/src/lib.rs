@@ -11,6 +11,7 @@ pub mod delivery;
 
 mod alarms;
 mod attempt;
+mod avoided;
 mod budget;
 mod dispatcher;
 mod history;

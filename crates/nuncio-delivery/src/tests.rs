@@ -1,6 +1,7 @@
 //! Delivery as a whole over in-memory ports, in virtual time.
 
 mod budget;
+mod channel;
 mod clock;
 mod mailboxes;
 mod sandbox;
@@ -323,6 +324,20 @@ async fn a_mail_that_stayed_here_because_the_store_failed_is_not_of_unknown_outc
     assert_eq!((ended.state, ended.attempts), (JobState::Sent, 1));
     assert_eq!(sandbox.sent().len(), 1);
     assert!(sandbox.elapsed() < Duration::from_secs(5), "{:?}", sandbox.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_million_old_jobs_delay_no_rescue_and_are_all_removed() {
+    let sandbox = Sandbox::new().answering_after(Duration::from_hours(2)).start();
+    let job = sandbox.submit(mail()).await;
+    tokio::time::sleep(Duration::from_secs(5)).await;
+
+    let sandbox = sandbox.die().with_old_batches(2000).start_again();
+
+    assert_eq!(sandbox.ended(job).await.state, JobState::Unknown);
+    assert!(sandbox.elapsed() < Duration::from_secs(70), "{:?}", sandbox.elapsed());
+    tokio::time::sleep(Duration::from_mins(8)).await;
+    assert_eq!(sandbox.old_batches(), 0);
 }
 
 fn unknown() -> SendOutcome {

@@ -75,8 +75,15 @@ impl Fixture {
     async fn claim_and_die_in_the_body(&self) {
         let now = Timestamp::UNIX_EPOCH + Duration::from_mins(1);
         let holder = Incarnation("test".to_owned());
-        let claim =
-            Claim { holder, now, until: now, limit: 100, patient_max: 100, into_body: false };
+        let claim = Claim {
+            holder,
+            now,
+            until: now,
+            limit: 100,
+            patient_max: 100,
+            into_body: false,
+            except: Vec::new(),
+        };
         for claimed in self.store.claim(claim).await.unwrap() {
             self.store.enter_body(&claimed.lease).await.unwrap();
         }
@@ -88,7 +95,15 @@ impl Fixture {
         let until = now + Duration::from_mins(1);
         let holder = Incarnation("test".to_owned());
         self.store
-            .claim(Claim { holder, now, until, limit: 100, patient_max: 100, into_body: false })
+            .claim(Claim {
+                holder,
+                now,
+                until,
+                limit: 100,
+                patient_max: 100,
+                into_body: false,
+                except: Vec::new(),
+            })
             .await
             .unwrap();
     }

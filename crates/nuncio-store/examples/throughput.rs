@@ -87,6 +87,7 @@ async fn send_all(store: Arc<SqliteJobStore>) -> Result<(), BoxError> {
             limit: 64,
             patient_max: 64,
             into_body: false,
+            except: Vec::new(),
         };
         let claimed = store.claim(claim).await?;
         if claimed.is_empty() {

@@ -142,7 +142,8 @@ impl JobStore for MemoryJobStore {
         let mut tables = self.tables();
         let mut found = tables.ids(|row| {
             let job = &row.job;
-            job.state.is_waiting() && job.due_at <= claim.now && claim.now < job.expires_at
+            let is_due = job.due_at <= claim.now && claim.now < job.expires_at;
+            job.state.is_waiting() && is_due && !claim.except.contains(&job.id)
         });
         found.sort_by_key(|id| {
             let job = &tables.jobs[id].job;

@@ -34,6 +34,7 @@ macro_rules! job_store_conformance {
             claim::jobs_are_claimed_by_class_and_then_by_due_time
             claim::a_claim_takes_no_more_than_its_limit
             claim::a_claim_takes_no_more_patient_jobs_than_it_may
+            claim::a_claim_leaves_alone_what_it_is_told_to
             claim::a_job_is_claimed_from_its_due_time_on
             claim::an_expired_job_is_not_claimed
             claim::a_deferred_and_a_held_job_are_claimed_when_they_are_due

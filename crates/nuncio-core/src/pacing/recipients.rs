@@ -8,7 +8,11 @@ const PERIOD: Duration = Duration::from_hours(24);
 /// How exactly the end of a message is remembered. It counts up to so much longer than a day.
 const STEP: Duration = Duration::from_mins(5);
 
-/// A sliding window: at most so many recipients in any 24 hours.
+/// How much of the day is kept for mails that somebody waits for. Of Exchange Online's 10,000 recipients these are
+/// 1,000 passwords, approvals and critical alarms: without them a newsletter could make a guest wait for a day.
+const KEPT_FOR_URGENT_PERCENT: u32 = 10;
+
+/// A sliding window: at most so many recipients in any 24 hours, and a little less for mails of patient classes.
 ///
 /// The recipients of a message count from the moment it starts until a day after it *ended*, rounded up to
 /// five minutes, so that a day takes no more than 290 numbers. `now` is monotonic, since any fixed moment.
@@ -47,17 +51,37 @@ impl RecipientWindow {
         self.recipients_max.saturating_sub(self.in_flight.saturating_add(ended))
     }
 
-    /// When so many recipients may start at the latest, if no others do before; nothing if that depends on
-    /// those in flight, or if they are more than the limit.
-    pub fn free_at(&mut self, recipients: u32, now: Duration) -> Option<Duration> {
+    /// Whether a message to so many recipients may start.
+    pub fn fits(&mut self, recipients: u32, is_patient: bool, now: Duration) -> bool {
+        self.needed(recipients, is_patient) <= self.free(now)
+    }
+
+    /// When such a message may start at the latest, if no others do before; nothing if that depends on those in
+    /// flight, or if its recipients are more than the limit.
+    pub fn fits_at(
+        &mut self,
+        recipients: u32,
+        is_patient: bool,
+        now: Duration,
+    ) -> Option<Duration> {
+        let needed = self.needed(recipients, is_patient);
         let mut free = self.free(now);
-        if recipients <= free {
+        if needed <= free {
             return Some(now);
         }
         self.leaving.iter().find_map(|(at, count)| {
             free = free.saturating_add(*count);
-            (recipients <= free).then_some(*at)
+            (needed <= free).then_some(*at)
         })
+    }
+
+    /// How much must be free for such a message. One that is larger than all that is patient may have goes when
+    /// the whole day has room for it, or it would never go.
+    fn needed(&self, recipients: u32, is_patient: bool) -> u32 {
+        let kept = self.recipients_max / 100 * KEPT_FOR_URGENT_PERCENT
+            + self.recipients_max % 100 * KEPT_FOR_URGENT_PERCENT / 100;
+        let leaves_some = is_patient && recipients <= self.recipients_max - kept;
+        if leaves_some { recipients.saturating_add(kept) } else { recipients }
     }
 
     pub fn start(&mut self, recipients: u32) {
@@ -125,9 +149,42 @@ mod tests {
             window.end(h(hour), 3, true);
         }
 
-        assert_eq!(window.free_at(1, h(4)), Some(h(4)));
-        assert_eq!(window.free_at(7, h(4)), Some(h(26)));
-        assert_eq!(window.free_at(11, h(4)), None, "it never fits");
+        assert_eq!(window.fits_at(1, false, h(4)), Some(h(4)));
+        assert_eq!(window.fits_at(1, true, h(4)), Some(h(25)), "the last one is kept");
+        assert_eq!(window.fits_at(7, false, h(4)), Some(h(26)));
+        assert_eq!(window.fits_at(11, false, h(4)), None, "it never fits");
+    }
+
+    #[test]
+    fn a_tenth_of_the_day_is_kept_for_what_is_urgent() {
+        let mut window = RecipientWindow::new(10_000);
+        window.start(8_999);
+
+        assert!(window.fits(1, true, h(0)) && !window.fits(2, true, h(0)));
+        assert!(window.fits(1_001, false, h(0)) && !window.fits(1_002, false, h(0)));
+    }
+
+    #[test]
+    fn a_patient_message_that_is_larger_than_its_share_goes_when_the_day_is_empty() {
+        let mut window = RecipientWindow::new(100);
+        assert!(window.fits(95, true, h(0)) && window.fits(100, true, h(0)));
+
+        window.start(6);
+
+        assert!(!window.fits(95, true, h(0)) && window.fits(84, true, h(0)));
+    }
+
+    #[test]
+    fn of_a_small_limit_nothing_is_kept() {
+        assert!(RecipientWindow::new(9).fits(9, true, h(0)));
+    }
+
+    #[test]
+    fn without_a_limit_everything_fits() {
+        let mut window = RecipientWindow::new(u32::MAX);
+        window.start(1_000_000);
+
+        assert!(window.fits(1_000_000, true, h(0)));
     }
 
     #[test]

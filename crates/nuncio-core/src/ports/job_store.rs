@@ -43,7 +43,7 @@ pub trait JobStore: Send + Sync {
     async fn list(&self, query: &JobQuery) -> Result<JobPage, StoreError>;
 
     /// Leases up to `limit` waiting jobs that are due and not expired: by class, then by due time; of
-    /// patient classes not more than `patient_max`.
+    /// patient classes not more than `patient_max`, and none of `except`.
     /// They become `SENDING`; their due time, reason and attempts stay as they were. With
     /// [`into_body`](Claim::into_body), [`enter_body`](Self::enter_body) is done for each of them too.
     async fn claim(&self, claim: Claim) -> Result<Vec<Claimed>, StoreError>;
@@ -196,6 +196,8 @@ pub struct Claim {
     pub patient_max: u32,
     /// The body of each claimed mail goes out at once.
     pub into_body: bool,
+    /// Jobs that are left to others; at most some dozens.
+    pub except: Vec<MailJobId>,
 }
 
 impl Claim {

@@ -190,7 +190,39 @@ impl Sandbox {
 
     /// A mailbox that may not log in.
     pub(super) fn closing(self, mailbox: &str) -> Self {
-        *self.provider.closed.lock().unwrap() = Some(mailbox.to_owned());
+        self.refusing(mailbox, closed())
+    }
+
+    /// What was wrong with the provider is right again.
+    pub(super) fn refuse_nobody(&self) {
+        *self.provider.refused.lock().unwrap() = None;
+    }
+
+    /// The provider refuses what is more than so many messages in a minute.
+    pub(super) fn counting_at(self, counts_at: CountsAt, per_minute: usize) -> Self {
+        *self.provider.counts_at.lock().unwrap() = Some((counts_at, per_minute));
+        self
+    }
+
+    /// When the provider counted messages, and how many it refused.
+    pub(super) fn counted(&self) -> (Vec<Duration>, u32) {
+        let counted = self.provider.counted.lock().unwrap().clone();
+        (counted, self.provider.refusals.load(Ordering::Relaxed))
+    }
+
+    /// There is so much to prune. It takes a tenth of a second each.
+    pub(super) fn with_old_batches(self, batches: u32) -> Self {
+        self.store.old_batches.store(batches, Ordering::Relaxed);
+        self
+    }
+
+    pub(super) fn old_batches(&self) -> u32 {
+        self.store.old_batches.load(Ordering::Relaxed)
+    }
+
+    /// What the provider says to this mailbox, or about mails to this recipient, whatever they are.
+    pub(super) fn refusing(self, whom: &str, outcome: SendOutcome) -> Self {
+        *self.provider.refused.lock().unwrap() = Some((whom.to_owned(), outcome));
         self
     }
 
@@ -399,6 +431,11 @@ pub(super) fn accepted() -> SendOutcome {
     SendOutcome::Judged(vec![Verdict::Accepted(reply(250, "ok"))])
 }
 
+pub(super) fn throttled(hint: Duration) -> SendOutcome {
+    let reason = Reason::new("MAILBOX_THROTTLED", "4.3.2");
+    SendOutcome::Throttled { reason, retry_after: Some(hint) }
+}
+
 pub(super) fn unavailable() -> SendOutcome {
     let reason = Reason::new("CONNECTION_REFUSED", "test outage");
     SendOutcome::Unavailable { reason, retry_after: None }
@@ -441,13 +478,26 @@ impl Clock for SetClock {
     }
 }
 
+/// When a provider counts a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum CountsAt {
+    /// At MAIL FROM.
+    Beginning,
+    /// When it takes it.
+    End,
+}
+
 /// A provider that answers as its script says.
 struct Provider {
     script: Mutex<VecDeque<SendOutcome>>,
     otherwise: Mutex<SendOutcome>,
     outage: Mutex<Duration>,
     takes: Mutex<Duration>,
-    closed: Mutex<Option<String>>,
+    refused: Mutex<Option<(String, SendOutcome)>>,
+    counts_at: Mutex<Option<(CountsAt, usize)>>,
+    /// When the messages were counted.
+    counted: Mutex<Vec<Duration>>,
+    refusals: AtomicU32,
     answers_after: Mutex<Duration>,
     sent: Mutex<Vec<Sent>>,
     under_way: AtomicU32,
@@ -462,13 +512,35 @@ impl Provider {
             otherwise: Mutex::new(accepted()),
             outage: Mutex::default(),
             takes: Mutex::default(),
-            closed: Mutex::default(),
+            refused: Mutex::default(),
+            counts_at: Mutex::default(),
+            counted: Mutex::default(),
+            refusals: AtomicU32::new(0),
             answers_after: Mutex::default(),
             sent: Mutex::default(),
             under_way: AtomicU32::new(0),
             under_way_max: AtomicU32::new(0),
             started: Instant::now(),
         }
+    }
+
+    /// Counts a message, if it is counted here. Returns whether the minute has room for it.
+    fn counts(&self, here: CountsAt) -> bool {
+        let Some((there, per_minute)) = *self.counts_at.lock().unwrap() else { return true };
+        if here != there {
+            return true;
+        }
+        let now = self.started.elapsed();
+        let mut counted = self.counted.lock().unwrap();
+        let of_this_minute = counted.iter().rev();
+        let of_this_minute = of_this_minute.take_while(|at| now < **at + Duration::from_mins(1));
+        let fits = of_this_minute.count() < per_minute;
+        if fits {
+            counted.push(now);
+        } else {
+            self.refusals.fetch_add(1, Ordering::Relaxed);
+        }
+        fits
     }
 
     fn next(&self) -> SendOutcome {
@@ -494,11 +566,17 @@ impl MailTransport for Provider {
         let takes = *self.takes.lock().unwrap();
         tokio::time::sleep(takes).await;
         self.under_way.fetch_sub(1, Ordering::Relaxed);
+        if let Some((whom, outcome)) = &*self.refused.lock().unwrap() {
+            let mut involved = mail.recipients.iter().chain([mailbox]);
+            if involved.any(|one| one.as_str() == whom) {
+                return outcome.clone();
+            }
+        }
+        if !self.counts(CountsAt::Beginning) {
+            return throttled(Duration::ZERO);
+        }
         if !gate.open().await {
             return SendOutcome::Abandoned;
-        }
-        if self.closed.lock().unwrap().as_deref() == Some(mailbox.as_str()) {
-            return closed();
         }
         self.sent.lock().unwrap().push(Sent {
             at: self.started.elapsed(),
@@ -510,6 +588,9 @@ impl MailTransport for Provider {
         });
         let answers_after = *self.answers_after.lock().unwrap();
         tokio::time::sleep(answers_after).await;
+        if !self.counts(CountsAt::End) {
+            return throttled(Duration::ZERO);
+        }
         self.next()
     }
 
@@ -533,6 +614,7 @@ struct Store {
     settlement_takes: Mutex<Duration>,
     thefts: AtomicU32,
     lost_marks: AtomicU32,
+    old_batches: AtomicU32,
 }
 
 impl Store {
@@ -657,6 +739,10 @@ impl JobStore for Store {
     }
 
     async fn prune(&self, before: Timestamp, limit: u32) -> Result<u32, StoreError> {
+        if take_one(&self.old_batches) {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            return Ok(limit);
+        }
         self.inner.prune(before, limit).await
     }
 }

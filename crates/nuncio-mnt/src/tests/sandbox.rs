@@ -187,6 +187,7 @@ impl Sandbox {
             limit: 1000,
             patient_max: 1000,
             into_body: false,
+            except: Vec::new(),
         };
         let claimed = self.store.claim(claim).await.unwrap();
         let count = claimed.len();
@@ -229,6 +230,7 @@ impl Sandbox {
             limit: 1000,
             patient_max: 1000,
             into_body: false,
+            except: Vec::new(),
         };
         let mut claimed = self.store.claim(claim).await.unwrap();
         claimed.sort_by_key(|one| one.job.id);

@@ -5,7 +5,7 @@ use nuncio_core::class::MailClass;
 use nuncio_core::ports::job_store::Claim;
 
 use crate::postgres::engine::Transaction;
-use crate::rows::{job_columns, waiting};
+use crate::rows::{self, job_columns, waiting};
 use crate::write::claim::class_names;
 use crate::write::engine::LeasedRow;
 
@@ -28,13 +28,13 @@ pub(super) const DUE_CLASSES: &str = concat!(
     " ORDER BY due_at_us, id LIMIT 1) AS first"
 );
 
-/// `$1` the class, `$2` now, `$3` the limit, `$4` the holder, `$5` until when, `$6` whether into the body.
+/// `$1` the class, `$2` now, `$3` the limit, `$4` the holder, `$5` until when, `$6` whether into the body, `$7` the jobs to leave alone.
 pub(super) const LEASE: &str = concat!(
     "WITH found AS MATERIALIZED (SELECT id AS job FROM mail_jobs WHERE ",
     waiting!(),
     " AND class = $1 AND due_at_us <= $2 AND ",
     alive!(),
-    " ORDER BY due_at_us, id LIMIT $3 FOR UPDATE SKIP LOCKED) \
+    " AND id <> ALL($7) ORDER BY due_at_us, id LIMIT $3 FOR UPDATE SKIP LOCKED) \
      UPDATE mail_jobs SET state = 'SENDING', fence = fence + 1, body_entered = $6, \
      lease_holder = $4, lease_until_us = $5, updated_at_us = $2 \
      FROM found WHERE id = found.job RETURNING fence, \
@@ -84,6 +84,7 @@ async fn lease(
     let lease = lease.bind(i64::from(limit));
     let lease =
         lease.bind(&claim.holder.0).bind(claim.until.as_microsecond()).bind(claim.into_body);
+    let lease = lease.bind(claim.except.iter().map(|id| rows::id_to(*id)).collect::<Vec<_>>());
     let leased: Vec<LeasedRow> = lease.fetch_all(&mut *tx.connection).await?;
     for row in &leased {
         tx.pending.row(&row.job);

@@ -116,7 +116,15 @@ async fn claim(store: &PostgresJobStore, holder: &str, limit: u32) -> Vec<Claime
     let holder = Incarnation(holder.to_owned());
     let until = START + Duration::from_mins(1);
     store
-        .claim(Claim { holder, now: START, until, limit, patient_max: limit, into_body: false })
+        .claim(Claim {
+            holder,
+            now: START,
+            until,
+            limit,
+            patient_max: limit,
+            into_body: false,
+            except: Vec::new(),
+        })
         .await
         .unwrap()
 }

@@ -89,7 +89,15 @@ async fn claim(store: &SqliteJobStore, limit: u32) -> Vec<Claimed> {
     let holder = Incarnation("node".to_owned());
     let until = START + Duration::from_mins(1);
     store
-        .claim(Claim { holder, now: START, until, limit, patient_max: limit, into_body: false })
+        .claim(Claim {
+            holder,
+            now: START,
+            until,
+            limit,
+            patient_max: limit,
+            into_body: false,
+            except: Vec::new(),
+        })
         .await
         .unwrap()
 }
@@ -420,8 +428,9 @@ async fn what_writes_many_rows_looks_only_into_indexes() {
     let mut connection = open::connect(&open::writer_options(&path)).await.unwrap();
     let steps = values::values(2, stage::STEP_COLUMNS);
     let steps = format!("{}{steps}{}", stage::STEPS_OF, stage::STEPS_THAT_FIT);
-    let texts =
-        [claim::due(), steps, stage::CLAIM.into(), stage::STEP.into(), stage::SUBMIT.into()];
+    let claims = [claim::Except::None, claim::Except::Some].map(claim::due);
+    let texts = [steps, stage::CLAIM.into(), stage::STEP.into(), stage::SUBMIT.into()];
+    let texts = [&claims[..], &texts].concat();
     for sql in texts.iter().flat_map(|text| text.split(';')).filter(|sql| !sql.trim().is_empty()) {
         let plan = sqlx::AssertSqlSafe(format!("EXPLAIN QUERY PLAN {sql}"));
         let plan: Vec<(i64, i64, i64, String)> =

@@ -50,6 +50,21 @@ pub async fn a_claim_takes_no_more_patient_jobs_than_it_may(store: &impl JobStor
     assert_eq!(ids(&store.claim(claim(2)).await.unwrap()), [2, 1].map(id));
 }
 
+pub async fn a_claim_leaves_alone_what_it_is_told_to(store: &impl JobStore) {
+    for (number, class) in (1..).zip([MailClass::Credentials, MailClass::Bulk, MailClass::Bulk]) {
+        submit(store, NewJob { class, due_at: at(number.into()), ..job(number) }).await;
+    }
+    let but = |except: &[u8]| {
+        let except = except.iter().map(|number| id(*number)).collect();
+        Claim { except, ..claim_of("a", at(10), 1) }
+    };
+
+    assert_eq!(ids(&store.claim(but(&[1, 2, 9])).await.unwrap()), [3].map(id));
+    assert_eq!(ids(&store.claim(but(&[1, 2])).await.unwrap()), []);
+    assert_eq!(ids(&store.claim(but(&[2])).await.unwrap()), [1].map(id));
+    assert_eq!(ids(&store.claim(but(&[])).await.unwrap()), [2].map(id));
+}
+
 pub async fn a_job_is_claimed_from_its_due_time_on(store: &impl JobStore) {
     submit(store, NewJob { due_at: at(10), ..job(1) }).await;
 

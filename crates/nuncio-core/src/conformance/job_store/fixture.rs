@@ -120,6 +120,7 @@ pub(in crate::conformance) fn claim_of(holder: &str, now: Timestamp, limit: u32)
         limit,
         patient_max: limit,
         into_body: false,
+        except: Vec::new(),
     }
 }
 

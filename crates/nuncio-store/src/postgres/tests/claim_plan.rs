@@ -29,7 +29,7 @@ async fn a_claim_beside_a_long_history_reads_only_what_it_takes() {
     let due: Vec<String> = due.fetch_all(&mut connection).await.unwrap();
     let lease = format!("EXPLAIN {LEASE}");
     let lease = sqlx::query_scalar(AssertSqlSafe(lease)).bind("BULK").bind(now).bind(20_i64);
-    let lease = lease.bind("node").bind(now).bind(false);
+    let lease = lease.bind("node").bind(now).bind(false).bind(Vec::<Vec<u8>>::new());
     let lease: Vec<String> = lease.fetch_all(&mut connection).await.unwrap();
 
     for plan in [due, lease] {

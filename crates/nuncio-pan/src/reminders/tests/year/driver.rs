@@ -147,6 +147,7 @@ impl Life<'_> {
             limit: CLAIMED,
             patient_max: CLAIMED,
             into_body: false,
+            except: Vec::new(),
         };
         for claimed in self.world.store.claim(claim).await.unwrap() {
             self.watched.out(claimed.job.id, tick);
