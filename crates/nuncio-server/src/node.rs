@@ -278,6 +278,9 @@ impl Node {
 
 /// What the roles get as ports.
 struct Adapters {
+    /// The clock of the machine.
+    machine: Arc<dyn Clock>,
+    /// What all nodes of a store go by.
     clock: Arc<dyn Clock>,
     entropy: Arc<dyn Entropy>,
     settings: Arc<dyn SettingsShare>,
@@ -296,11 +299,12 @@ struct Adapters {
 impl Adapters {
     async fn open(config: &Config) -> Result<Self, StartError> {
         make_data_dir(&config.data_dir)?;
-        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let machine: Arc<dyn Clock> = Arc::new(SystemClock);
         let entropy: Arc<dyn Entropy> = Arc::new(SystemEntropy);
         let keys = load_keys(&config.data_dir, config.keys_file.as_deref())?;
         // The store before the settings: its lock keeps a second node away from them too.
         let store = Store::open(config, Arc::<Keyring>::clone(&keys)).await?;
+        let clock = store.clock(&machine);
         let settings = Arc::new(EmbeddedCluster::open(&config.data_dir, keys)?);
         let incarnation = incarnation(&*clock, &*entropy);
         let rescued = store.take_back(&incarnation, clock.now()).await?;
@@ -309,12 +313,13 @@ impl Adapters {
             warn!(jobs, "took back {jobs} mail jobs that the last run left half done");
         }
         let name = config.node_name.as_str();
-        let cache = TokenCache::new(Arc::clone(&clock), Arc::clone(&entropy));
+        // Tokens and mails are shown to others, who do not go by the database's time.
+        let cache = TokenCache::new(Arc::clone(&machine), Arc::clone(&entropy));
         let trusted = settings.document(SettingsDocument::TrustStore);
         let authorities: Arc<dyn Authorities> = Arc::new(StoredAuthorities::new(trusted));
         let tokens: Arc<dyn TokenSource> =
             Arc::new(TrustingTokens { inner: cache, authorities: Arc::clone(&authorities) });
-        let smtp = SmtpTransport::new(Arc::clone(&tokens), Arc::clone(&clock), name);
+        let smtp = SmtpTransport::new(Arc::clone(&tokens), Arc::clone(&machine), name);
         let smtp = Arc::new(smtp.trusting(Arc::clone(&authorities)));
         let tester = SmtpProbe::new(Arc::clone(&tokens), name, name);
         let tester = Arc::new(tester.trusting(Arc::clone(&authorities)));
@@ -322,6 +327,7 @@ impl Adapters {
         // Before anything is served: a mail must not be made from the wrong texts.
         templates.refresh().await.map_err(StartError::Templates)?;
         Ok(Self {
+            machine,
             clock,
             entropy,
             settings,
@@ -348,6 +354,7 @@ impl Adapters {
             roles: config.roles.clone(),
             address,
             started_at: self.clock.now(),
+            machine: Arc::clone(&self.machine),
             clock: Arc::clone(&self.clock),
             store: self.store.port(),
             transport: Arc::<SmtpTransport>::clone(&self.smtp),

@@ -22,6 +22,8 @@ pub struct NodeStatus {
     pub roles: BTreeSet<Role>,
     pub address: SocketAddr,
     pub started_at: Timestamp,
+    /// The clock of the machine.
+    pub machine: Arc<dyn Clock>,
     pub clock: Arc<dyn Clock>,
     pub store: Arc<dyn JobStore>,
     pub transport: Arc<dyn MailTransport>,

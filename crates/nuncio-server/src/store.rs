@@ -1,19 +1,25 @@
 //! The store of jobs of a node: a file of its own, or a database that it shares.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use nuncio_core::job::Job;
+use nuncio_core::ports::clock::Clock;
 use nuncio_core::ports::job_store::{Dead, Incarnation, JobStore, StoreError};
 use nuncio_core::ports::records::RecordStore;
 use nuncio_core::ports::sealer::Sealer;
 use nuncio_store::postgres::{self, PostgresJobStore};
 use nuncio_store::sqlite::{self, SqliteJobStore};
+use tracing::warn;
 
 use crate::config::Config;
 
 /// The file of the job store in the data folder.
 const STORE_FILE: &str = "jobs.sqlite";
+
+/// From when on the clock of the machine is worth a line in the log.
+const CLOCK_DIFFERENCE_TOLD: Duration = Duration::from_secs(2);
 
 /// An open store, of the engine that the configuration asks for.
 pub(crate) enum Store {
@@ -54,6 +60,24 @@ impl Store {
             Self::Sqlite(store) => store.rescue(Dead::AllBut(incarnation.clone()), now).await,
             Self::Postgres(_) => Ok(Vec::new()),
         }
+    }
+
+    /// The time that the node goes by: that of its machine, or one that it has in common with the other nodes of its
+    /// database. It tells a difference of the two.
+    pub(crate) fn clock(&self, machine: &Arc<dyn Clock>) -> Arc<dyn Clock> {
+        let clock = match self {
+            Self::Sqlite(_) => return Arc::clone(machine),
+            Self::Postgres(store) => store.clock(),
+        };
+        let ahead = machine.now().duration_since(clock.now());
+        if CLOCK_DIFFERENCE_TOLD <= ahead.unsigned_abs() {
+            let seconds = ahead.as_secs();
+            warn!(
+                seconds,
+                "the clock of this machine is {seconds} s ahead of the database's; nuncio goes by the database's"
+            );
+        }
+        clock
     }
 
     pub(crate) fn port(&self) -> Arc<dyn JobStore> {

@@ -6,6 +6,7 @@
 mod advance;
 mod changes;
 mod claim;
+mod clock;
 mod end;
 mod engine;
 mod lease;
@@ -22,6 +23,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use jiff::Timestamp;
 use nuncio_core::job::{Attempt, Job, MailJobId, NewJob};
+use nuncio_core::ports::clock::Clock;
 use nuncio_core::ports::job_store::*;
 use nuncio_core::ports::records::*;
 use nuncio_core::ports::sealer::Sealer;
@@ -60,6 +62,11 @@ impl PostgresJobStore {
     /// holds some that it cannot open, it is not used.
     pub async fn open(url: &PostgresUrl, sealer: Arc<dyn Sealer>) -> Result<Self, OpenError> {
         open::open(url, sealer).await
+    }
+
+    /// The time that all nodes of the database go by. It follows the database while the store is open.
+    pub fn clock(&self) -> Arc<dyn Clock> {
+        Arc::<clock::DatabaseClock>::clone(&self.signals.clock)
     }
 
     /// Waits for all writes that were asked for, and ends the connections. Later writes fail.

@@ -26,6 +26,7 @@ impl NodeView for NodeStatus {
             channel_open: Some(snapshot.channels.overall() == ChannelStatus::Open),
             settings_generation: settings.map(|saved| saved.generation),
             waiting_alarms: Some(snapshot.waiting_alarms),
+            clock_ahead: Some(self.machine.now().duration_since(self.clock.now()).as_secs()),
             oauth_token_expires_at: snapshot.token_expires_at,
             client_secret_expires_at: settings
                 .and_then(|saved| client_secret_expires_at(&saved.settings)),

@@ -45,6 +45,9 @@ impl Collector for GaugeCollector {
         for (name, help, value) in simple {
             encode_gauge(&mut encoder, name, help, None, value)?;
         }
+        let help = "How far the clock of this machine is ahead of the database's.";
+        let ahead = gauges.clock_ahead;
+        encode_gauge(&mut encoder, "clock_ahead", help, Some(&Unit::Seconds), ahead)?;
         let instants = [
             (
                 "oauth_token_expiry_timestamp",

@@ -16,6 +16,8 @@ pub struct Gauges {
     pub settings_generation: Option<i64>,
     /// How many alarms of this node the MnT does not have yet.
     pub waiting_alarms: Option<usize>,
+    /// How far the clock of the machine is ahead of what the node goes by, in seconds.
+    pub clock_ahead: Option<i64>,
     pub oauth_token_expires_at: Option<Timestamp>,
     pub client_secret_expires_at: Option<Timestamp>,
 }

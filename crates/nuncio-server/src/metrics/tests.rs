@@ -23,6 +23,7 @@ fn gauges() -> Gauges {
         channel_open: Some(true),
         settings_generation: Some(7),
         waiting_alarms: Some(4),
+        clock_ahead: Some(-3),
         oauth_token_expires_at: Some("2026-11-23T12:00:00.9Z".parse().unwrap()),
         client_secret_expires_at: Some("2027-03-16T00:00:00Z".parse().unwrap()),
     }
@@ -76,6 +77,7 @@ fn gauges_are_those_of_the_scrape() {
         "nuncio_channel_open 1",
         "nuncio_smtp_settings_generation 7",
         "nuncio_alarms_waiting 4",
+        "nuncio_clock_ahead_seconds -3",
         "nuncio_oauth_token_expiry_timestamp_seconds 1795435200",
         "nuncio_client_secret_expiry_timestamp_seconds 1805155200",
     ];
@@ -92,7 +94,7 @@ fn what_is_not_known_is_left_out() {
 
     let text = metrics.scrape(Gauges::default());
 
-    for name in ["backlog", "connections", "channel", "generation", "expiry"] {
+    for name in ["backlog", "connections", "channel", "generation", "clock", "expiry"] {
         assert!(!text.contains(name), "`{name}` is in:\n{text}");
     }
 }

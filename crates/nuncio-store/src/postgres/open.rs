@@ -90,8 +90,8 @@ pub(super) async fn open(
             Box::pin(async move { sqlx::query(SESSION).execute(connection).await.map(drop) })
         })
         .connect_lazy_with(options.clone());
-    let seen = signals::wakes(&readers).await.map_err(at)?;
-    let signals = Arc::new(Signals::new(seen));
+    let (seen, time) = signals::read(&readers).await.map_err(at)?;
+    let signals = Arc::new(Signals::new(seen, time));
     let listening = Mutex::new(signals::start(&readers, &signals));
     let engines = (0..WRITERS).map(|_| PostgresEngine::new(options.clone(), signals.clone()));
     let writer = Writer::start(engines);

@@ -2,7 +2,7 @@
 //!
 //! A node tells the others with a `NOTIFY`, outside of the transaction (a commit that notifies takes a lock
 //! of the whole server) and only so often. What is true is asked from the counter of commits, also without
-//! being told: then a lost notification costs a second, not a change.
+//! being told: then a lost notification costs a second, not a change. The same question tells the database's time.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -12,7 +12,10 @@ use sqlx::PgPool;
 use sqlx::postgres::PgListener;
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
-use tokio::time::{MissedTickBehavior, interval, sleep};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
+
+use crate::postgres::clock::{DatabaseClock, Told};
+use crate::rows::{self, unreadable};
 
 /// One channel for all stores of a database.
 const CHANNEL: &str = "nuncio_mail_jobs";
@@ -30,15 +33,17 @@ pub(super) struct Signals {
     seen: AtomicI64,
     committed: Notify,
     heard: Notify,
+    pub(super) clock: Arc<DatabaseClock>,
 }
 
 impl Signals {
-    pub(super) fn new(seen: i64) -> Self {
+    pub(super) fn new(seen: i64, time: Told) -> Self {
         Self {
             changed: watch::Sender::new(()),
             seen: AtomicI64::new(seen),
             committed: Notify::new(),
             heard: Notify::new(),
+            clock: Arc::new(DatabaseClock::new(time)),
         }
     }
 
@@ -68,8 +73,15 @@ pub(super) fn start(pool: &PgPool, signals: &Arc<Signals>) -> JoinSet<()> {
     tasks
 }
 
-pub(super) async fn wakes(pool: &PgPool) -> sqlx::Result<i64> {
-    sqlx::query_scalar("SELECT wakes FROM mail_job_counter").fetch_one(pool).await
+/// How many commits there were, and the time of the database.
+pub(super) async fn read(pool: &PgPool) -> sqlx::Result<(i64, Told)> {
+    let sql = "SELECT wakes, (EXTRACT(EPOCH FROM clock_timestamp()) * 1000000)::BIGINT \
+               FROM mail_job_counter";
+    let mut connection = pool.acquire().await?;
+    let asked_at = Instant::now();
+    let (wakes, now_us) = sqlx::query_as(sql).fetch_one(&mut *connection).await?;
+    let now = rows::time_from("clock_timestamp", now_us).map_err(unreadable)?;
+    Ok((wakes, Told::answer(now, asked_at)))
 }
 
 async fn tell(pool: PgPool, signals: Arc<Signals>) {
@@ -92,9 +104,8 @@ async fn look(pool: PgPool, signals: Arc<Signals>) {
             _ = every.tick() => {}
             () = signals.heard.notified() => {}
         }
-        match wakes(&pool).await {
-            Ok(wakes) => {
-                signals.wake(wakes);
+        match look_once(&pool, &signals).await {
+            Ok(()) => {
                 if !reachable {
                     tracing::info!("the database of the job store is there again");
                 }
@@ -108,6 +119,14 @@ async fn look(pool: PgPool, signals: Arc<Signals>) {
             }
         }
     }
+}
+
+/// Learns what there is to wake for, and what time it is.
+pub(super) async fn look_once(pool: &PgPool, signals: &Signals) -> sqlx::Result<()> {
+    let (wakes, time) = read(pool).await?;
+    signals.wake(wakes);
+    signals.clock.learn(time);
+    Ok(())
 }
 
 async fn listen(pool: PgPool, signals: Arc<Signals>) {

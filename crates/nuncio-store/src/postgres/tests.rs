@@ -10,8 +10,10 @@ use nuncio_core::job::{CallerId, JobState, Reason, RequestKey};
 use nuncio_core::mail::{Mail, Recipient, RecipientKind};
 use nuncio_core::retry::Decision;
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
+use tokio::time::Instant;
 
 use super::*;
+use crate::postgres::clock::Told;
 
 mod claim_plan;
 mod lost_commit;
@@ -112,21 +114,20 @@ fn job(number: u8) -> NewJob {
     }
 }
 
+fn claim_of(holder: &str, limit: u32) -> Claim {
+    Claim {
+        holder: Incarnation(holder.to_owned()),
+        now: START,
+        until: START + Duration::from_mins(1),
+        limit,
+        patient_max: limit,
+        into_body: false,
+        except: Vec::new(),
+    }
+}
+
 async fn claim(store: &PostgresJobStore, holder: &str, limit: u32) -> Vec<Claimed> {
-    let holder = Incarnation(holder.to_owned());
-    let until = START + Duration::from_mins(1);
-    store
-        .claim(Claim {
-            holder,
-            now: START,
-            until,
-            limit,
-            patient_max: limit,
-            into_body: false,
-            except: Vec::new(),
-        })
-        .await
-        .unwrap()
+    store.claim(claim_of(holder, limit)).await.unwrap()
 }
 
 fn sent(job: &Job, detail: &str) -> Settlement {
@@ -303,6 +304,27 @@ async fn the_mail_is_gone_when_its_job_has_ended() {
         let left: i64 = sqlx::query_scalar(sql).fetch_one(&store.readers).await.unwrap();
         assert_eq!(left, 0, "{table}");
     }
+}
+
+#[tokio::test]
+async fn nodes_whose_machines_disagree_about_the_time_leave_each_other_their_mails() {
+    let url = database("disagreeing").await;
+    let (right, ahead) = (opened(&url).await.unwrap(), opened(&url).await.unwrap());
+    let now = right.clock().now();
+    let wrong = now + Duration::from_mins(10);
+    ahead.signals.clock.learn(Told::answer(wrong, Instant::now()));
+    let expires_at = now + Duration::from_hours(1);
+    right.submit(NewJob { due_at: now, expires_at, ..job(1) }).await.unwrap();
+    let until = now + Duration::from_mins(5);
+    let claim = Claim { now, until, ..claim_of("right", 1) };
+    assert_eq!(right.claim(claim).await.unwrap().len(), 1);
+
+    signals::look_once(&ahead.readers, &ahead.signals).await.unwrap();
+
+    let rescued = ahead.rescue(Dead::LeaseEnded, ahead.clock().now()).await.unwrap();
+    assert_eq!(rescued, []);
+    let by_the_wrong_time = ahead.rescue(Dead::LeaseEnded, wrong).await.unwrap();
+    assert_eq!(by_the_wrong_time.len(), 1, "or this test shows nothing");
 }
 
 #[tokio::test]
