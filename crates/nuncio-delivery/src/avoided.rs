@@ -21,6 +21,8 @@ const WAIT_MAX: Duration = Duration::from_mins(1);
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Avoided {
     mails: BTreeMap<MailJobId, Avoidance>,
+    /// Whether there was no other mail to probe the way with.
+    nothing_else: bool,
 }
 
 /// `until` is monotonic, since any fixed moment.
@@ -53,7 +55,17 @@ impl Avoided {
 
     /// The mails with which the way is not probed while there are others.
     pub(crate) fn by_probe(&self) -> Vec<MailJobId> {
-        self.mails.keys().copied().collect()
+        if self.nothing_else { Vec::new() } else { self.mails.keys().copied().collect() }
+    }
+
+    /// Without these mails there is none for a probe: the next one goes with any.
+    pub(crate) fn found_nothing_else(&mut self) {
+        self.nothing_else = true;
+    }
+
+    /// Mails are claimed, with what was said last.
+    pub(crate) fn claims(&mut self) {
+        self.nothing_else = false;
     }
 
     /// The mails that an open way leaves alone now.
@@ -96,6 +108,18 @@ mod tests {
         assert_eq!(avoided.by_probe(), [1, 2].map(job));
         avoided.got_through(job(1));
         assert_eq!(avoided.by_probe(), [job(2)]);
+    }
+
+    #[test]
+    fn a_probe_goes_with_any_mail_if_there_is_no_other() {
+        let mut avoided = Avoided::default();
+        avoided.came_back(job(1), true, s(0));
+
+        avoided.found_nothing_else();
+        assert_eq!(avoided.by_probe(), []);
+
+        avoided.claims();
+        assert_eq!(avoided.by_probe(), [job(1)]);
     }
 
     #[test]

@@ -62,8 +62,6 @@ pub(crate) struct Dispatcher {
     settling: JoinSet<Option<JobState>>,
     channel: Channel,
     avoided: Avoided,
-    /// Whether a probe has found no mail but those that are avoided.
-    nothing_else: bool,
     budget: Budget,
     alarms: Alarms,
     history: History,
@@ -143,7 +141,6 @@ impl Dispatcher {
             settling: JoinSet::new(),
             channel: Channel::default(),
             avoided: Avoided::default(),
-            nothing_else: false,
             budget: Budget::default(),
             alarms: Alarms::default(),
             started: Instant::now(),
@@ -239,11 +236,7 @@ impl Dispatcher {
             ready => (limit.min(ready), true),
         };
         let is_probe = permit == Permit::Probe;
-        let except = match (is_probe, self.nothing_else) {
-            (true, true) => Vec::new(),
-            (true, false) => self.avoided.by_probe(),
-            (false, _) => self.avoided.by_open_way(now),
-        };
+        let except = if is_probe { self.avoided.by_probe() } else { self.avoided.by_open_way(now) };
         let patient_max = patient.min(limit);
         Step::Claim(saved, Ask { limit, patient_max, into_body, except, is_probe })
     }
@@ -260,7 +253,7 @@ impl Dispatcher {
         self.news = false;
         self.due_at = None;
         let now = self.delivery.clock.now();
-        self.nothing_else = false;
+        self.avoided.claims();
         let Ask { limit, patient_max, into_body, except, is_probe } = ask;
         let looks_again = is_probe && !except.is_empty();
         let (holder, until) = (self.delivery.incarnation.clone(), now + self.delivery.lease);
@@ -318,7 +311,7 @@ impl Dispatcher {
         self.due_at = match batch.rest {
             Rest::Plenty => None,
             Rest::Avoided => {
-                self.nothing_else = true;
+                self.avoided.found_nothing_else();
                 None
             }
             Rest::Patient => {
@@ -365,8 +358,9 @@ impl Dispatcher {
         self.budget.start(recipients, now);
         let (context, of_attempt) = (Arc::clone(&self.context), span.clone());
         let sending = async move {
-            let _patient = patient;
-            (context.send(settings, claimed, entered).await, of_attempt)
+            let sent = context.send(settings, claimed, entered).await;
+            drop(patient);
+            (sent, of_attempt)
         };
         self.sending.spawn(sending.instrument(span));
     }
