@@ -16,6 +16,9 @@ const HELD_WAIT: Duration = Duration::from_secs(30);
 const OVER_BUDGET_WAIT_MAX: Duration = Duration::from_mins(10);
 /// How long before its end a held job is due at the latest: the smallest step of time of a store.
 const DUE_BEFORE_EXPIRY: Duration = Duration::from_micros(1);
+/// What to do about a mail that may have been taken.
+const ASK: &str =
+    "ask a recipient or look into the mailbox's sent items; if it did not arrive, retry it";
 /// How often a job may be found in the hands of a dead node before it is given up.
 pub const RESCUES_MAX: u32 = 5;
 
@@ -169,11 +172,15 @@ fn after_verdicts(job: &Job, verdicts: Vec<Verdict>, now: Timestamp, jitter: f64
 fn rest_for_another_mail(verdicts: &[Verdict]) -> Option<Reason> {
     let is_final =
         |verdict: &Verdict| matches!(verdict, Verdict::Accepted(_) | Verdict::Refused(_));
-    let left = |verdict: &Verdict| match verdict {
+    verdicts.iter().rev().find_map(left).filter(|_| verdicts.iter().any(is_final))
+}
+
+/// Why a recipient is left for another mail.
+fn left(verdict: &Verdict) -> Option<Reason> {
+    match verdict {
         Verdict::InAnotherMail(reason) => Some(reason.clone()),
         Verdict::Accepted(_) | Verdict::Deferred { .. } | Verdict::Refused(_) => None,
-    };
-    verdicts.iter().rev().find_map(left).filter(|_| verdicts.iter().any(is_final))
+    }
 }
 
 /// How long those wait who were deferred, as the provider wants it: a mail has one time for all, so whoever may be
@@ -199,12 +206,16 @@ fn final_state(
         Reason { code: code.to_owned(), message, ..refused }
     };
     let reason = match (refused, attempts_used_up) {
+        (_, _) if unknown => {
+            let message = "the answer to the mail for some of the recipients was lost";
+            Some(Reason::new("OUTCOME_UNKNOWN", message).remedy(ASK))
+        }
         (None, _) => None,
         (Some(refused), Some(attempts)) => {
             let what = format!("still deferred by the provider after {attempts} attempts");
             Some(because(refused, "ATTEMPTS_USED_UP", &what))
         }
-        (Some(refused), None) if accepted || unknown => {
+        (Some(refused), None) if accepted => {
             let what = "the provider refused some of the recipients";
             Some(because(refused, "SOME_RECIPIENTS_REFUSED", what))
         }
@@ -241,6 +252,7 @@ fn after_unknown(
     if verdicts.iter().all(Option::is_some) {
         return after_verdicts(job, verdicts.into_iter().flatten().collect(), now, jitter);
     }
+    let rest = verdicts.iter().flatten().rev().find_map(left);
     let mut recipients = apply(job, verdicts, RecipientState::Unknown);
     match job.class.unknown_policy() {
         UnknownPolicy::Resend if attempt < policy.attempts_max => {
@@ -250,12 +262,14 @@ fn after_unknown(
             let (state, reason) = (JobState::Deferred, Some(reason));
             Decision { state, reason, due_at, recipients, counted: true }
         }
+        // Who was not offered to the provider has nothing to do with the answer that was lost.
+        UnknownPolicy::Stop if rest.is_some() && attempt < policy.attempts_max => {
+            let due_at = now + policy.backoff(attempt, jitter);
+            Decision { state: JobState::Deferred, reason: rest, due_at, recipients, counted: true }
+        }
         UnknownPolicy::Resend | UnknownPolicy::Stop => {
             replace(&mut recipients, RecipientState::Pending, RecipientState::Refused);
-            let reason = reason.remedy(
-                "ask a recipient or look into the mailbox's sent items; if it did not arrive, \
-                 retry it",
-            );
+            let reason = reason.remedy(ASK);
             let state = JobState::Unknown;
             Decision { state, reason: Some(reason), due_at: now, recipients, counted: true }
         }
@@ -278,7 +292,12 @@ fn expire_early(job: &Job, decision: Decision) -> Decision {
     if decision.state != JobState::Deferred || decision.due_at < job.expires_at {
         return decision;
     }
-    let accepted = decision.recipients.iter().any(|one| one.state == RecipientState::Accepted);
+    let any = |state| decision.recipients.iter().any(|one| one.state == state);
+    if any(RecipientState::Unknown) {
+        let (state, reason) = final_state(&decision.recipients, None);
+        return Decision { state, reason, ..decision };
+    }
+    let accepted = any(RecipientState::Accepted);
     let state = if accepted { JobState::Sent } else { JobState::Expired };
     let reason = Some(expired(decision.reason.as_ref()));
     Decision { state, reason, ..decision }

@@ -90,8 +90,11 @@ impl Lessons {
                     self.limit_recipients(generation, mailbox, accepted, now);
                 }
                 Class::TooManyThrottled(_) => {
-                    let half = replies.recipients.len().min(accepted.max(1)).div_ceil(2);
-                    self.limit_recipients(generation, mailbox, half, now);
+                    // Refused before RCPT, the mail tells as much as it would have had.
+                    let count = if accepted == 0 { replies.recipients.len() } else { accepted };
+                    if 1 < count {
+                        self.limit_recipients(generation, mailbox, count.div_ceil(2), now);
+                    }
                 }
                 Class::TenantThrottled(pause) => {
                     self.rest_tenant(generation, &outcome, now + pause);

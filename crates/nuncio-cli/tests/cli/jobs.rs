@@ -2,7 +2,7 @@
 
 use nuncio_api::v1::{
     GetMailJobResponse, ListMailJobsResponse, MailAttempt, MailClass, MailJob, MailJobState,
-    Reason, SmtpReply, WatchMailJobsResponse,
+    Reason, RecipientResult, RecipientState, SmtpReply, WatchMailJobsResponse,
 };
 use nuncio_cli::exit::Exit;
 use tonic::{Code, Status};

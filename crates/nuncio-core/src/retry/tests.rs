@@ -287,6 +287,22 @@ fn who_was_refused_before_the_answer_was_lost_is_known() {
 }
 
 #[test]
+fn a_lost_answer_does_not_stop_those_who_are_left_for_another_mail() {
+    use RecipientState::{Pending, Unknown};
+    let verdicts = vec![None, Some(in_another_mail())];
+    let outcome = SendOutcome::Unknown { verdicts, reason: reason() };
+    check(&bulk(2), outcome.clone(), "DEFERRED TOO_MANY_RECIPIENTS UP 120s counted");
+    let ends = Job { expires_at: NOW + Duration::from_mins(1), ..bulk(2) };
+    check(&ends, outcome, "UNKNOWN OUTCOME_UNKNOWN UP 120s counted");
+
+    let rest = job(MailClass::Bulk, &[Unknown, Pending]);
+    let sent = SendOutcome::Judged(vec![accepted()]);
+    check(&rest, sent, "UNKNOWN OUTCOME_UNKNOWN UA 0s counted");
+    let failed = SendOutcome::Judged(vec![refused()]);
+    check(&rest, failed, "UNKNOWN OUTCOME_UNKNOWN UR 0s counted");
+}
+
+#[test]
 fn a_lost_answer_that_nobody_waits_for_is_no_loss() {
     let outcome = SendOutcome::Unknown { verdicts: vec![Some(refused())], reason: reason() };
 

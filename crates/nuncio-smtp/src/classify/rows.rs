@@ -148,7 +148,9 @@ pub(super) static ROWS: &[Row] = &[
     Row { phases: TRANSACTION, basic: 0, enhanced: One(5, 5, 3), text: "", class: TooMany,
         code: "TOO_MANY_RECIPIENTS", cause: "the server takes no more recipients in one mail", remedy: FEWER_RECIPIENTS },
     // 452, and 552 of old servers (RFC 5321, section 4.5.3.1.10).
-    Row { phases: TRANSACTION, basic: 0, enhanced: Any, text: "too many recipients", class: TooMany,
+    Row { phases: TRANSACTION, basic: 452, enhanced: Any, text: "too many recipients", class: TooMany,
+        code: "TOO_MANY_RECIPIENTS", cause: "the server takes no more recipients in one mail", remedy: FEWER_RECIPIENTS },
+    Row { phases: TRANSACTION, basic: 552, enhanced: Any, text: "too many recipients", class: TooMany,
         code: "TOO_MANY_RECIPIENTS", cause: "the server takes no more recipients in one mail", remedy: FEWER_RECIPIENTS },
     // The limit of the day.
     Row { phases: TRANSACTION, basic: 0, enhanced: One(5, 2, 0), text: "submissionquotaexceeded", class: DAY_LIMIT,

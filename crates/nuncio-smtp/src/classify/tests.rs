@@ -138,6 +138,9 @@ fn too_much_and_too_fast() {
     ] {
         check(Phase::Rcpt, text, Class::TooMany, "TOO_MANY_RECIPIENTS");
     }
+    // A limit of the rate, as Postfix has it, is none of the mail.
+    let rate = "450 4.7.1 Error: too many recipients from 192.0.2.1";
+    check(Phase::Rcpt, rate, Class::Deferred(None), PROVIDER_DEFERRED);
     let hour = Class::Deferred(Some(Duration::from_hours(1)));
     check(Phase::Rcpt, "550 5.2.121 hourly limit", hour, "RECIPIENT_THROTTLED");
     check(Phase::Rcpt, "550 5.2.122 hourly limit", hour, "RECIPIENT_THROTTLED");

@@ -67,8 +67,13 @@ fn a_block_for_too_many_recipients_halves_them() {
 
     assert!(matches!(outcome, SendOutcome::Throttled { .. }), "{outcome:?}");
     assert_eq!(most(&lessons, now), 5);
+    // A mail to one is blocked with the others, and is not what it was about.
     hear(&mut lessons, &at_end(1, reply(550, "5.2.254", "blocked")), now);
-    assert_eq!(most(&lessons, now), 1, "one goes always");
+    assert_eq!(most(&lessons, now), 5);
+    let mail = reply(550, "5.2.254", "blocked");
+    let at_mail = Replies { mail, recipients: vec![reply(503, "", "no"); 4], ..Replies::default() };
+    hear(&mut lessons, &at_mail, now);
+    assert_eq!(most(&lessons, now), 2);
 }
 
 #[test]
