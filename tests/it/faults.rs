@@ -13,7 +13,9 @@ use nuncio_provider_sim::config::{
     AuthFailure, ClientSecret, DEFAULT_CLIENT_ID, DEFAULT_TENANT_ID, SimConfig, SimSecret,
     SmtpConfig, TokenConfig,
 };
-use nuncio_provider_sim::fault::{Action, Fault, Phase, TokenAction, TokenFault, When};
+use nuncio_provider_sim::fault::{
+    Action, Fault, Phase, TokenAction, TokenFault, TokenResponse, When,
+};
 use nuncio_provider_sim::simulator::Simulator;
 use nuncio_tests::caller::PATIENCE;
 use nuncio_tests::mails::{bulk, guest_credentials, raw};
@@ -23,6 +25,8 @@ use tokio::task::JoinSet;
 
 /// How long a mail of unknown outcome may take until it was sent again: 30 to 45 s, and then some.
 const RESENT: Duration = Duration::from_mins(2);
+/// How long it may take until a token endpoint is asked again that refused: a minute, and the next probe after it.
+const ASKED_AGAIN: Duration = Duration::from_mins(4);
 /// How long a connection may take to get ready, in seconds.
 const CONNECT_TIMEOUT_S: i64 = 2;
 
@@ -421,6 +425,76 @@ async fn what_is_no_token_is_told_as_such() {
         node.stop().await;
     }
     assert_eq!(other.stats().token_requests, 0, "the secret must not follow a redirect");
+}
+
+/// A broken answer of the token endpoint, once: the mail waits without an attempt, and goes out with nobody's help.
+async fn check_broken_token(body: String) {
+    let (simulator, node) = node_with(SimConfig::exchange()).await;
+    let answer = TokenResponse {
+        status: 200,
+        body: body.clone(),
+        content_type: "application/json".to_owned(),
+        retry_after: None,
+    };
+    simulator.faults().push_token(TokenFault::next(1, TokenAction::Respond(answer)));
+
+    let job = node.submit(bulk("broken token")).await;
+    let held = node.wait_for_state(&job.name, MailJobState::Held, PATIENCE).await;
+    let reason = held.reason.unwrap_or_default();
+    assert_eq!((reason.code.as_str(), held.attempt_count), ("NOT_A_TOKEN_RESPONSE", 0), "{body}");
+    assert!(!reason.remedy.is_empty(), "{body}: {reason:?}");
+    node.wait_for_channel(ChannelState::Closed, PATIENCE).await;
+    let sent = node.wait_for_state(&job.name, MailJobState::Sent, ASKED_AGAIN).await;
+
+    assert_eq!(sent.attempt_count, 1, "{body}: what the token endpoint says costs no attempt");
+    let (_, attempts) = node.job(&job.name).await;
+    let (last, before) = attempts.split_last().expect("it was sent");
+    assert_eq!((last.outcome.as_str(), last.counted), ("SENT", true), "{body}: {attempts:#?}");
+    let waited = |one: &v1::MailAttempt| one.outcome == "NOT_A_TOKEN_RESPONSE" && !one.counted;
+    assert!(before.iter().all(waited), "{body}: {attempts:#?}");
+    assert_eq!((simulator.accepted_count(), simulator.duplicates()), (1, Vec::new()), "{body}");
+    node.wait_for_channel(ChannelState::Open, PATIENCE).await;
+    node.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_broken_answer_of_the_token_endpoint_holds_mails_until_it_is_whole_again() {
+    let bodies = [
+        "{\"token_type\":\"Bearer\",\"expires_in\":3599,\"access_tok",
+        "{\"token_type\":\"Bearer\",\"expires_in\":3599}",
+        "{\"token_type\":\"Bearer\",\"expires_in\":3599,\"access_token\":\"\"}",
+        "{\"token_type\":\"Bearer\",\"expires_in\":3599,\"access_token\":null}",
+        "[]",
+        "",
+    ];
+    all(bodies.map(|body| check_broken_token(body.to_owned()))).await;
+}
+
+/// A life that makes no sense is not believed, and no mail waits for it.
+async fn check_odd_life(expires_in: &'static str) {
+    let (simulator, node) = node_with(SimConfig::exchange()).await;
+    let action = TokenAction::ExpiresInAs(expires_in.to_owned());
+    simulator.faults().push_token(TokenFault::always(action));
+
+    let names = join_all(
+        (0..3).map(async |number| node.submit(bulk(&format!("odd life {number}"))).await.name),
+    );
+    let ended = node.wait_for_ends(&names.await, PATIENCE).await;
+
+    for job in ended {
+        let (job, attempts) = node.job(&job.name).await;
+        let seen = (job.state(), job.attempt_count, attempts.len());
+        assert_eq!(seen, (MailJobState::Sent, 1, 1), "{expires_in}: {attempts:#?}");
+    }
+    assert_eq!((simulator.accepted_count(), simulator.duplicates()), (3, Vec::new()));
+    assert!(simulator.faults().shown() > 0, "{expires_in}");
+    node.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_token_whose_life_makes_no_sense_is_used() {
+    let lives = ["0", "-1", "1e30", "99999999999999999999", "18446744073709551615", "null", "{}"];
+    all(lives.map(check_odd_life)).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

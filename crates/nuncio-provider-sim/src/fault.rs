@@ -122,6 +122,8 @@ pub enum TokenAction {
     Reset,
     /// `expires_in` is a text: `"3599"`.
     ExpiresInAsText,
+    /// `expires_in` is this JSON.
+    ExpiresInAs(String),
     /// `expires_in` is missing.
     ExpiresInMissing,
     /// The token lives for this many seconds.

@@ -14,7 +14,7 @@ use http_body_util::Full;
 use hyper::Response;
 use hyper::header::{HeaderName, HeaderValue, LOCATION, RETRY_AFTER};
 use jiff::Timestamp;
-use serde_json::json;
+use serde_json::{Value, json};
 use tracing::{debug, warn};
 
 use crate::assertion::{self, Expected};
@@ -46,6 +46,7 @@ struct Shape {
 enum ExpiresIn {
     Number,
     Text,
+    As(Value),
     Missing,
 }
 
@@ -177,12 +178,13 @@ impl TokenEndpoint {
         grant.expires = tokens::after(now, shape.lifetime_s);
         let token = self.world.tokens.issue(grant, now, shape.token_size);
         let mut body = json!({ "token_type": "Bearer", "access_token": token });
-        match shape.expires_in {
+        match &shape.expires_in {
             ExpiresIn::Number => {
                 body["expires_in"] = json!(shape.lifetime_s);
                 body["ext_expires_in"] = json!(shape.lifetime_s);
             }
             ExpiresIn::Text => body["expires_in"] = json!(shape.lifetime_s.to_string()),
+            ExpiresIn::As(value) => body["expires_in"] = value.clone(),
             ExpiresIn::Missing => {}
         }
         respond(200, JSON, format!("{}{body}", " ".repeat(shape.padding)))
@@ -303,6 +305,11 @@ fn bend(action: TokenAction, shape: &mut Shape) -> Option<Answer> {
         }
         TokenAction::ExpiresInAsText => {
             shape.expires_in = ExpiresIn::Text;
+            return None;
+        }
+        TokenAction::ExpiresInAs(text) => {
+            let value = serde_json::from_str(&text).unwrap_or(Value::String(text));
+            shape.expires_in = ExpiresIn::As(value);
             return None;
         }
         TokenAction::ExpiresInMissing => {

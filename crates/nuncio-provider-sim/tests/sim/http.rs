@@ -85,6 +85,14 @@ async fn the_life_of_a_token_can_be_told_as_text() {
 }
 
 #[tokio::test]
+async fn the_life_of_a_token_can_be_any_json() {
+    for (told, expect) in [("-1", "-1"), ("{}", "{}"), ("null", "null"), ("soon", "\"soon\"")] {
+        let (_sim, response) = with(TokenAction::ExpiresInAs(told.to_owned())).await;
+        assert_eq!(response.unwrap().json()["expires_in"].to_string(), expect);
+    }
+}
+
+#[tokio::test]
 async fn the_life_of_a_token_can_be_left_out() {
     let (_sim, response) = with(TokenAction::ExpiresInMissing).await;
     assert!(response.unwrap().json().get("expires_in").is_none());
