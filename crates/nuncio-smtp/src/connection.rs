@@ -5,6 +5,7 @@ use std::future::poll_fn;
 use std::io;
 use std::pin::Pin;
 use std::task::Poll;
+use std::time::Duration;
 
 use nuncio_core::address::EmailAddress;
 use nuncio_core::ports::mail::BodyGate;
@@ -32,6 +33,7 @@ const READ_BYTES: usize = 4096;
 pub struct Connection {
     stream: Box<dyn Io>,
     session: Session,
+    limits: fn(Phase) -> Duration,
 }
 
 /// What came of handing a mail over.
@@ -58,7 +60,13 @@ pub struct TlsDetail {
 
 impl Connection {
     pub fn new(stream: Box<dyn Io>, session: Session) -> Self {
-        Self { stream, session }
+        Self { stream, session, limits: Phase::limit }
+    }
+
+    /// How long the server may be silent in each phase, if that is less than [`Phase::limit`].
+    #[must_use]
+    pub fn limited(self, limits: fn(Phase) -> Duration) -> Self {
+        Self { limits, ..self }
     }
 
     pub fn session(&self) -> &Session {
@@ -86,10 +94,10 @@ impl Connection {
         trust: &Trust,
         until: Instant,
     ) -> Result<(Self, TlsDetail), Failure> {
-        let Self { stream, mut session } = self;
+        let Self { stream, mut session, limits } = self;
         let (stream, detail) = secure(stream, host, trust, until).await?;
         session.tls_started();
-        Ok((Self { stream, session }, detail))
+        Ok((Self { stream, session, limits }, detail))
     }
 
     /// Logs in; the session must have said [`Event::Hello`].
@@ -217,18 +225,24 @@ impl Connection {
             self.stream.write_all(bytes).await?;
             self.stream.flush().await
         };
-        within(phase, until, write).await
+        let until = earlier(until, Instant::now() + (self.limits)(phase));
+        within(phase, Some(until), write).await
     }
 
     async fn read(&mut self, phase: Phase, until: Option<Instant>) -> Result<(), Failure> {
         let mut buffer = [0; READ_BYTES];
-        let count = within(phase, until, self.stream.read(&mut buffer)).await?;
+        let until = earlier(until, Instant::now() + (self.limits)(phase));
+        let count = within(phase, Some(until), self.stream.read(&mut buffer)).await?;
         if count == 0 {
             return Err(Failure { phase, problem: Problem::Closed });
         }
         self.session.feed(&buffer[..count]);
         Ok(())
     }
+}
+
+fn earlier(until: Option<Instant>, limit: Instant) -> Instant {
+    until.map_or(limit, |until| until.min(limit))
 }
 
 /// Makes a TLS connection over a stream.
@@ -269,8 +283,7 @@ pub(crate) async fn within<T>(
     work: impl Future<Output = io::Result<T>>,
 ) -> Result<T, Failure> {
     let started = Instant::now();
-    let limit = started + phase.limit();
-    let until = until.map_or(limit, |until| until.min(limit));
+    let until = earlier(until, started + phase.limit());
     match timeout_at(until, work).await {
         Ok(done) => done.map_err(|error| Failure::io(phase, error)),
         Err(_elapsed) => {

@@ -55,6 +55,8 @@ pub struct SmtpTransport {
     /// Of the last settings and trust store, as making it reads the system's certificates from disk.
     trust: Mutex<Option<(String, Trust)>>,
     lessons: Mutex<Lessons>,
+    /// How long a server may be silent; shorter in tests.
+    limits: fn(Phase) -> Duration,
 }
 
 /// What became of a mail on one connection.
@@ -79,7 +81,8 @@ impl SmtpTransport {
         let ehlo_name = ehlo_name(host_name);
         let authorities = Arc::new(NoAuthorities);
         let (pool, trust, lessons) = (Pool::default(), Mutex::default(), Mutex::default());
-        Self { tokens, clock, network, authorities, ehlo_name, pool, trust, lessons }
+        let limits = Phase::limit;
+        Self { tokens, clock, network, authorities, ehlo_name, pool, trust, lessons, limits }
     }
 
     /// The same, which trusts these too, beside those of the system and of the settings.
@@ -287,7 +290,7 @@ impl SmtpTransport {
             (stream, _) = secure(stream, host, trust, until).await?;
         }
         let session = Session::new(&self.ehlo_name, settings.encryption);
-        let mut connection = Connection::new(stream, session);
+        let mut connection = Connection::new(stream, session).limited(self.limits);
         if connection.advance(Some(until)).await? == Event::StartTls {
             (connection, _) = connection.start_tls(host, trust, until).await?;
             connection.advance(Some(until)).await?;

@@ -9,6 +9,7 @@ mod mailboxes;
 mod proxy;
 mod recipients;
 mod silence;
+mod stalls;
 
 const OFFER: &str = "PIPELINING, AUTH LOGIN XOAUTH2, 8BITMIME, SMTPUTF8";
 const LOGGED_IN: &str = "S: 235 2.7.0 ok\n";
