@@ -384,14 +384,13 @@ async fn a_denied_guest_is_told_why_and_the_credentials_are_never_sent() {
     assert_eq!(decided.reason, "no room <b>");
     assert_eq!(guest_state(&node, "ada").await, GuestState::Denied);
     node.wait_for_state(&decided.result_jobs[0].name, MailJobState::Sent, PATIENCE).await;
-    let credentials = &asked.credentials_jobs[0].name;
-    assert_eq!(node.job(credentials).await.0.state(), MailJobState::Cancelled);
+    assert!(asked.credentials_waiting && !decided.credentials_waiting);
     let [told] = &mails_to(&simulator, "ada@example.com")[..] else { panic!("one mail") };
     assert!(text(told).contains("no room <b>"));
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn forged_cancelled_and_expired_links_decide_nothing() {
+async fn forged_and_cancelled_links_decide_nothing() {
     let (simulator, node) = node().await;
     let (asked, approve, _deny) = ask(&simulator, &node, "ada").await;
     let mut forged = approve.clone();

@@ -3,9 +3,12 @@
 use std::collections::VecDeque;
 
 use jiff::Timestamp;
+use nuncio_core::directory::guest::{Guest, GuestState};
+use nuncio_core::portal::approval::APPROVERS_MAX;
 use nuncio_core::ports::records::{CHANGES_MAX, Changeset, CommitError, Record};
 use nuncio_core::violation::Violations;
 
+use crate::approvals;
 use crate::change::Entry;
 use crate::directory::{Directory, DirectoryError, not_committed};
 use crate::subject::Subject;
@@ -38,6 +41,14 @@ pub struct Batch<'a, S: Subject> {
     pub validate_only: bool,
 }
 
+/// What becomes of some of the rows.
+struct Decided {
+    outcomes: Vec<RowOutcome>,
+    changes: Changeset,
+    /// Guests who do not wait for an approval any more.
+    let_go: Vec<Guest>,
+}
+
 impl Directory {
     /// Writes the rows, as a rule all in one transaction: more only if they void very many mails.
     ///
@@ -52,10 +63,14 @@ impl Directory {
         while outcomes.len() < batch.ids.len() {
             let keys: Vec<_> = batch.ids[outcomes.len()..].iter().map(S::key).collect();
             let present = self.records.read(&keys).await?;
-            let (decided, changes) = self.decide(batch, outcomes.len(), present.into());
+            let Decided { outcomes: decided, mut changes, let_go } =
+                self.decide(batch, outcomes.len(), present.into());
             if batch.validate_only || changes.writes.is_empty() {
                 outcomes.extend(decided);
                 continue;
+            }
+            for guest in &let_go {
+                approvals::settle(&*self.records, &guest.id, Some(guest), &mut changes).await?;
             }
             match self.records.commit(changes).await {
                 Ok(_committed) => {
@@ -75,9 +90,10 @@ impl Directory {
         batch: &Batch<'_, S>,
         first: usize,
         present: VecDeque<Option<Record>>,
-    ) -> (Vec<RowOutcome>, Changeset) {
+    ) -> Decided {
         let mut changes = Changeset::new(batch.now);
         let mut outcomes = Vec::with_capacity(present.len());
+        let mut let_go = Vec::new();
         for (index, record) in (first..).zip(present) {
             let before = match record.map(|record| Entry::<S>::read(&record)).transpose() {
                 Ok(before) => before,
@@ -100,17 +116,26 @@ impl Directory {
                 continue;
             }
             let change = self.put(before.as_ref(), &after, batch.now);
-            if CHANGES_MAX < changes.cancel.len() + change.cancel.len()
-                && !changes.writes.is_empty()
-            {
+            let waited = before.as_ref().is_some_and(|entry| is_waiting(&entry.subject));
+            let guest = after.as_guest().filter(|_| waited && !is_waiting(&after));
+            // A request for approval that is settled is one more write, and voids a mail to each approver.
+            let settled = let_go.len() + usize::from(guest.is_some());
+            let cancels = changes.cancel.len() + change.cancel.len() + settled * APPROVERS_MAX;
+            let is_full = CHANGES_MAX < cancels || CHANGES_MAX <= changes.writes.len() + settled;
+            if is_full && !changes.writes.is_empty() {
                 break;
             }
+            let_go.extend(guest.cloned());
             change.add_to(&mut changes);
             let is_new = before.is_none();
             outcomes.push(if is_new { RowOutcome::Created } else { RowOutcome::Updated });
         }
-        (outcomes, changes)
+        Decided { outcomes, changes, let_go }
     }
+}
+
+fn is_waiting<S: Subject>(one: &S) -> bool {
+    one.as_guest().is_some_and(|guest| guest.state == GuestState::PendingApproval)
 }
 
 #[cfg(test)]

@@ -3,12 +3,13 @@
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use nuncio_core::directory::guest::Guest;
+use nuncio_core::directory::guest::{Guest, GuestState};
 use nuncio_core::directory::lifecycle::{GuestAction, Refused};
 use nuncio_core::job::MailJobId;
 use nuncio_core::ports::job_store::StoreError;
 use nuncio_core::ports::records::{Changeset, CommitError, RecordStore};
 
+use crate::approvals;
 use crate::change::{Change, Entry};
 use crate::codec::Broken;
 use crate::follow_up::FollowUp;
@@ -94,7 +95,7 @@ impl Directory {
     }
 
     /// Changes somebody by himself, without a mail. `decide` is asked anew when somebody else has written
-    /// meanwhile.
+    /// meanwhile. A request for approval is settled with its guest.
     pub async fn change<S: Subject, E>(
         &self,
         id: &S::Id,
@@ -103,16 +104,22 @@ impl Directory {
     ) -> Result<Done<S>, ChangeError<E>> {
         for _attempt in 0..ATTEMPTS_MAX {
             let before = self.get::<S>(id).await?;
-            let change = match decide(before.as_ref()).map_err(ChangeError::Refused)? {
-                Wanted::Put(after) => self.put(before.as_ref(), &after, now),
+            let (change, after) = match decide(before.as_ref()).map_err(ChangeError::Refused)? {
+                Wanted::Put(after) => (self.put(before.as_ref(), &after, now), Some(after)),
                 Wanted::Remove => match &before {
-                    Some(before) => self.remove(before, now),
+                    Some(before) => (self.remove(before, now), None),
                     None => return Ok(Done { entry: None, cancelled: Vec::new() }),
                 },
                 Wanted::Keep => return Ok(Done { entry: before, cancelled: Vec::new() }),
             };
             let mut changes = Changeset::new(now);
             change.add_to(&mut changes);
+            let guest = before.as_ref().and_then(|entry| entry.subject.as_guest());
+            if let Some(waiting) = guest.filter(|one| one.state == GuestState::PendingApproval) {
+                let after = after.as_ref().and_then(S::as_guest);
+                let settled = approvals::settle(&*self.records, &waiting.id, after, &mut changes);
+                settled.await.map_err(DirectoryError::from)?;
+            }
             match self.records.commit(changes).await {
                 Ok(committed) => {
                     let entry = self.get(id).await?;

@@ -12,6 +12,7 @@ pub mod subject;
 pub mod change;
 pub mod follow_up;
 
+pub mod approvals;
 pub mod batch;
 pub mod directory;
 pub mod list;

@@ -60,6 +60,11 @@ pub trait Subject: Clone + PartialEq + Send + Sync + 'static {
     /// The texts in which a person is looked for.
     fn texts(&self) -> Vec<Cow<'_, str>>;
 
+    /// The guest, if this is one.
+    fn as_guest(&self) -> Option<&Guest> {
+        None
+    }
+
     fn key(id: &Self::Id) -> RecordKey {
         RecordKey::new(Self::KIND, Self::id_text(id))
     }
@@ -115,6 +120,10 @@ impl Subject for Guest {
         let name = Cow::Owned(format!("{} {}", self.first_name, self.last_name));
         let others = [self.id.as_str(), &self.username, &self.company, email];
         others.into_iter().map(Cow::Borrowed).chain([name]).collect()
+    }
+
+    fn as_guest(&self) -> Option<&Guest> {
+        Some(self)
     }
 }
 

@@ -6,7 +6,6 @@ use nuncio_core::ports::clock::Entropy;
 pub(crate) mod act;
 pub(crate) mod link;
 pub(crate) mod page;
-pub(crate) mod record;
 pub(crate) mod service;
 
 /// 128 random bits.

@@ -23,6 +23,7 @@ use nuncio_core::ports::alarms::AlarmSink;
 use nuncio_core::ports::clock::{Clock, Entropy};
 use nuncio_core::ports::job_store::{Incarnation, StoreError};
 use nuncio_core::ports::mail::SmtpTester;
+use nuncio_core::ports::sealer::Sealer;
 use nuncio_core::ports::settings::SettingsShare;
 use nuncio_core::ports::token::TokenSource;
 use nuncio_core::ports::trust::Authorities;
@@ -290,6 +291,8 @@ struct Adapters {
     tester: Arc<dyn SmtpTester>,
     /// The trust store.
     authorities: Arc<dyn Authorities>,
+    /// The keys of this node.
+    sealer: Arc<dyn Sealer>,
     incarnation: Incarnation,
     templates: Arc<TemplateShare>,
     /// The jobs that the last run left half done, as they stand now.
@@ -305,6 +308,7 @@ impl Adapters {
         // The store before the settings: its lock keeps a second node away from them too.
         let store = Store::open(config, Arc::<Keyring>::clone(&keys)).await?;
         let clock = store.clock(&machine);
+        let sealer: Arc<dyn Sealer> = Arc::<Keyring>::clone(&keys);
         let settings = Arc::new(EmbeddedCluster::open(&config.data_dir, keys)?);
         let incarnation = incarnation(&*clock, &*entropy);
         let rescued = store.take_back(&incarnation, clock.now()).await?;
@@ -336,6 +340,7 @@ impl Adapters {
             smtp,
             tester,
             authorities,
+            sealer,
             incarnation,
             templates,
             rescued,
@@ -439,6 +444,7 @@ impl Adapters {
             directory: self.directory(),
             settings: Arc::clone(&self.settings),
             senders: self.senders(),
+            sealer: Arc::clone(&self.sealer),
             public_url,
         }
     }

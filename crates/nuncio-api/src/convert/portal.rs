@@ -20,7 +20,7 @@ pub fn approval(approval: &Approval, now: Timestamp) -> v1::Approval {
         send_time: Some(timestamp(approval.sent_at)),
         send_count: i32::try_from(approval.sent_count).unwrap_or(i32::MAX),
         request_jobs: Vec::new(),
-        credentials_jobs: Vec::new(),
+        credentials_waiting: approval.credentials.is_some(),
         result_jobs: Vec::new(),
         decided_by: decision.map(|one| one.decided_by.clone()).unwrap_or_default(),
         decide_time: decision.map(|one| timestamp(one.decided_at)),

@@ -124,13 +124,13 @@ pub enum ApprovalsCommand {
     /// Show an approval with what became of its mails
     #[command(after_long_help = exit::HELP)]
     Get {
-        /// `approvals/{id}`
+        /// `approvals/{id}`, or the id alone
         name: String,
     },
     /// Approve the guest
     #[command(after_long_help = exit::HELP)]
     Approve {
-        /// `approvals/{id}`
+        /// `approvals/{id}`, or the id alone
         name: String,
         /// Who decides, for the record
         #[arg(long, default_value = "", hide_default_value = true, value_name = "WHO")]
@@ -139,7 +139,7 @@ pub enum ApprovalsCommand {
     /// Deny the guest
     #[command(after_long_help = exit::HELP)]
     Deny {
-        /// `approvals/{id}`
+        /// `approvals/{id}`, or the id alone
         name: String,
         /// Told to the guest
         #[arg(long, default_value = "", hide_default_value = true, value_name = "TEXT")]
@@ -151,13 +151,13 @@ pub enum ApprovalsCommand {
     /// Send the request again, with new links
     #[command(after_long_help = exit::HELP)]
     Resend {
-        /// `approvals/{id}`
+        /// `approvals/{id}`, or the id alone
         name: String,
     },
     /// Call the request back: its links work no more
     #[command(after_long_help = exit::HELP)]
     Cancel {
-        /// `approvals/{id}`
+        /// `approvals/{id}`, or the id alone
         name: String,
     },
 }
@@ -253,6 +253,9 @@ async fn approvals(context: &mut Context<'_>, command: ApprovalsCommand) -> Resu
             let response = portal.list_approvals(request).await?.into_inner();
             match context.out.format() {
                 Format::Json => context.out.message(&response)?,
+                Format::Table if response.approvals.is_empty() => {
+                    context.out.note("there are no such approvals")?;
+                }
                 Format::Table => {
                     context.out.table(&view::portal::approvals(&response.approvals))?;
                     if !response.next_page_token.is_empty() {
@@ -276,7 +279,11 @@ async fn approvals(context: &mut Context<'_>, command: ApprovalsCommand) -> Resu
             portal.request_approval(request).await?.into_inner().approval
         }
         ApprovalsCommand::Get { name } => {
-            portal.get_approval(v1::GetApprovalRequest { name }).await?.into_inner().approval
+            portal
+                .get_approval(v1::GetApprovalRequest { name: approval_name(&name) })
+                .await?
+                .into_inner()
+                .approval
         }
         ApprovalsCommand::Approve { name, by } => {
             let request = decision(name, ApprovalVerdict::Approve, String::new(), by);
@@ -287,10 +294,18 @@ async fn approvals(context: &mut Context<'_>, command: ApprovalsCommand) -> Resu
             portal.decide_approval(request).await?.into_inner().approval
         }
         ApprovalsCommand::Resend { name } => {
-            portal.resend_approval(v1::ResendApprovalRequest { name }).await?.into_inner().approval
+            portal
+                .resend_approval(v1::ResendApprovalRequest { name: approval_name(&name) })
+                .await?
+                .into_inner()
+                .approval
         }
         ApprovalsCommand::Cancel { name } => {
-            portal.cancel_approval(v1::CancelApprovalRequest { name }).await?.into_inner().approval
+            portal
+                .cancel_approval(v1::CancelApprovalRequest { name: approval_name(&name) })
+                .await?
+                .into_inner()
+                .approval
         }
     };
     let approval = approval.ok_or(Failure::Incomplete("approval"))?;
@@ -298,7 +313,7 @@ async fn approvals(context: &mut Context<'_>, command: ApprovalsCommand) -> Resu
         Format::Json => context.out.message(&approval)?,
         Format::Table => {
             context.out.table(&view::portal::approval(&approval))?;
-            let jobs = [&approval.request_jobs, &approval.credentials_jobs, &approval.result_jobs];
+            let jobs = [&approval.request_jobs, &approval.result_jobs];
             let jobs: Vec<_> = jobs.into_iter().flatten().cloned().collect();
             if !jobs.is_empty() {
                 context.out.line("")?;
@@ -351,6 +366,7 @@ fn decision(
     reason: String,
     decided_by: String,
 ) -> v1::DecideApprovalRequest {
+    let name = approval_name(&name);
     v1::DecideApprovalRequest { name, verdict: verdict.into(), reason, decided_by }
 }
 
@@ -369,4 +385,9 @@ fn span(span: Duration) -> prost_types::Duration {
 /// The resource name: an id alone is enough for a person.
 fn full_name(guest: &str) -> String {
     if guest.contains('/') { guest.to_owned() } else { format!("guests/{guest}") }
+}
+
+/// The same of an approval.
+fn approval_name(name: &str) -> String {
+    if name.contains('/') { name.to_owned() } else { format!("approvals/{name}") }
 }

@@ -50,6 +50,9 @@ pub(crate) fn approval(approval: &Approval) -> Table {
     table.value("expires", moment(approval.expire_time.as_ref()));
     let sent = moment(approval.send_time.as_ref());
     table.value("sent", format!("{sent}, {} times in all", approval.send_count));
+    if approval.credentials_waiting {
+        table.value("credentials", "wait for the approval");
+    }
     if approval.decide_time.is_some() {
         table.value("decided", moment(approval.decide_time.as_ref()));
     }

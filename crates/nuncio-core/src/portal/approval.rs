@@ -1,12 +1,14 @@
 //! A request to approve a guest: who is asked, until when, and what came of it.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use jiff::Timestamp;
 
 use crate::address::EmailAddress;
-use crate::directory::guest::GuestId;
+use crate::directory::guest::{Guest, GuestId, GuestState};
 use crate::job::MailJobId;
+use crate::portal::plan::NoticeOptions;
 
 /// How long a request may be decided, where nothing is said (ISE: `approveDenyLinksValidFor`, 1 day).
 pub const APPROVAL_LIFE: std::time::Duration = std::time::Duration::from_hours(24);
@@ -39,8 +41,8 @@ pub struct Approval {
     pub sent_count: u32,
     /// The mails that ask, of the last time that they were sent; in the order of the approvers.
     pub request_jobs: Vec<MailJobId>,
-    /// Mails with the credentials that wait for the approval. The password is in their encrypted bodies only.
-    pub credentials_jobs: Vec<MailJobId>,
+    /// Credentials that wait for the approval.
+    pub credentials: Option<WaitingCredentials>,
     /// The mails that tell the guest of the result.
     pub result_jobs: Vec<MailJobId>,
     pub decision: Option<Decision>,
@@ -48,6 +50,18 @@ pub struct Approval {
     pub locale: String,
     pub portal: String,
 }
+
+/// Credentials that become mails when the request is approved, so that these tell how the guest stands then.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WaitingCredentials {
+    /// The password, sealed for this request.
+    pub sealed_password: Vec<u8>,
+    pub options: NoticeOptions,
+    pub labels: BTreeMap<String, String>,
+}
+
+/// Who has decided where the guest was approved or denied in the directory itself.
+pub const BY_DIRECTORY: &str = "directory";
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ApprovalState {
@@ -172,25 +186,49 @@ impl Approval {
         if is_over { ApprovalState::Expired } else { self.state }
     }
 
-    /// The request after a decision.
+    /// The request after a decision. Credentials of who is denied are forgotten.
     pub fn decided(&self, decision: Decision) -> Result<Self, NotPending> {
         self.check_pending(decision.decided_at)?;
         let state = decision.verdict.state();
-        Ok(Self { state, decision: Some(decision), ..self.clone() })
+        let credentials = match decision.verdict {
+            Verdict::Approve => self.credentials.clone(),
+            Verdict::Deny => None,
+        };
+        Ok(Self { state, credentials, decision: Some(decision), ..self.clone() })
+    }
+
+    /// The request after its guest was changed past it, if that has settled it: none is left of a guest who was
+    /// removed.
+    pub fn settled_by(&self, guest: Option<&Guest>, now: Timestamp) -> Option<Self> {
+        let state = guest.map(|guest| guest.state);
+        let verdict = match state {
+            Some(GuestState::PendingApproval) => return None,
+            Some(GuestState::Created | GuestState::Active) => Verdict::Approve,
+            Some(GuestState::Denied) => Verdict::Deny,
+            Some(GuestState::Suspended | GuestState::Expired) | None => {
+                return self.cancelled(now).ok();
+            }
+        };
+        let reason = match verdict {
+            Verdict::Approve => String::new(),
+            Verdict::Deny => guest.map(|guest| guest.state_reason.clone()).unwrap_or_default(),
+        };
+        let decided_by = BY_DIRECTORY.to_owned();
+        self.decided(Decision { verdict, decided_at: now, decided_by, reason }).ok()
     }
 
     /// The request after it was called back.
     pub fn cancelled(&self, now: Timestamp) -> Result<Self, NotPending> {
         self.check_pending(now)?;
-        Ok(Self { state: ApprovalState::Cancelled, ..self.clone() })
+        Ok(Self { state: ApprovalState::Cancelled, credentials: None, ..self.clone() })
     }
 
-    /// When somebody has to look at it: at its end while it is pending, and at once while credentials wait for
-    /// their release.
+    /// When somebody has to look at it: at its end while it is pending, and at once while credentials of an
+    /// approved guest are no mails yet.
     pub fn due_at(&self, now: Timestamp) -> Option<Timestamp> {
         match self.state {
             ApprovalState::Pending => Some(self.expires_at),
-            ApprovalState::Approved if !self.credentials_jobs.is_empty() => Some(now),
+            ApprovalState::Approved if self.credentials.is_some() => Some(now),
             ApprovalState::Approved
             | ApprovalState::Denied
             | ApprovalState::Expired

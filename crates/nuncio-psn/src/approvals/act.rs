@@ -1,34 +1,43 @@
 //! What is done with an approval: decided, sent again, called back, looked after.
 //!
-//! Guest, approval and mails change in one transaction. Credentials that wait are released after it: until they are,
-//! the approval stays due, so that whoever dies in between leaves that to the next one; to release twice is harmless.
+//! Guest, approval and mails change in one transaction. Credentials are made at the decision, so that they tell how the
+//! guest stands then. Where the directory has decided, the approval is due at once, and whoever looks makes them.
+
+use std::error::Error;
+use std::time::Duration;
 
 use jiff::Timestamp;
+use jiff::tz::TimeZone;
 use nuncio_core::address::Mailbox;
 use nuncio_core::class::MailClass;
 use nuncio_core::directory::guest::{Guest, GuestId};
 use nuncio_core::directory::lifecycle::{GuestAction, Refused as GuestRefused};
-use nuncio_core::job::{MailJobId, NewJob};
+use nuncio_core::job::NewJob;
 use nuncio_core::portal::PortalEvent;
 use nuncio_core::portal::approval::{
     Approval, ApprovalId, ApprovalState, Decision, NotPending, Verdict,
 };
-use nuncio_core::portal::plan::{Notice, NoticeOptions, PlannedMail, Refused, plan};
+use nuncio_core::portal::plan::{Notice, PlannedMail, Refused, plan};
 use nuncio_core::portal::variables::moment;
-use nuncio_core::ports::job_store::{DirectError, Direction, StoreError};
+use nuncio_core::ports::job_store::StoreError;
 use nuncio_core::ports::records::{Changeset, CommitError, Expected, Record, Write};
+use nuncio_core::ports::sealer::UnsealError;
+use nuncio_core::secret::Sensitive;
 use nuncio_core::settings::guest_mail::{GuestMailEvent, GuestMailSettings};
 use nuncio_delivery::intake::IntakeError;
+use nuncio_directory::approvals::{self as record, Stored};
 use nuncio_directory::directory::DirectoryError;
 use nuncio_directory::mails::AccessMail;
 use nuncio_runtime::chain::Chain;
 use tracing::{error, info, warn};
 
 use super::link::Link;
-use super::record::{self, Stored};
 use crate::portal::keys::{self, KeyError};
 use crate::portal::mailer::{self, Wording};
 use crate::portal::{Portal, TRIES_MAX};
+
+/// How soon credentials are tried again that could not be made into mails.
+const RETRY: Duration = Duration::from_mins(1);
 
 /// Why an approval was not changed.
 pub(crate) enum NotDone {
@@ -40,12 +49,29 @@ pub(crate) enum NotDone {
     /// There are no links without an address of the page.
     PageOff,
     Key(KeyError),
+    /// The password that has waited cannot be read.
+    Sealed(UnsealError),
     Mail(IntakeError),
     Directory(DirectoryError),
     Store(StoreError),
     Commit(CommitError),
     /// Others write the same records all the time.
     Contended,
+}
+
+/// Why credentials are no mails.
+enum NotMade {
+    Sealed(UnsealError),
+    Mail(IntakeError),
+}
+
+impl From<NotMade> for NotDone {
+    fn from(problem: NotMade) -> Self {
+        match problem {
+            NotMade::Sealed(problem) => Self::Sealed(problem),
+            NotMade::Mail(problem) => Self::Mail(problem),
+        }
+    }
 }
 
 impl NotDone {
@@ -60,6 +86,7 @@ impl NotDone {
             | Self::PageOff
             | Self::Contended => {}
             Self::Key(problem) => warn!("approval not decided: {}", Chain(problem)),
+            Self::Sealed(problem) => warn!("approval not decided: {}", Chain(problem)),
             Self::Mail(problem) => warn!("approval not decided: {}", Chain(problem)),
             Self::Directory(problem) => warn!("approval not decided: {}", Chain(problem)),
             Self::Store(problem) => warn!("approval not decided: {}", Chain(problem)),
@@ -93,27 +120,39 @@ pub(crate) async fn decide(
             Verdict::Approve => (GuestAction::Approve, PortalEvent::Approved),
             Verdict::Deny => (GuestAction::Deny { reason: reason.to_owned() }, PortalEvent::Denied),
         };
-        let guest = entry.subject.after(&action, now).map_err(NotDone::Guest)?;
-        let results = results(portal, &guest, event, &approval.portal, now);
+        let guest = match entry.subject.after(&action, now) {
+            Ok(guest) => guest,
+            Err(refused) => match approval.settled_by(Some(&entry.subject), now) {
+                // The directory was faster than its request: it was made in the same moment.
+                Some(settled) => {
+                    let state = settled.state;
+                    match portal.commit(ending(settled, version, now)).await {
+                        Ok(()) => return Err(NotDone::NotPending(NotPending { id, state })),
+                        Err(CommitError::Conflict { .. }) => continue,
+                        Err(error) => return Err(NotDone::Commit(error)),
+                    }
+                }
+                None => return Err(NotDone::Guest(refused)),
+            },
+        };
+        let results = results(portal, &guest, event, &decided, now).map_err(NotDone::from)?;
         if event.tells_of_access() {
-            entry.mails.extend(access_mails(&results, &approval));
+            entry.mails.extend(access_mails(&results));
         }
         let after = portal.directory.transition(&entry, &action, now);
         let (_guest, change) = after.map_err(NotDone::Guest)?;
-        decided.result_jobs = results.iter().map(|job| job.id).collect();
+        decided.credentials = None;
+        decided.result_jobs = results.iter().map(|(_, job)| job.id).collect();
         let mut changes = Changeset::new(now);
         change.add_to(&mut changes);
-        changes.jobs = results;
+        changes.jobs = results.into_iter().map(|(_, job)| job).collect();
         // Nobody needs to be asked any more.
         changes.cancel.extend(&approval.request_jobs);
-        if verdict == Verdict::Deny {
-            changes.cancel.extend(std::mem::take(&mut decided.credentials_jobs));
-        }
         changes.writes.push(record::put(&decided, Expected::Version(version), now));
         match portal.commit(changes).await {
             Ok(()) => {
                 info!(approval = %id, state = decided.state.name(), "approval is decided");
-                return Ok(finish(portal, decided).await);
+                return Ok(decided);
             }
             Err(CommitError::Conflict { .. }) => {}
             Err(error) => return Err(NotDone::Commit(error)),
@@ -134,7 +173,8 @@ pub(crate) async fn resend(portal: &Portal, id: ApprovalId) -> Result<Approval, 
         let mut wording = Wording::of_guest(&entry.subject, EVENT.name(), now);
         wording.locale.clone_from(&approval.locale);
         wording.portal.clone_from(&approval.portal);
-        let jobs = request_jobs(portal, &approval, &wording, &portal.guest_mail()).await?;
+        let zone = &entry.subject.time_zone;
+        let jobs = request_jobs(portal, &approval, &wording, zone, &portal.guest_mail()).await?;
         let mut changes = Changeset::new(now);
         changes.cancel = std::mem::take(&mut approval.request_jobs);
         approval.request_jobs = jobs.iter().map(|job| job.id).collect();
@@ -166,7 +206,7 @@ pub(crate) async fn cancel(portal: &Portal, id: ApprovalId) -> Result<Approval, 
     Err(NotDone::Contended)
 }
 
-/// Does what is due of an approval: ends it in time, releases credentials, removes it at last.
+/// Does what is due of an approval: ends it in time, sends credentials, removes it at last.
 pub(crate) async fn look(portal: &Portal, record: &Record) -> Result<(), CommitError> {
     let now = portal.now();
     let Some(Stored { approval, version }) = record::decode(record) else {
@@ -176,13 +216,13 @@ pub(crate) async fn look(portal: &Portal, record: &Record) -> Result<(), CommitE
     match approval.state {
         ApprovalState::Pending if now < approval.expires_at => Ok(()),
         ApprovalState::Pending => {
-            let expired = Approval { state: ApprovalState::Expired, ..approval };
+            let state = ApprovalState::Expired;
+            let expired = Approval { state, credentials: None, ..approval };
             info!(approval = %expired.id, "approval was not decided in time");
             portal.commit(ending(expired, version, now)).await
         }
-        ApprovalState::Approved if !approval.credentials_jobs.is_empty() => {
-            finish(portal, approval).await;
-            Ok(())
+        ApprovalState::Approved if approval.credentials.is_some() => {
+            send_credentials(portal, record, approval).await
         }
         ApprovalState::Approved
         | ApprovalState::Denied
@@ -194,11 +234,13 @@ pub(crate) async fn look(portal: &Portal, record: &Record) -> Result<(), CommitE
 /// The event in the labels of mails that ask for an approval.
 pub(crate) const EVENT: GuestMailEvent = GuestMailEvent::ApprovalRequest;
 
-/// The mails that ask, one for each approver.
+/// The mails that ask, one for each approver. All times in them are those of the guest's place, `zone`: where an
+/// approver is nobody knows.
 pub(crate) async fn request_jobs(
     portal: &Portal,
     approval: &Approval,
     wording: &Wording,
+    zone: &TimeZone,
     settings: &GuestMailSettings,
 ) -> Result<Vec<NewJob>, NotDone> {
     let base = portal.public_url.as_deref().ok_or(NotDone::PageOff)?;
@@ -221,7 +263,7 @@ pub(crate) async fn request_jobs(
         wording.sponsor = None;
         wording.tell("approve_url", url(Verdict::Approve));
         wording.tell("deny_url", url(Verdict::Deny));
-        wording.tell("links_expire", moment(approval.expires_at, &jiff::tz::TimeZone::UTC));
+        wording.tell("links_expire", moment(approval.expires_at, zone));
         let mail = PlannedMail {
             kind: EVENT,
             to: Mailbox::from(approver.clone()),
@@ -234,109 +276,121 @@ pub(crate) async fn request_jobs(
     Ok(jobs)
 }
 
-/// The mails that tell a guest of a decision. A guest without an address, or a switch that is off, is no reason not
-/// to decide.
+/// The mails that tell a guest of a decision, with the credentials that have waited for it. A guest without an
+/// address, or a switch that is off, is no reason not to decide; credentials that cannot be made are one.
 fn results(
     portal: &Portal,
     guest: &Guest,
     event: PortalEvent,
-    texts_of: &str,
+    approval: &Approval,
     now: Timestamp,
-) -> Vec<NewJob> {
+) -> Result<Vec<(PlannedMail, NewJob)>, NotMade> {
     let settings = portal.guest_mail();
-    let options = NoticeOptions::default();
-    let notice = Notice { event, guest, has_password: false, options };
+    let password = password(portal, approval).map_err(NotMade::Sealed)?;
+    let waiting = approval.credentials.as_ref();
+    let mut options = waiting.map(|waiting| waiting.options).unwrap_or_default();
+    // He may have lost his sponsor since.
+    options.copy_me &= guest.sponsor.is_some();
+    let notice = Notice { event, guest, has_password: password.is_some(), options };
     let mut wording = Wording::of_guest(guest, event.name(), now);
     wording.tell("reason", guest.state_reason.clone());
-    texts_of.clone_into(&mut wording.portal);
+    approval.portal.clone_into(&mut wording.portal);
+    for (key, value) in waiting.iter().flat_map(|waiting| &waiting.labels) {
+        wording.labels.entry(key.clone()).or_insert_with(|| value.clone());
+    }
+    wording.password = password;
     let planned = plan(&notice, &settings).unwrap_or_else(|refused| {
         info!("the guest is not told of the decision: {refused}");
         Vec::new()
     });
-    let made = planned.iter().filter_map(|mail| {
-        let made = mailer::job(&portal.intake, &settings, mail, &wording);
-        made.map_err(|problem| warn!("mail of a decision not made: {}", Chain(&problem))).ok()
-    });
-    made.collect()
+    let mut mails = Vec::with_capacity(planned.len());
+    for mail in planned {
+        match mailer::job(&portal.intake, &settings, &mail, &wording) {
+            Ok(job) => mails.push((mail, job)),
+            Err(problem) if mail.tells_password => return Err(NotMade::Mail(problem)),
+            Err(problem) => warn!("mail of a decision not made: {}", Chain(&problem)),
+        }
+    }
+    Ok(mails)
 }
 
-/// The mails that must not go out once the approved access is gone: those of the result, and the credentials.
-fn access_mails(results: &[NewJob], approval: &Approval) -> Vec<AccessMail> {
-    let results = results.iter().map(|job| AccessMail { job: job.id, until: job.expires_at });
-    let until = approval.expires_at + MailClass::Credentials.time_to_live();
-    let credentials = approval.credentials_jobs.iter().map(|job| AccessMail { job: *job, until });
-    results.chain(credentials).collect()
+/// The mails that must not go out once the approved access is gone.
+fn access_mails(results: &[(PlannedMail, NewJob)]) -> impl Iterator<Item = AccessMail> {
+    results.iter().map(|(_, job)| AccessMail { job: job.id, until: job.expires_at })
 }
 
-/// An approval at its end: nobody is asked any more, and credentials that wait are for nobody.
-fn ending(mut approval: Approval, version: i64, now: Timestamp) -> Changeset {
+/// An approval at its end: nobody is asked any more.
+fn ending(approval: Approval, version: i64, now: Timestamp) -> Changeset {
     let mut changes = Changeset::new(now);
     changes.cancel.extend(&approval.request_jobs);
-    changes.cancel.extend(std::mem::take(&mut approval.credentials_jobs));
     changes.writes.push(record::put(&approval, Expected::Version(version), now));
     changes
 }
 
-/// Releases the credentials of an approved guest, and notes it. If that does not work now, it is tried again when the
-/// approval is looked at.
-async fn finish(portal: &Portal, approval: Approval) -> Approval {
-    if approval.state != ApprovalState::Approved || approval.credentials_jobs.is_empty() {
-        return approval;
-    }
-    for job in &approval.credentials_jobs {
-        if let Err(problem) = release(portal, *job).await {
-            warn!(approval = %approval.id, "credentials not released yet: {}", Chain(&problem));
-            return approval;
-        }
-    }
-    match note_released(portal, approval.id).await {
-        Ok(noted) => noted.unwrap_or(approval),
-        Err(problem) => {
-            warn!(approval = %approval.id, "release not noted yet: {}", Chain(&problem));
-            approval
-        }
-    }
-}
-
-/// Lets a waiting mail go. One that is under way, or has ended, needs it no more.
-async fn release(portal: &Portal, job: MailJobId) -> Result<(), StoreError> {
-    let (store, now) = (&portal.intake.store, portal.now());
-    let Some(present) = store.get(job).await? else { return Ok(()) };
-    // It never comes due by itself: it would be due when its time to live ends.
-    if !present.state.is_waiting() || present.due_at < present.expires_at {
-        return Ok(());
-    }
-    for direction in [Direction::Hold, Direction::Release] {
-        match store.direct(job, direction, now).await {
-            Ok(_) => {}
-            Err(DirectError::Store(error)) => return Err(error),
-            Err(
-                DirectError::NotFound(_)
-                | DirectError::NotHoldable { .. }
-                | DirectError::NotHeld { .. }
-                | DirectError::NotRetryable { .. }
-                | DirectError::TooLate(_)
-                | DirectError::MayBeDuplicate(_),
-            ) => return Ok(()),
-        }
-    }
-    Ok(())
-}
-
-/// Moves the released mails to the results.
-async fn note_released(portal: &Portal, id: ApprovalId) -> Result<Option<Approval>, CommitError> {
-    let Some(stored) = record::find(portal.records(), id).await? else { return Ok(None) };
-    let Stored { mut approval, version } = stored;
-    if approval.credentials_jobs.is_empty() {
-        return Ok(Some(approval));
-    }
-    let released = std::mem::take(&mut approval.credentials_jobs);
-    approval.result_jobs.extend(released);
+/// Makes the credentials of a guest who was approved in the directory into mails.
+async fn send_credentials(
+    portal: &Portal,
+    record: &Record,
+    approval: Approval,
+) -> Result<(), CommitError> {
     let now = portal.now();
+    let entry = match portal.directory.get::<Guest>(&approval.guest).await {
+        Ok(entry) => entry,
+        Err(problem) => return put_off(portal, record, told(&problem)).await,
+    };
     let mut changes = Changeset::new(now);
-    changes.writes.push(record::put(&approval, Expected::Version(version), now));
-    portal.commit(changes).await?;
-    Ok(Some(approval))
+    let mut sent = Approval { credentials: None, ..approval.clone() };
+    if let Some(entry) = &entry {
+        let mails = match results(portal, &entry.subject, PortalEvent::Approved, &approval, now) {
+            Ok(mails) => mails,
+            Err(NotMade::Sealed(problem)) => {
+                return put_off(portal, record, told(&problem)).await;
+            }
+            Err(NotMade::Mail(problem)) => {
+                return put_off(portal, record, told(&problem)).await;
+            }
+        };
+        // Who approves in the directory tells the guest himself, or nobody does.
+        let mails = mails.into_iter().filter(|(mail, _)| mail.kind != GuestMailEvent::Approved);
+        let mails: Vec<_> = mails.collect();
+        changes.writes.push(entry.told(access_mails(&mails), now));
+        changes.jobs = mails.into_iter().map(|(_, job)| job).collect();
+        sent.result_jobs.extend(changes.jobs.iter().map(|job| job.id));
+    }
+    changes.writes.push(record::put(&sent, Expected::Version(record.version), now));
+    portal.commit(changes).await
+}
+
+/// An error as text: the chain itself must not be held while something is awaited.
+fn told(problem: &dyn Error) -> String {
+    Chain(problem).to_string()
+}
+
+/// Looks again in a while.
+async fn put_off(portal: &Portal, record: &Record, problem: String) -> Result<(), CommitError> {
+    warn!("credentials of an approved guest are not sent yet: {problem}");
+    let mut changes = Changeset::new(portal.now());
+    changes.writes.push(Write::Put {
+        key: record.key.clone(),
+        expected: Expected::Version(record.version),
+        owner: record.owner.clone(),
+        due_at: Some(portal.now() + RETRY),
+        content: record.content.clone(),
+    });
+    portal.commit(changes).await
+}
+
+/// What the password of an approval is sealed for.
+pub(crate) fn context(id: ApprovalId) -> Vec<u8> {
+    format!("password of {id}").into_bytes()
+}
+
+/// The password that has waited, if there is one.
+fn password(portal: &Portal, approval: &Approval) -> Result<Option<Sensitive>, UnsealError> {
+    let Some(credentials) = &approval.credentials else { return Ok(None) };
+    let clear = portal.sealer.open(&context(approval.id), &credentials.sealed_password)?;
+    let text = String::from_utf8(clear).map_err(|_no_text| UnsealError::Malformed)?;
+    Ok(Some(Sensitive::from(text)))
 }
 
 async fn remove(portal: &Portal, record: &Record, now: Timestamp) -> Result<(), CommitError> {

@@ -14,13 +14,13 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use nuncio_core::directory::guest::Guest;
 use nuncio_core::portal::approval::{ApprovalState, DECISION_REASON_CHARS_MAX, Verdict};
+use nuncio_directory::approvals as record;
 use nuncio_runtime::chain::Chain;
 use tokio::time::Instant;
 use tracing::warn;
 
 use super::act::{self, NotDone};
 use super::link::Link;
-use super::record;
 use crate::portal::{Portal, keys};
 use limiter::Limiter;
 use texts::{Texts, language};

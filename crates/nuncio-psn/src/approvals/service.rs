@@ -16,16 +16,17 @@ use nuncio_core::portal::plan::{Notice, Refused, plan};
 use nuncio_core::ports::job_store::StoreError;
 use nuncio_core::ports::records::{Changeset, CommitError, Expected, Write};
 use nuncio_core::secret::Sensitive;
-use nuncio_core::settings::guest_mail::GuestMailEvent;
 use nuncio_core::trace::TraceParent;
 use nuncio_core::violation::Violations;
+use nuncio_directory::approvals as record;
 use nuncio_directory::subject::Subject as _;
 use prost::Message as _;
 use serde::{Deserialize, Serialize};
 use tonic::{Code, Status};
+use tracing::error;
 
 use super::act::{self, EVENT, NotDone};
-use super::{random_id, record};
+use super::random_id;
 use crate::errors::store;
 use crate::portal::errors::*;
 use crate::portal::mailer::{self, Wording};
@@ -171,7 +172,9 @@ fn id(name: &str) -> Result<ApprovalId, Status> {
 async fn prepare(portal: &Portal, ask: &Ask, now: Timestamp) -> Result<Asked, Status> {
     let (guest, write) = guest(portal, &ask.target, now).await?;
     let pending = record::pending_of(portal.records(), &guest.id, now).await;
-    if let Some(pending) = pending.map_err(|error| store(&error))? {
+    if let Some(record::Stored { approval: pending, .. }) =
+        pending.map_err(|error| store(&error))?
+    {
         let message = format!(
             "approval `{}` of this guest waits for a decision; send it again, or cancel it",
             pending.id
@@ -197,18 +200,16 @@ async fn prepare(portal: &Portal, ask: &Ask, now: Timestamp) -> Result<Asked, St
         sent_at: now,
         sent_count: 1,
         request_jobs: Vec::new(),
-        credentials_jobs: Vec::new(),
+        credentials: None,
         result_jobs: Vec::new(),
         decision: None,
         locale: ask.options.locale.clone(),
         portal: ask.options.portal.clone(),
     };
-    let mut jobs =
-        act::request_jobs(portal, &approval, &wording, &settings).await.map_err(not_done)?;
+    let jobs = act::request_jobs(portal, &approval, &wording, &guest.time_zone, &settings).await;
+    let jobs = jobs.map_err(not_done)?;
     approval.request_jobs = ids(&jobs);
-    let credentials = credentials(portal, ask, &guest, &approval)?;
-    approval.credentials_jobs = ids(&credentials);
-    jobs.extend(credentials);
+    approval.credentials = credentials(portal, ask, &guest, approval.id)?;
     let writes = vec![write, record::put(&approval, Expected::Absent, now)];
     Ok(Asked { approval, writes, jobs })
 }
@@ -251,36 +252,32 @@ async fn guest(portal: &Portal, target: &Target, now: Timestamp) -> Result<(Gues
     }
 }
 
-/// Mails with the credentials that are never due by themselves: the approval releases them.
+/// Seals the password until the approval. That its mails can be made is seen now, while somebody can do about it.
 fn credentials(
     portal: &Portal,
     ask: &Ask,
     guest: &Guest,
-    approval: &Approval,
-) -> Result<Vec<NewJob>, Status> {
-    let Some(password) = &ask.password else { return Ok(Vec::new()) };
+    id: ApprovalId,
+) -> Result<Option<WaitingCredentials>, Status> {
+    let Some(password) = &ask.password else { return Ok(None) };
     let settings = portal.guest_mail();
     // As the guest will be when they are sent.
     let approved = Guest { state: GuestState::Created, ..guest.clone() };
     let (event, options) = (PortalEvent::Approved, ask.options.notice);
     let notice = Notice { event, guest: &approved, has_password: true, options };
-    let mut planned = plan(&notice, &settings).map_err(|problem| refused(&problem))?;
-    planned.retain(|mail| mail.kind != GuestMailEvent::Approved);
+    let planned = plan(&notice, &settings).map_err(|problem| refused(&problem))?;
     let mut wording = Wording::of_guest(guest, event.name(), portal.now());
     wording.password = Some(password.clone());
-    wording.trace.clone_from(&ask.trace);
     ask.options.apply(&mut wording);
     // The language of the request is that of the approvers.
     wording.locale.clone_from(&guest.language);
-    let mut jobs = Vec::new();
     for mail in planned {
-        let made = mailer::job(&portal.intake, &settings, &mail, &wording);
-        let mut job = made.map_err(mail_not_made)?;
-        job.expires_at = approval.expires_at + job.class.time_to_live();
-        job.due_at = job.expires_at;
-        jobs.push(job);
+        mailer::job(&portal.intake, &settings, &mail, &wording).map_err(mail_not_made)?;
     }
-    Ok(jobs)
+    let clear = password.expose().as_bytes();
+    let sealed_password = portal.sealer.seal(&act::context(id), clear);
+    let labels = ask.options.labels.clone();
+    Ok(Some(WaitingCredentials { sealed_password, options, labels }))
 }
 
 fn ids(jobs: &[NewJob]) -> Vec<MailJobId> {
@@ -299,7 +296,6 @@ async fn with_jobs(portal: &Portal, approval: &Approval) -> Result<v1::Approval,
     let failed = |error: StoreError| store(&error);
     Ok(v1::Approval {
         request_jobs: jobs(&approval.request_jobs).await.map_err(failed)?,
-        credentials_jobs: jobs(&approval.credentials_jobs).await.map_err(failed)?,
         result_jobs: jobs(&approval.result_jobs).await.map_err(failed)?,
         ..told(approval, portal.now())
     })
@@ -379,6 +375,14 @@ fn not_done(problem: NotDone) -> Status {
             failed_precondition("APPROVAL_PAGE_OFF", message, [], &precondition)
         }
         NotDone::Key(problem) => no_key(&problem),
+        NotDone::Sealed(problem) => {
+            error!("credentials that wait for an approval cannot be read: {problem}");
+            let message = "the credentials that wait for this approval cannot be read";
+            let remedy = "restore the key file of the node that took the request, or cancel the request and make \
+                          a new one";
+            let precondition = Precondition { kind: "KEYS", subject: "keys.file", remedy };
+            failed_precondition("CREDENTIALS_NOT_READABLE", message, [], &precondition)
+        }
         NotDone::Mail(problem) => mail_not_made(problem),
         NotDone::Directory(problem) => directory(problem),
         NotDone::Store(problem) => store(&problem),

@@ -63,11 +63,10 @@ pub(crate) fn not_committed(problem: CommitError) -> Status {
 }
 
 pub(crate) fn refused(refused: &Refused) -> Status {
-    let message = format!("{refused}: {}", refused.remedy());
     let mut violations = Violations::default();
     match refused {
         Refused::PasswordMissing { .. } | Refused::PasswordUnwanted { .. } => {
-            violations.add("password", message);
+            violations.add("password", format!("{refused}: {}", refused.remedy()));
             return invalid_notice(violations);
         }
         Refused::Disabled
@@ -88,6 +87,7 @@ pub(crate) fn refused(refused: &Refused) -> Status {
         | Refused::PasswordUnwanted { .. } => "",
     };
     let precondition = Precondition { kind: "GUEST", subject: "guest", remedy: refused.remedy() };
+    let message = refused.to_string();
     failed_precondition(refused.code(), message, [("state", state.to_owned())], &precondition)
 }
 

@@ -1,4 +1,4 @@
-//! Looks after what is due: approvals that end, credentials that wait for their release, summaries, and old records.
+//! Looks after what is due: approvals that end, credentials of guests who were approved in the directory, summaries, and old records.
 
 use std::time::Duration;
 
@@ -6,6 +6,7 @@ use nuncio_core::ports::job_store::StoreError;
 use nuncio_core::ports::records::{
     Changeset, CommitError, DuePlace, Expected, Record, RecordKind, Write,
 };
+use nuncio_directory::approvals::APPROVAL;
 use nuncio_runtime::chain::Chain;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
@@ -16,7 +17,6 @@ use super::bulk::record::BULK;
 use super::bulk::summary;
 use super::requests::REQUEST;
 use crate::approvals::act;
-use crate::approvals::record::APPROVAL;
 
 /// The kinds of records that come due.
 const KINDS: [RecordKind; 3] = [APPROVAL, BULK, REQUEST];

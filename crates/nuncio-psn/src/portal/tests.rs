@@ -5,13 +5,17 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use axum::extract::connect_info::MockConnectInfo;
 use jiff::Timestamp;
 use nuncio_api::convert::time::timestamp;
 use nuncio_api::v1;
 use nuncio_api::v1::portal_service_server::PortalService as _;
-use nuncio_core::directory::guest::Guest;
+use nuncio_core::conformance::sealer::TestSealer;
+use nuncio_core::directory::guest::{Guest, GuestId, GuestState};
+use nuncio_core::directory::lifecycle::GuestAction;
 use nuncio_core::job::{Job, JobState, MailJobId};
-use nuncio_core::portal::approval::{Approval, ApprovalState, Decision, Verdict};
+use nuncio_core::portal::PortalEvent;
+use nuncio_core::portal::plan::Refused;
 use nuncio_core::ports::job_store::{Claim, Incarnation, JobStore as _};
 use nuncio_core::ports::records::{Changeset, Expected, RecordStore as _};
 use nuncio_core::ports::settings::{SaveError, SettingsShare};
@@ -21,16 +25,19 @@ use nuncio_core::settings::{SavedSmtpSettings, SmtpSettings};
 use nuncio_core::template::Templates;
 use nuncio_delivery::intake::Intake;
 use nuncio_delivery::senders::Senders;
-use nuncio_directory::directory::Directory;
+use nuncio_directory::approvals as record;
+use nuncio_directory::batch::Batch;
+use nuncio_directory::change::Entry;
+use nuncio_directory::directory::{Directory, Wanted};
 use nuncio_directory::follow_up::AtExpiry;
 use nuncio_runtime::clock::{TestClock, TestEntropy};
 use nuncio_store::memory::MemoryJobStore;
 use tokio::sync::watch;
 use tonic::Request;
+use tonic::codegen::Service;
 
 use super::service::PortalMail;
 use super::{Portal, keeper};
-use crate::approvals::record;
 use crate::tests::Nobody;
 
 mod voided;
@@ -38,6 +45,13 @@ mod voided;
 struct Fixture {
     service: PortalMail,
     store: Arc<MemoryJobStore>,
+}
+
+/// A mail as a node sends it.
+#[derive(Debug)]
+struct Sent {
+    template: String,
+    text: String,
 }
 
 fn fixture() -> Fixture {
@@ -56,6 +70,7 @@ fn fixture() -> Fixture {
         directory: Directory { records: records(), follow_up: Arc::new(AtExpiry) },
         settings: Arc::new(Settings::default()),
         senders: Senders { records: records() },
+        sealer: Arc::new(TestSealer("key")),
         public_url: Some("https://guests.example.com".to_owned()),
     };
     Fixture { service: PortalMail { portal }, store }
@@ -70,7 +85,8 @@ impl Fixture {
         let guest = v1::Guest {
             name: "guests/ada".to_owned(),
             email: "ada@example.com".to_owned(),
-            valid_to_time: Some(timestamp("2031-01-01T00:00:00Z".parse().unwrap())),
+            time_zone: "Asia/Tokyo".to_owned(),
+            valid_to_time: Some(timestamp("2030-01-02T20:00:00Z".parse().unwrap())),
             ..v1::Guest::default()
         };
         let request = v1::RequestApprovalRequest {
@@ -96,6 +112,44 @@ impl Fixture {
 
     /// The templates of the jobs that a node would send now.
     async fn claimable(&self) -> Vec<String> {
+        self.claimed().await.into_iter().map(|one| one.template).collect()
+    }
+
+    async fn approve(&self, name: &str) {
+        let request = v1::DecideApprovalRequest {
+            name: name.to_owned(),
+            verdict: v1::ApprovalVerdict::Approve.into(),
+            ..v1::DecideApprovalRequest::default()
+        };
+        self.service.decide_approval(Request::new(request)).await.unwrap();
+    }
+
+    /// Changes the guest as the directory does.
+    async fn change_in_directory(&self, decide: impl Fn(&Guest) -> Wanted<Guest>) {
+        let id = GuestId::parse("ada").unwrap();
+        let (directory, now) = (&self.portal().directory, self.portal().now());
+        let decide = |before: Option<&Entry<Guest>>| Ok::<_, ()>(decide(&before.unwrap().subject));
+        directory.change(&id, now, decide).await.unwrap();
+    }
+
+    async fn act(&self, action: &GuestAction) {
+        let now = self.portal().now();
+        self.change_in_directory(|guest| Wanted::Put(guest.after(action, now).unwrap())).await;
+    }
+
+    /// How the page answers.
+    async fn page(&self, method: &str, path: &str) -> u16 {
+        let peer = std::net::SocketAddr::from(([127, 0, 0, 1], 1));
+        let page = crate::approvals::page::routes(self.portal().clone());
+        let mut page = page.layer(MockConnectInfo(peer));
+        let request = axum::http::Request::builder().method(method).uri(path);
+        let request = request.header("content-type", "application/x-www-form-urlencoded");
+        let request = request.body(axum::body::Body::empty()).unwrap();
+        Service::call(&mut page, request).await.unwrap().status().as_u16()
+    }
+
+    /// What a node would send now.
+    async fn claimed(&self) -> Vec<Sent> {
         let now = self.portal().now();
         let holder = Incarnation("test".to_owned());
         let until = now + Duration::from_mins(1);
@@ -109,7 +163,11 @@ impl Fixture {
             except: Vec::new(),
         };
         let claimed = self.store.claim(claim).await.unwrap();
-        claimed.into_iter().filter_map(|one| one.job.template).collect()
+        let told = claimed.into_iter().map(|one| Sent {
+            template: one.job.template.unwrap_or_default(),
+            text: one.mail.text.map(|text| text.expose().to_owned()).unwrap_or_default(),
+        });
+        told.collect()
     }
 }
 
@@ -128,46 +186,135 @@ async fn credentials_are_never_sent_while_nobody_has_approved() {
     keeper::work(fixture.portal()).await.unwrap();
     let expired = fixture.approval(&asked.name).await;
     assert_eq!(expired.state(), v1::ApprovalState::Expired);
-    let credentials = fixture.job(&asked.credentials_jobs[0].name).await;
-    assert_eq!(credentials.state, JobState::Cancelled);
+    assert!(asked.credentials_waiting && !expired.credentials_waiting);
 }
 
 #[tokio::test(start_paused = true)]
-async fn credentials_of_an_approval_whose_node_died_are_released_once_by_the_next_one() {
+async fn credentials_of_a_guest_who_is_approved_in_the_directory_are_sent_once_by_whoever_looks() {
     let fixture = fixture();
     let asked = fixture.request_approval().await;
     fixture.claimable().await;
-    decide_and_die(&fixture, &asked.name).await;
-    assert!(fixture.claimable().await.is_empty());
-
-    keeper::work(fixture.portal()).await.unwrap();
-    keeper::work(fixture.portal()).await.unwrap();
-
-    assert_eq!(fixture.claimable().await, ["templates/guest-credentials"]);
-    keeper::work(fixture.portal()).await.unwrap();
+    fixture.act(&GuestAction::Approve).await;
     assert!(fixture.claimable().await.is_empty());
     let approved = fixture.approval(&asked.name).await;
-    assert!(approved.credentials_jobs.is_empty());
+    assert_eq!(approved.state(), v1::ApprovalState::Approved);
+    assert_eq!(approved.decided_by, "directory");
+
+    keeper::work(fixture.portal()).await.unwrap();
+    keeper::work(fixture.portal()).await.unwrap();
+
+    // No notice of the approval: in the directory nothing is told.
+    assert_eq!(fixture.claimable().await, ["templates/guest-credentials"]);
+    let approved = fixture.approval(&asked.name).await;
+    assert!(!approved.credentials_waiting);
     assert_eq!(approved.result_jobs.len(), 1);
 }
 
-/// All that a decision commits, and nothing of what follows it.
-async fn decide_and_die(fixture: &Fixture, name: &str) {
-    let portal = fixture.portal();
-    let id = nuncio_core::portal::approval::ApprovalId::from_name(name).unwrap();
-    let stored = record::find(portal.records(), id).await.unwrap().unwrap();
-    let now = portal.now();
-    let decision = Decision {
-        verdict: Verdict::Approve,
-        decided_at: now,
-        decided_by: "boss".to_owned(),
-        reason: String::new(),
+#[tokio::test(start_paused = true)]
+async fn a_guest_who_is_denied_or_removed_in_the_directory_settles_the_request() {
+    for is_removed in [false, true] {
+        let fixture = fixture();
+        let asked = fixture.request_approval().await;
+        let request = &asked.request_jobs[0].name;
+        assert!(asked.credentials_waiting);
+        if is_removed {
+            fixture.change_in_directory(|_| Wanted::Remove).await;
+        } else {
+            fixture.act(&GuestAction::Deny { reason: "no room".to_owned() }).await;
+        }
+
+        let settled = fixture.approval(&asked.name).await;
+        let expected =
+            if is_removed { v1::ApprovalState::Cancelled } else { v1::ApprovalState::Denied };
+        assert_eq!(settled.state(), expected);
+        assert!(!settled.credentials_waiting);
+        assert_eq!(fixture.job(request).await.state, JobState::Cancelled);
+        keeper::work(fixture.portal()).await.unwrap();
+        assert!(fixture.claimable().await.is_empty());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_import_that_lets_guests_in_settles_their_requests() {
+    let fixture = fixture();
+    let asked = fixture.request_approval().await;
+    let id = GuestId::parse("ada").unwrap();
+    let make = |_row: usize, before: Option<&Guest>| {
+        Ok(Guest { state: GuestState::Created, ..before.unwrap().clone() })
     };
-    let decided: Approval = stored.approval.decided(decision).unwrap();
-    assert_eq!(decided.state, ApprovalState::Approved);
-    let mut changes = Changeset::new(now);
-    changes.writes.push(record::put(&decided, Expected::Version(stored.version), now));
-    fixture.store.commit(changes).await.unwrap();
+    let (now, ids) = (fixture.portal().now(), [id]);
+    let batch = Batch { ids: &ids, make: &make, now, validate_only: false };
+
+    fixture.portal().directory.write_batch(&batch).await.unwrap();
+
+    assert_eq!(fixture.approval(&asked.name).await.state(), v1::ApprovalState::Approved);
+}
+
+#[tokio::test(start_paused = true)]
+async fn credentials_tell_how_the_guest_stands_when_he_is_approved() {
+    let fixture = fixture();
+    let asked = fixture.request_approval().await;
+    fixture.claimed().await;
+    tokio::time::sleep(Duration::from_hours(20)).await;
+    fixture.act(&GuestAction::Extend { valid_to: "2030-01-09T20:00:00Z".parse().unwrap() }).await;
+
+    fixture.approve(&asked.name).await;
+
+    let mails = fixture.claimed().await;
+    let credentials = mails.iter().find(|one| one.template.contains("credentials")).unwrap();
+    assert!(credentials.text.contains("January 10, 2030 at 5:00"), "{}", credentials.text);
+    assert!(!credentials.text.contains("January 3, 2030"), "{}", credentials.text);
+    assert!(credentials.text.contains("s3cret"), "{}", credentials.text);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_end_of_the_links_is_told_by_the_clock_of_the_guests_place() {
+    let fixture = fixture();
+    let asked = fixture.request_approval().await;
+
+    let [request] = fixture.claimed().await.try_into().unwrap();
+    assert!(request.text.contains("until January 2, 2030 at 9:00"), "{}", request.text);
+    let resend = v1::ResendApprovalRequest { name: asked.name };
+    fixture.service.resend_approval(Request::new(resend)).await.unwrap();
+    let [again] = fixture.claimed().await.try_into().unwrap();
+    assert!(again.text.contains("until January 2, 2030 at 9:00"), "{}", again.text);
+    assert!(again.text.contains("(GMT+9)"), "{}", again.text);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_link_that_has_expired_is_gone_and_decides_nothing() {
+    let fixture = fixture();
+    let asked = fixture.request_approval().await;
+    let [request] = fixture.claimed().await.try_into().unwrap();
+    let mut words = request.text.split_whitespace();
+    let link = words.find_map(|word| word.strip_prefix("https://guests.example.com")).unwrap();
+    assert_eq!(fixture.page("GET", link).await, 200);
+    tokio::time::sleep(Duration::from_hours(24)).await;
+
+    // Before and after it was noted, and when the request is long forgotten.
+    for _ in 0..2 {
+        assert_eq!(fixture.page("GET", link).await, 410);
+        assert_eq!(fixture.page("POST", link).await, 410);
+        keeper::work(fixture.portal()).await.unwrap();
+    }
+    assert_eq!(fixture.approval(&asked.name).await.state(), v1::ApprovalState::Expired);
+    tokio::time::sleep(record::KEPT).await;
+    keeper::work(fixture.portal()).await.unwrap();
+    assert_eq!(fixture.page("POST", link).await, 410);
+    let id = GuestId::parse("ada").unwrap();
+    let guest = fixture.portal().directory.get::<Guest>(&id).await.unwrap().unwrap();
+    assert_eq!(guest.subject.state, GuestState::PendingApproval);
+}
+
+#[test]
+fn a_refusal_tells_its_remedy_once() {
+    let (event, state) = (PortalEvent::CredentialsResent, GuestState::Suspended);
+    let refused = super::errors::refused(&Refused::State { event, state });
+
+    let details = tonic_types::StatusExt::get_error_details(&refused);
+    let failure = details.precondition_failure().unwrap();
+    assert_eq!(failure.violations[0].description, "reinstate the guest first");
+    assert!(!refused.message().contains("reinstate"), "{}", refused.message());
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,4 +1,5 @@
 use super::*;
+use crate::directory::draft::GuestDraft;
 
 fn at(second: i64) -> Timestamp {
     Timestamp::from_second(1_800_000_000 + second).unwrap()
@@ -15,7 +16,7 @@ fn approval() -> Approval {
         sent_at: at(0),
         sent_count: 1,
         request_jobs: Vec::new(),
-        credentials_jobs: Vec::new(),
+        credentials: None,
         result_jobs: Vec::new(),
         decision: None,
         locale: String::new(),
@@ -54,10 +55,56 @@ fn a_request_is_over_in_time_even_if_nobody_has_noted_it() {
 fn somebody_looks_at_it_when_there_is_something_to_do() {
     let waiting = approval();
     assert_eq!(waiting.due_at(at(1)), Some(at(100)));
-    let mut approved = waiting.decided(decision(Verdict::Approve, 5)).unwrap();
+    let approved = waiting.decided(decision(Verdict::Approve, 5)).unwrap();
     assert_eq!(approved.due_at(at(5)), None);
-    approved.credentials_jobs = vec![MailJobId::first_of(at(0))];
+    let approved = with_credentials().decided(decision(Verdict::Approve, 5)).unwrap();
     assert_eq!(approved.due_at(at(5)), Some(at(5)));
+}
+
+#[test]
+fn credentials_are_kept_for_who_is_approved_alone() {
+    let waiting = with_credentials();
+
+    let approved = waiting.decided(decision(Verdict::Approve, 5)).unwrap();
+    assert_eq!(approved.credentials, waiting.credentials);
+    assert_eq!(waiting.decided(decision(Verdict::Deny, 5)).unwrap().credentials, None);
+    assert_eq!(waiting.cancelled(at(5)).unwrap().credentials, None);
+}
+
+#[test]
+fn a_guest_who_is_changed_past_the_request_settles_it() {
+    let waiting = with_credentials();
+    let settled = |state| waiting.settled_by(Some(&guest(state)), at(5));
+
+    assert_eq!(settled(GuestState::PendingApproval), None);
+    let approved = settled(GuestState::Created).unwrap();
+    assert_eq!(approved.state, ApprovalState::Approved);
+    assert_eq!(approved.credentials, waiting.credentials);
+    assert_eq!(approved.decision.unwrap().decided_by, BY_DIRECTORY);
+    let denied = settled(GuestState::Denied).unwrap();
+    assert_eq!((denied.state, denied.credentials), (ApprovalState::Denied, None));
+    assert_eq!(denied.decision.unwrap().reason, "no room");
+    assert_eq!(settled(GuestState::Expired).unwrap().state, ApprovalState::Cancelled);
+    let removed = waiting.settled_by(None, at(5)).unwrap();
+    assert_eq!((removed.state, removed.credentials), (ApprovalState::Cancelled, None));
+    assert_eq!(waiting.settled_by(None, at(100)), None, "it has expired before");
+}
+
+fn with_credentials() -> Approval {
+    let credentials = WaitingCredentials {
+        sealed_password: vec![1, 2, 3],
+        options: NoticeOptions::default(),
+        labels: BTreeMap::new(),
+    };
+    Approval { credentials: Some(credentials), ..approval() }
+}
+
+fn guest(state: GuestState) -> Guest {
+    let id = GuestId::parse("ada").unwrap();
+    let valid_to = Some(at(1000));
+    let draft = GuestDraft { state: Some(state), valid_to, ..GuestDraft::default() };
+    let guest = draft.check(id, None, at(0)).unwrap();
+    Guest { state_reason: "no room".to_owned(), ..guest }
 }
 
 #[test]
