@@ -7,7 +7,7 @@ use nuncio_core::alarm::late::{
     CRITICAL_LATE_AFTER, FIRST_LOOK, LATE_AFTER, LOOK_PERIOD, LOOK_PERIOD_MAX,
 };
 use nuncio_core::alarm::standing::Phase;
-use nuncio_core::ports::records::{RecordQuery, RecordStore as _};
+use nuncio_core::ports::job_store::{JobQuery, JobStore as _};
 
 use super::sandbox::{Sandbox, alarm};
 use crate::records::{ALARM, alarm as stored};
@@ -156,8 +156,7 @@ async fn a_mail_that_everybody_refuses_is_an_alarm_until_one_gets_through() {
     sandbox.pass(LOOK_PERIOD).await;
 
     assert_eq!(sandbox.notices_of("resolved").await.len(), 1);
-    let query = RecordQuery { kind: ALARM, owner: None, after: None, limit: 100 };
-    let alarms = sandbox.store.list_records(&query).await.unwrap();
+    let alarms = sandbox.records_of(ALARM).await;
     let standing = alarms.iter().map(|record| stored::read(record).unwrap());
     let failed = standing.filter(|one| one.identity.alarm_type == "alarm-mail-failed");
     assert!(failed.into_iter().all(|one| one.phase == Phase::Resolved));
@@ -169,7 +168,6 @@ async fn a_mail_that_a_person_cancels_is_no_alarm() {
     sandbox.tell(&[A]).await;
     sandbox.raise(alarm(LOAD, "node-1")).await;
     sandbox.pass(GROUP_WAIT).await;
-    use nuncio_core::ports::job_store::{JobQuery, JobStore as _};
     let query = JobQuery { limit: 10, ..JobQuery::default() };
     let job = sandbox.store.list(&query).await.unwrap().jobs.remove(0);
     sandbox.store.cancel(job.id, job.created_at).await.unwrap();

@@ -14,7 +14,7 @@ use nuncio_core::mail::Mail;
 use nuncio_core::outcome::{SendOutcome, Verdict};
 use nuncio_core::ports::clock::{Clock, Entropy};
 use nuncio_core::ports::job_store::{Claim, Claimed, Incarnation, JobStore, Settlement};
-use nuncio_core::ports::records::{Record, RecordQuery, RecordStore};
+use nuncio_core::ports::records::{Record, RecordKind, RecordQuery, RecordStore};
 use nuncio_core::reply::SmtpReply;
 use nuncio_core::retry::decide;
 use nuncio_core::template::Templates;
@@ -203,10 +203,15 @@ impl Sandbox {
         count
     }
 
+    /// The records of a kind, at most 10,000.
+    pub(super) async fn records_of(&self, kind: RecordKind) -> Vec<Record> {
+        let query = RecordQuery { kind, owner: None, after: None, limit: 10_000 };
+        self.store.list_records(&query).await.unwrap()
+    }
+
     /// What was written for the second route: the kind of each notice, and its content.
     pub(super) async fn notices(&self) -> Vec<(String, serde_json::Value)> {
-        let query = RecordQuery { kind: NOTICE, owner: None, after: None, limit: 1000 };
-        let records = self.store.list_records(&query).await.unwrap();
+        let records = self.records_of(NOTICE).await;
         let read = |record: Record| {
             let content: serde_json::Value = serde_json::from_str(&record.content).unwrap();
             (content["kind"].as_str().unwrap().to_owned(), content)
