@@ -61,7 +61,7 @@ async fn who_is_too_many_for_one_mail_gets_another_one_at_once_without_an_attemp
     let to: Vec<_> = sent.iter().map(|one| one.recipients.join(" ")).collect();
     let (b, c) = ("b@example.com", "c@example.com");
     assert_eq!(to, [format!("a@example.com {b} {c}"), format!("{b} {c}"), c.to_owned()]);
-    assert!(sent[2].at - sent[0].at < Duration::from_secs(1), "{sent:?}");
+    assert!(sent[2].at < sent[0].at + Duration::from_secs(1), "{sent:?}");
 }
 
 #[tokio::test(start_paused = true)]
