@@ -11,8 +11,9 @@ use crate::write::engine::LeasedRow;
 
 /// Whether a job's time to live is not over at `$2`.
 ///
-/// The sum keeps the index for expiry out: beside millions of ended jobs the statistics see next to none that wait, and
-/// the planner would read all of them by that index and sort them, in place of the first ones by the index for claims.
+/// The sum keeps the index for expiry out, as nothing follows from it about `expires_at_us` alone: beside millions of
+/// ended jobs the statistics see next to none that wait, and the planner would read all of them by that index and sort
+/// them, in place of the first ones by the index for claims.
 macro_rules! alive {
     () => {
         "expires_at_us + 0 > $2"

@@ -41,7 +41,8 @@ pub(super) async fn expired(
         held_columns!(),
         " FROM mail_jobs WHERE ",
         waiting!(),
-        " AND expires_at_us <= $1 ORDER BY expires_at_us LIMIT $2 FOR UPDATE SKIP LOCKED"
+        " AND expires_at_us > 0 AND expires_at_us <= $1 \
+         ORDER BY expires_at_us LIMIT $2 FOR UPDATE SKIP LOCKED"
     );
     let expired = sqlx::query_as(sql).bind(now.as_microsecond()).bind(i64::from(limit));
     expired.fetch_all(&mut *tx.connection).await
