@@ -1,10 +1,11 @@
 //! `cargo xtask ci`: everything that must hold before a change is merged, cheapest first.
 
+use std::fs;
 use std::time::Duration;
 
 use crate::command::{command, run as run_command};
 use crate::environment::root;
-use crate::failure::{Failure, Result};
+use crate::failure::{Context as _, Failure, Result};
 use crate::install::{
     Need, Npm, install_cargo_deny, install_npm, install_rust_components, install_system,
 };
@@ -27,6 +28,7 @@ fn steps(report: &mut Report) -> Result<()> {
     report.step("clippy", || {
         cargo(&["clippy", "--locked", "--workspace", "--all-targets", "--", "-D", "warnings"])
     })?;
+    report.step("fuzz", check_fuzz_targets)?;
     report.step("doc", || {
         let words = ["cargo", "doc", "--locked", "--workspace", "--no-deps", "--quiet"];
         run_command(command(&root(), &words).env("RUSTDOCFLAGS", "-D warnings"))
@@ -50,6 +52,19 @@ fn check_protos(npm: &Npm) -> Result<()> {
     let buf = buf.to_string_lossy();
     run_command(&mut command(&root(), &[&buf, "lint", "proto"]))?;
     run_command(&mut command(&root(), &[&buf, "format", "--diff", "--exit-code", "proto"]))
+}
+
+/// The targets of the fuzzer still compile. They are a workspace of their own, as only a nightly compiler links them; they
+/// are checked with the versions that all else is built with.
+fn check_fuzz_targets() -> Result<()> {
+    let fuzz = root().join("crates/nuncio-smtp/fuzz");
+    let (from, to) = (root().join("Cargo.lock"), fuzz.join("Cargo.lock"));
+    fs::copy(&from, &to).context(format_args!("cannot copy {}", from.display()))?;
+    let manifest = fuzz.join("Cargo.toml");
+    let target = root().join("target/fuzz");
+    let words = ["cargo", "check", "--quiet", "--no-default-features", "--manifest-path"];
+    let mut check = command(&root(), &words);
+    run_command(check.arg(manifest).arg("--target-dir").arg(target))
 }
 
 /// Bans, licences and sources. Not advisories: their database is not to be had everywhere.
