@@ -336,7 +336,7 @@ async fn send_credentials(
     let now = portal.now();
     let entry = match portal.directory.get::<Guest>(&approval.guest).await {
         Ok(entry) => entry,
-        Err(problem) => return put_off(portal, record, told(&problem)).await,
+        Err(problem) => return put_off(portal, record, &told(&problem)).await,
     };
     let mut changes = Changeset::new(now);
     let mut sent = Approval { credentials: None, ..approval.clone() };
@@ -344,10 +344,10 @@ async fn send_credentials(
         let mails = match results(portal, &entry.subject, PortalEvent::Approved, &approval, now) {
             Ok(mails) => mails,
             Err(NotMade::Sealed(problem)) => {
-                return put_off(portal, record, told(&problem)).await;
+                return put_off(portal, record, &told(&problem)).await;
             }
             Err(NotMade::Mail(problem)) => {
-                return put_off(portal, record, told(&problem)).await;
+                return put_off(portal, record, &told(&problem)).await;
             }
         };
         // Who approves in the directory tells the guest himself, or nobody does.
@@ -367,7 +367,7 @@ fn told(problem: &dyn Error) -> String {
 }
 
 /// Looks again in a while.
-async fn put_off(portal: &Portal, record: &Record, problem: String) -> Result<(), CommitError> {
+async fn put_off(portal: &Portal, record: &Record, problem: &str) -> Result<(), CommitError> {
     warn!("credentials of an approved guest are not sent yet: {problem}");
     let mut changes = Changeset::new(portal.now());
     changes.writes.push(Write::Put {
