@@ -9,7 +9,7 @@ use nuncio_api::v1::alarm_service_server::AlarmService as _;
 use nuncio_cluster::embedded::{EmbeddedCluster, load_keys};
 use nuncio_core::address::EmailAddress;
 use nuncio_core::class::MailClass;
-use nuncio_core::job::{Job, JobState};
+use nuncio_core::job::{Job, JobState, Reason};
 use nuncio_core::mail::Mail;
 use nuncio_core::outcome::{SendOutcome, Verdict};
 use nuncio_core::ports::clock::{Clock, Entropy};
@@ -68,8 +68,18 @@ impl Sandbox {
         let templates = watch::Sender::new(Templates::shipped());
         let (api, running, stop) =
             start_role(&store, &records, (&clock, &entropy), &settings, templates.subscribe());
-        let _folder = folder;
-        Self { store, records, clock, entropy, settings, templates, _folder, api, running, stop }
+        Self {
+            store,
+            records,
+            clock,
+            entropy,
+            settings,
+            templates,
+            _folder: folder,
+            api,
+            running,
+            stop,
+        }
     }
 
     /// Ends the role as a kill does, and starts another one over the same store.
@@ -194,7 +204,9 @@ impl Sandbox {
         for Claimed { lease, job, .. } in claimed {
             let code = if is_taken { 250 } else { 550 };
             let reply = SmtpReply { code, enhanced: None, text: "said the provider".to_owned() };
-            let verdict = if is_taken { Verdict::Accepted(reply) } else { Verdict::Refused(reply) };
+            let refusal = Reason::new("RECIPIENT_REFUSED", "nobody is there").reply(reply.clone());
+            let taken = Verdict::Accepted(reply);
+            let verdict = if is_taken { taken } else { Verdict::Refused(refusal) };
             let outcome = SendOutcome::Judged(vec![verdict; job.pending().len()]);
             let decision = decide(&job, lease.fence, outcome, now, 0.0).unwrap();
             let settlement = Settlement { decision, attempt: None, settings_generation: None, now };
