@@ -12,6 +12,7 @@ use crate::v1::mail_job_service_client::MailJobServiceClient;
 use crate::v1::node_service_client::NodeServiceClient;
 use crate::v1::portal_service_client::PortalServiceClient;
 use crate::v1::reminder_service_client::ReminderServiceClient;
+use crate::v1::settings_service_client::SettingsServiceClient;
 use crate::v1::smtp_settings_service_client::SmtpSettingsServiceClient;
 use crate::v1::template_service_client::TemplateServiceClient;
 use crate::v1::trust_store_service_client::TrustStoreServiceClient;
@@ -29,6 +30,7 @@ pub struct Clients {
     pub directory: DirectoryServiceClient<Channel>,
     pub mail_jobs: MailJobServiceClient<Channel>,
     pub portal: PortalServiceClient<Channel>,
+    pub settings: SettingsServiceClient<Channel>,
     pub smtp_settings: SmtpSettingsServiceClient<Channel>,
     pub nodes: NodeServiceClient<Channel>,
     pub reminders: ReminderServiceClient<Channel>,
@@ -102,6 +104,7 @@ impl Clients {
             directory: client!(DirectoryServiceClient),
             mail_jobs: client!(MailJobServiceClient),
             portal: client!(PortalServiceClient),
+            settings: client!(SettingsServiceClient),
             smtp_settings: client!(SmtpSettingsServiceClient),
             nodes: client!(NodeServiceClient),
             reminders: client!(ReminderServiceClient),

@@ -7,6 +7,7 @@ pub(crate) mod people;
 pub(crate) mod portal;
 pub(crate) mod reminder;
 pub(crate) mod route;
+pub(crate) mod settings_change;
 pub(crate) mod smtp_settings;
 pub(crate) mod smtp_test;
 pub(crate) mod template;

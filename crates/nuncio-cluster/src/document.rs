@@ -7,6 +7,7 @@ use std::ops::RangeInclusive;
 use nuncio_core::settings::document::SettingsDocument;
 use serde::Deserialize;
 
+mod change;
 pub mod role;
 pub mod smtp;
 

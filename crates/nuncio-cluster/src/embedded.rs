@@ -6,7 +6,6 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
-use jiff::Timestamp;
 use nuncio_core::ports::settings::{SaveError, SettingsShare};
 use nuncio_core::secret::Sensitive;
 use nuncio_core::settings::document::{
@@ -83,12 +82,12 @@ impl SettingsShare for EmbeddedCluster {
     async fn save_smtp(
         &self,
         settings: SmtpSettings,
+        change: DocumentChange,
         expected: Option<&str>,
-        now: Timestamp,
     ) -> Result<Arc<SavedSmtpSettings>, SaveError> {
         let (shared, expected) = (Arc::clone(&self.shared), expected.map(str::to_owned));
         // In one piece on its own thread: whoever drops this future leaves no half-done save.
-        let save = move || shared.save_smtp(settings, expected.as_deref(), now);
+        let save = move || shared.save_smtp(settings, change, expected.as_deref());
         let saved = tokio::task::spawn_blocking(save).await;
         saved.unwrap_or_else(|panic| Err(SaveError::Store(panic.into())))
     }
@@ -126,14 +125,16 @@ impl Shared {
     fn save_smtp(
         &self,
         settings: SmtpSettings,
+        change: DocumentChange,
         expected: Option<&str>,
-        now: Timestamp,
     ) -> Result<Arc<SavedSmtpSettings>, SaveError> {
         let _saving = self.saving.lock().unwrap_or_else(PoisonError::into_inner);
         let present = self.smtp.borrow().clone();
         check_etag(present.as_ref().map(|saved| saved.etag()), expected)?;
-        let generation = 1 + present.map_or(0, |saved| saved.generation);
-        let saved = SavedSmtpSettings { settings, generation, saved_at: now };
+        let generation = 1 + present.as_ref().map_or(0, |saved| saved.generation);
+        let before = present.iter().flat_map(|saved| &saved.history);
+        let (saved_at, history) = (change.at, history(change, before));
+        let saved = SavedSmtpSettings { settings, generation, saved_at, history };
         self.write(Document::Smtp, generation, &smtp::encode(&saved))?;
         let saved = Arc::new(saved);
         self.smtp.send_replace(Some(Arc::clone(&saved)));
@@ -152,8 +153,8 @@ impl Shared {
         let present = self.of(document).borrow().clone();
         check_etag(present.as_ref().map(|saved| saved.etag()), expected)?;
         let generation = 1 + present.as_ref().map_or(0, |saved| saved.generation);
-        let before = present.iter().flat_map(|saved| &saved.history).cloned();
-        let history = std::iter::once(change).chain(before).take(HISTORY_MAX).collect();
+        let before = present.iter().flat_map(|saved| &saved.history);
+        let history = history(change, before);
         let saved = SavedDocument { content, generation, history };
         self.write(Document::Role(document), generation, &role::encode(&saved))?;
         let saved = Arc::new(saved);
@@ -171,6 +172,14 @@ impl Shared {
         files::replace(&path(&self.folder, document), &envelope.to_json())
             .map_err(|error| SaveError::Store(error.into()))
     }
+}
+
+/// The changes that are kept: this one and the last ones before.
+fn history<'a>(
+    change: DocumentChange,
+    before: impl Iterator<Item = &'a DocumentChange>,
+) -> Vec<DocumentChange> {
+    std::iter::once(change).chain(before.cloned()).take(HISTORY_MAX).collect()
 }
 
 fn check_etag(present: Option<String>, expected: Option<&str>) -> Result<(), SaveError> {

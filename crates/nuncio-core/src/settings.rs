@@ -7,8 +7,10 @@ use jiff::civil::Date;
 
 use crate::address::EmailAddress;
 use crate::secret::{ClientSecret, Password, PrivateKeyPem};
+use crate::settings::document::DocumentChange;
 use proxy::Proxy;
 
+pub mod changes;
 pub mod document;
 pub mod draft;
 pub mod guest_mail;
@@ -169,6 +171,9 @@ pub struct SavedSmtpSettings {
     /// Counts the saves, from 1.
     pub generation: i64,
     pub saved_at: Timestamp,
+    /// The last [`HISTORY_MAX`](document::HISTORY_MAX) changes, the newest first. Settings that were saved before
+    /// changes were kept have none.
+    pub history: Vec<DocumentChange>,
 }
 
 impl SavedSmtpSettings {

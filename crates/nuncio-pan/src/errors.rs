@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use nuncio_api::error::{status, unavailable};
+use nuncio_api::error::{Precondition, failed_precondition, status, unavailable};
 use nuncio_core::ports::job_store::StoreError;
 use nuncio_core::ports::settings::SaveError;
 use nuncio_runtime::chain::Chain;
@@ -11,6 +11,9 @@ use tracing::error;
 
 /// When a client may try again while the settings or the store cannot be used.
 const STORE_RETRY: Duration = Duration::from_secs(2);
+
+/// The caller of a node without authentication.
+pub(crate) const LOCAL_CALLER: &str = "local";
 
 pub(crate) fn not_saved(error: SaveError) -> Status {
     let message = error.to_string();
@@ -29,4 +32,13 @@ pub(crate) fn not_saved(error: SaveError) -> Status {
 pub(crate) fn no_store(error: &StoreError) -> Status {
     error!("the store could not be used: {}", Chain(error));
     unavailable("STORE_UNAVAILABLE", error.to_string(), STORE_RETRY)
+}
+
+/// A change of settings would send more reminders at once than its caller expects.
+pub(crate) fn too_many_due(due_count: i64) -> Status {
+    let remedy = "look at the preview; then save with `max_due_count` of at least this number";
+    let precondition = Precondition { kind: "DUE_COUNT", subject: "reminderSettings", remedy };
+    let message = format!("{due_count} reminders would be sent at once; nothing was saved");
+    let metadata = [("due_count", due_count.to_string())];
+    failed_precondition("TOO_MANY_REMINDERS_DUE", message, metadata, &precondition)
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use nuncio_api::convert::reminder::reminder_settings;
 use nuncio_api::convert::time::{duration, timestamp};
-use nuncio_api::error::{Precondition, failed_precondition, invalid, status};
+use nuncio_api::error::{invalid, status};
 use nuncio_api::v1;
 use nuncio_api::v1::reminder_service_server::ReminderService;
 use nuncio_core::directory::guest::Guest;
@@ -20,13 +20,10 @@ use nuncio_core::violation::Violations;
 use tonic::{Code, Request, Response, Status};
 use tracing::{error, info};
 
-use crate::errors::{no_store, not_saved};
+use crate::errors::{LOCAL_CALLER, no_store, not_saved, too_many_due};
 use crate::paging::{next_token, page_size, start};
 use crate::reminders::ledger::{LedgerOutcome, LedgerRow};
 use crate::reminders::{Reminders, document};
-
-/// The caller of a node without authentication.
-pub(crate) const LOCAL_CALLER: &str = "local";
 
 #[derive(Clone)]
 pub(crate) struct ReminderApi {
@@ -67,7 +64,7 @@ impl ReminderApi {
             });
         }
         if request.max_due_count < due_count {
-            return Err(too_many(due_count));
+            return Err(too_many_due(due_count));
         }
         let change = DocumentChange {
             caller: LOCAL_CALLER.to_owned(),
@@ -203,14 +200,6 @@ pub(crate) fn check_subject(name: &str) -> Result<(), Status> {
 fn not_valid(violations: Violations) -> Status {
     let message = "the settings of reminders are not valid";
     invalid("INVALID_REMINDER_SETTINGS", message, violations)
-}
-
-fn too_many(due_count: i64) -> Status {
-    let remedy = "look at the preview; then save with `max_due_count` of at least this number";
-    let precondition = Precondition { kind: "DUE_COUNT", subject: "reminderSettings", remedy };
-    let message = format!("{due_count} reminders would be sent at once; nothing was saved");
-    let metadata = [("due_count", due_count.to_string())];
-    failed_precondition("TOO_MANY_REMINDERS_DUE", message, metadata, &precondition)
 }
 
 #[cfg(test)]

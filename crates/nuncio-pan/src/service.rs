@@ -13,13 +13,15 @@ use nuncio_api::v1::smtp_settings_service_server::SmtpSettingsService;
 use nuncio_core::ports::clock::Clock;
 use nuncio_core::ports::mail::SmtpTester;
 use nuncio_core::ports::settings::SettingsShare;
+use nuncio_core::settings::changes::smtp_changes;
+use nuncio_core::settings::document::DocumentChange;
 use nuncio_core::settings::{SavedSmtpSettings, SmtpSettings};
 use nuncio_runtime::progress::Progress;
 use tokio::sync::watch;
 use tonic::{Code, Request, Response, Status};
 use tracing::info;
 
-use crate::errors::not_saved;
+use crate::errors::{LOCAL_CALLER, not_saved};
 use crate::proofs::Proofs;
 use crate::secret_watch::SeenSecrets;
 use crate::smtp_test::{read_settings, test_stream};
@@ -120,8 +122,13 @@ impl SmtpSettingsService for SmtpSettingsApi {
         if !self.proofs.lock().expect("nobody panics while holding it").holds(&settings) {
             return Err(not_tested());
         }
-        let now = self.clock.now();
-        let saved = self.settings.save_smtp(settings, expected.as_deref(), now).await;
+        let present = self.saved();
+        let change = DocumentChange {
+            caller: LOCAL_CALLER.to_owned(),
+            at: self.clock.now(),
+            summary: smtp_changes(present.as_deref().map(|saved| &saved.settings), &settings),
+        };
+        let saved = self.settings.save_smtp(settings, change, expected.as_deref()).await;
         let saved = saved.map_err(not_saved)?;
         info!(settings.generation = saved.generation, "smtp settings were saved");
         Ok(Response::new(v1::UpdateSmtpSettingsResponse { smtp_settings: Some((&*saved).into()) }))

@@ -71,7 +71,8 @@ fn settings(route: &Route, target: &SmtpTarget) -> SavedSmtpSettings {
         },
         proxy: None,
     };
-    SavedSmtpSettings { settings, generation: 1, saved_at: Timestamp::UNIX_EPOCH }
+    let saved_at = Timestamp::UNIX_EPOCH;
+    SavedSmtpSettings { settings, generation: 1, saved_at, history: Vec::new() }
 }
 
 fn outgoing(target: &SmtpTarget, message: &RouteMessage) -> OutgoingMail {

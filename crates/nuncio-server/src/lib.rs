@@ -14,6 +14,7 @@ pub mod metrics;
 mod alarms;
 mod grpc;
 mod node_service;
+mod settings_service;
 mod store;
 mod trust;
 

@@ -13,6 +13,9 @@ use nuncio_api::v1::mail_job_service_server::SERVICE_NAME as MAIL_JOB_SERVICE;
 use nuncio_api::v1::node_service_server::{NodeServiceServer, SERVICE_NAME as NODE_SERVICE};
 use nuncio_api::v1::portal_service_server::SERVICE_NAME as PORTAL_SERVICE;
 use nuncio_api::v1::reminder_service_server::SERVICE_NAME as REMINDER_SERVICE;
+use nuncio_api::v1::settings_service_server::{
+    SERVICE_NAME as SETTINGS_SERVICE, SettingsServiceServer,
+};
 use nuncio_api::v1::smtp_settings_service_server::SERVICE_NAME as SMTP_SETTINGS_SERVICE;
 use nuncio_api::v1::template_service_server::SERVICE_NAME as TEMPLATE_SERVICE;
 use nuncio_api::v1::trust_store_service_server::SERVICE_NAME as TRUST_STORE_SERVICE;
@@ -62,6 +65,7 @@ use crate::grpc::GrpcServer;
 use crate::http::{HttpServer, run_page};
 use crate::metrics::Metrics;
 use crate::node_service::Nodes;
+use crate::settings_service::SettingsApi;
 use crate::status::NodeStatus;
 use crate::store::{OpenStoreError, Store};
 use crate::trust::{StoredAuthorities, TrustingTokens};
@@ -161,9 +165,11 @@ impl Node {
         let streams = CancellationToken::new();
 
         let mut routes = RoutesBuilder::default();
-        let mut services = vec![NODE_SERVICE];
+        let mut services = vec![NODE_SERVICE, SETTINGS_SERVICE];
         let (node, tester) = (status.clone(), Arc::clone(&adapters.tester));
         routes.add_service(NodeServiceServer::new(Nodes { status: node, tester }));
+        let settings = SettingsApi { settings: Arc::clone(&adapters.settings) };
+        routes.add_service(SettingsServiceServer::new(settings));
         let observer = alarms.observer();
         let intake = adapters.intake(&observer);
         let mnt = config.roles.contains(&Role::Mnt).then(|| adapters.mnt(&intake));
@@ -176,8 +182,8 @@ impl Node {
             .then(|| adapters.pan(&status.name, &intake, Arc::clone(&metrics) as _, alarms.sink()));
         if let Some(pan) = &pan {
             pan.register(&mut routes, &streams);
-            services.extend([SMTP_SETTINGS_SERVICE, DIRECTORY_SERVICE, REMINDER_SERVICE]);
-            services.push(TRUST_STORE_SERVICE);
+            services.extend([SMTP_SETTINGS_SERVICE, TRUST_STORE_SERVICE]);
+            services.extend([DIRECTORY_SERVICE, REMINDER_SERVICE]);
         }
         let psn = config.roles.contains(&Role::Psn).then(|| {
             let public_url = public_url(config, &listeners);

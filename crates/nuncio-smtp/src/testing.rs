@@ -386,7 +386,12 @@ pub(crate) fn settings(servers: &Servers) -> SavedSmtpSettings {
         ca_certificates_pem: servers.ca_pem.clone(),
         limits,
     };
-    SavedSmtpSettings { settings, generation: 1, saved_at: Timestamp::UNIX_EPOCH }
+    SavedSmtpSettings {
+        settings,
+        generation: 1,
+        saved_at: Timestamp::UNIX_EPOCH,
+        history: Vec::new(),
+    }
 }
 
 /// The same without TLS and login.

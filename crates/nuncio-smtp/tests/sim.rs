@@ -188,7 +188,12 @@ impl Fixture {
                 recipients_per_day_max: None,
             },
         };
-        let saved = SavedSmtpSettings { settings, generation: 1, saved_at: Timestamp::UNIX_EPOCH };
+        let saved = SavedSmtpSettings {
+            settings,
+            generation: 1,
+            saved_at: Timestamp::UNIX_EPOCH,
+            history: Vec::new(),
+        };
         let transport = SmtpTransport::new(tokens, Arc::new(SystemClock), "node.test");
         Self { simulator, transport, saved }
     }

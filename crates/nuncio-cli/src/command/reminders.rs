@@ -8,6 +8,7 @@ use nuncio_api::v1::{
     ReminderStage, UpdateReminderSettingsRequest,
 };
 
+use crate::command::settings::history;
 use crate::exit::{self, Exit};
 use crate::failure::Failure;
 use crate::globals::Format;
@@ -30,6 +31,9 @@ pub enum RemindersCommand {
     /// Change when who is reminded; what is not given stays as it is
     #[command(after_long_help = exit::HELP)]
     Set(Box<SetArgs>),
+    /// Show who changed the settings, when and what, the newest first
+    #[command(after_long_help = exit::HELP)]
+    History,
     /// Show who would get which reminder and when, and why others would not; nothing is sent
     #[command(after_long_help = exit::HELP)]
     Preview(PreviewArgs),
@@ -100,6 +104,7 @@ pub(crate) async fn run(
     match command {
         RemindersCommand::Settings => settings(context).await,
         RemindersCommand::Set(args) => set(context, *args).await,
+        RemindersCommand::History => history::show(context, "reminders").await,
         RemindersCommand::Preview(args) => preview(context, args).await,
         RemindersCommand::List { subject } => list(context, subject).await,
     }

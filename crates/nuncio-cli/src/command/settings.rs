@@ -16,6 +16,7 @@ use crate::output::{Line, Tone};
 use crate::run::Context;
 use crate::view;
 
+pub(crate) mod history;
 pub(crate) mod progress;
 mod trust;
 mod values;
@@ -28,6 +29,14 @@ pub enum SettingsCommand {
     /// Whom nuncio trusts beside the system's certificate authorities
     #[command(subcommand)]
     Trust(TrustCommand),
+    /// Show who changed settings, when and what, the newest first
+    #[command(after_long_help = exit::HELP)]
+    History {
+        /// Only this document: `smtp`, `guest-mail`, `alarms`, `reminders`, `alarm-routes` or
+        /// `trust-store`
+        #[arg(default_value = "", hide_default_value = true)]
+        document: String,
+    },
 }
 
 #[derive(Subcommand)]
@@ -47,6 +56,9 @@ pub enum SmtpCommand {
         #[arg(long)]
         test: bool,
     },
+    /// Show who changed the settings, when and what, the newest first
+    #[command(after_long_help = exit::HELP)]
+    History,
 }
 
 pub(crate) async fn run(
@@ -56,6 +68,7 @@ pub(crate) async fn run(
     match command {
         SettingsCommand::Smtp(command) => smtp(context, command).await,
         SettingsCommand::Trust(command) => trust::run(context, command).await,
+        SettingsCommand::History { document } => history::show(context, &document).await,
     }
 }
 
@@ -70,6 +83,7 @@ async fn smtp(context: &mut Context<'_>, command: SmtpCommand) -> Result<Exit, F
             test(context, &mut clients, settings).await
         }
         SmtpCommand::Save { values, test } => save(context, *values, test).await,
+        SmtpCommand::History => history::show(context, "smtp").await,
     }
 }
 

@@ -1,10 +1,10 @@
 //! The settings documents of roles as they are kept: their content with who changed it.
 
-use jiff::Timestamp;
 use nuncio_core::settings::document::{DocumentChange, SavedDocument};
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
+use super::change::ChangeV1;
 use super::{DocumentError, check_version};
 
 const VERSION: u32 = 1;
@@ -42,26 +42,4 @@ struct RoleDocument {
     version: u32,
     content: String,
     history: Vec<ChangeV1>,
-}
-
-#[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct ChangeV1 {
-    caller: String,
-    at: Timestamp,
-    summary: String,
-}
-
-impl From<&DocumentChange> for ChangeV1 {
-    fn from(change: &DocumentChange) -> Self {
-        let DocumentChange { caller, at, summary } = change.clone();
-        Self { caller, at, summary }
-    }
-}
-
-impl From<ChangeV1> for DocumentChange {
-    fn from(change: ChangeV1) -> Self {
-        let ChangeV1 { caller, at, summary } = change;
-        Self { caller, at, summary }
-    }
 }

@@ -1,10 +1,11 @@
-//! The SMTP settings as they are kept: version 3 is written, older ones are read too.
+//! The SMTP settings as they are kept: version 4 is written, older ones are read too.
 
 use std::borrow::Cow;
 use std::time::Duration;
 
 use jiff::Timestamp;
 use jiff::civil::Date;
+use nuncio_core::settings::document::DocumentChange;
 use nuncio_core::settings::proxy::{Proxy, ProxyCredentials};
 use nuncio_core::settings::{
     Authentication, ClientCredential, Encryption, MailboxLimits, NextSecret, OauthClient, Provider,
@@ -13,11 +14,12 @@ use nuncio_core::settings::{
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
+use super::change::ChangeV1;
 use super::{DocumentError, check_version};
 
 /// The version of the format that is written. Version 1 knew one mailbox, no limit of
-/// recipients and no proxy; version 2 knew one client secret.
-const VERSION: u32 = 3;
+/// recipients and no proxy; version 2 knew one client secret; version 3 kept no changes.
+const VERSION: u32 = 4;
 
 /// The document as JSON. It holds the secrets in clear text: it belongs into an envelope at once.
 pub fn encode(saved: &SavedSmtpSettings) -> Zeroizing<Vec<u8>> {
@@ -55,6 +57,8 @@ struct SmtpDocument<'a> {
     messages_per_minute_max: Option<u32>,
     recipients_per_day_max: Option<u32>,
     proxy: Option<ProxyV2<'a>>,
+    #[serde(default)]
+    history: Vec<ChangeV1>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -153,6 +157,7 @@ impl<'a> From<&'a SavedSmtpSettings> for SmtpDocument<'a> {
             messages_per_minute_max: settings.limits.messages_per_minute_max,
             recipients_per_day_max: settings.limits.recipients_per_day_max,
             proxy: settings.proxy.as_ref().map(ProxyV2::from),
+            history: saved.history.iter().map(ChangeV1::from).collect(),
         }
     }
 }
@@ -246,7 +251,8 @@ impl SmtpDocument<'_> {
             },
             proxy: self.proxy.map(Proxy::try_from).transpose()?,
         };
-        Ok(SavedSmtpSettings { settings, generation, saved_at: self.saved_at })
+        let history = self.history.into_iter().map(DocumentChange::from).collect();
+        Ok(SavedSmtpSettings { settings, generation, saved_at: self.saved_at, history })
     }
 }
 

@@ -1,6 +1,7 @@
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt as _;
 
+use jiff::Timestamp;
 use nuncio_core::conformance::settings::all_shapes;
 use nuncio_runtime::chain::Chain;
 use tempfile::TempDir;
@@ -21,9 +22,14 @@ async fn saved() -> (TempDir, Arc<SavedSmtpSettings>) {
     let dir = TempDir::new().unwrap();
     let cluster = open(&dir).unwrap();
     let settings = all_shapes().remove(0);
-    cluster.save_smtp(settings.clone(), None, Timestamp::UNIX_EPOCH).await.unwrap();
-    let saved = cluster.save_smtp(settings, Some("g1"), Timestamp::UNIX_EPOCH).await.unwrap();
+    cluster.save_smtp(settings.clone(), change(), None).await.unwrap();
+    let saved = cluster.save_smtp(settings, change(), Some("g1")).await.unwrap();
     (dir, saved)
+}
+
+fn change() -> DocumentChange {
+    let (caller, summary) = ("local".to_owned(), "host".to_owned());
+    DocumentChange { caller, at: Timestamp::UNIX_EPOCH, summary }
 }
 
 fn settings_file(dir: &TempDir) -> PathBuf {
@@ -62,7 +68,7 @@ async fn settings_survive_a_restart() {
 
     assert_eq!(restarted.smtp().borrow().as_ref(), Some(&saved));
     let settings = saved.settings.clone();
-    let next = restarted.save_smtp(settings, Some("g2"), Timestamp::UNIX_EPOCH).await.unwrap();
+    let next = restarted.save_smtp(settings, change(), Some("g2")).await.unwrap();
     assert_eq!(next.generation, 3);
 }
 
@@ -71,7 +77,7 @@ async fn no_file_holds_a_secret_in_clear_text() {
     for settings in all_shapes() {
         let dir = TempDir::new().unwrap();
         let cluster = open(&dir).unwrap();
-        cluster.save_smtp(settings.clone(), None, Timestamp::UNIX_EPOCH).await.unwrap();
+        cluster.save_smtp(settings.clone(), change(), None).await.unwrap();
 
         let files = all_files(dir.path());
 
@@ -155,7 +161,7 @@ async fn a_new_key_before_the_old_one_writes_from_then_on() {
 
     let cluster = open(&dir).unwrap();
     assert_eq!(cluster.smtp().borrow().as_ref(), Some(&saved));
-    cluster.save_smtp(saved.settings.clone(), None, Timestamp::UNIX_EPOCH).await.unwrap();
+    cluster.save_smtp(saved.settings.clone(), change(), None).await.unwrap();
 
     assert!(fs::read_to_string(settings_file(&dir)).unwrap().contains(&new_id));
     open(&dir).unwrap();
@@ -209,7 +215,7 @@ async fn what_a_crash_left_behind_is_no_hindrance() {
 
     let cluster = open(&dir).unwrap();
     assert_eq!(cluster.smtp().borrow().as_ref(), Some(&saved));
-    cluster.save_smtp(saved.settings.clone(), None, Timestamp::UNIX_EPOCH).await.unwrap();
+    cluster.save_smtp(saved.settings.clone(), change(), None).await.unwrap();
 
     assert!(!left.exists());
     let mode = fs::metadata(settings_file(&dir)).unwrap().permissions().mode() & 0o777;
@@ -223,7 +229,7 @@ async fn a_save_that_fails_changes_nothing() {
     // A folder in the place of the new file fails for everybody, root included.
     fs::create_dir(dir.path().join("settings/smtp.json.new")).unwrap();
 
-    let failed = cluster.save_smtp(saved.settings.clone(), None, Timestamp::UNIX_EPOCH).await;
+    let failed = cluster.save_smtp(saved.settings.clone(), change(), None).await;
 
     let error = failed.unwrap_err();
     let chain = Chain(&error).to_string();
@@ -239,7 +245,7 @@ async fn a_save_whose_caller_goes_away_is_whole() {
     let mut seen = cluster.smtp();
     seen.mark_unchanged();
 
-    let mut save = cluster.save_smtp(saved.settings.clone(), None, Timestamp::UNIX_EPOCH);
+    let mut save = cluster.save_smtp(saved.settings.clone(), change(), None);
     // Hands it to another thread; nobody waits for the end.
     drop(futures::poll!(&mut save));
     drop(save);
@@ -247,4 +253,29 @@ async fn a_save_whose_caller_goes_away_is_whole() {
     seen.changed().await.unwrap();
     assert_eq!(seen.borrow().as_ref().unwrap().generation, 3);
     assert_eq!(open(&dir).unwrap().smtp().borrow().as_ref().unwrap().generation, 3);
+}
+
+/// A folder as the version wrote it that kept no history of the SMTP settings.
+#[tokio::test]
+async fn settings_of_version_3_are_read_and_saved_in_the_present_one() {
+    let dir = TempDir::new().unwrap();
+    for (path, content) in [
+        (key_file(&dir), include_str!("version_3/settings.key")),
+        (settings_file(&dir), include_str!("version_3/smtp.json")),
+    ] {
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(&path, content).unwrap();
+        fs::set_permissions(&path, Permissions::from_mode(0o600)).unwrap();
+    }
+
+    let cluster = open(&dir).unwrap();
+
+    let saved = cluster.smtp().borrow().clone().unwrap();
+    assert_eq!(saved.settings, all_shapes().remove(0));
+    assert_eq!((saved.generation, saved.history.len()), (2, 0));
+    assert_eq!(saved.saved_at, "2026-11-23T12:34:56Z".parse().unwrap());
+    cluster.save_smtp(saved.settings.clone(), change(), Some("g2")).await.unwrap();
+    let again = open(&dir).unwrap().smtp().borrow().clone().unwrap();
+    assert_eq!((again.generation, &again.history), (3, &vec![change()]));
+    assert_eq!(again.settings, saved.settings);
 }

@@ -28,6 +28,8 @@ macro_rules! settings_share_conformance {
             there_are_no_settings_at_first,
             a_save_is_seen_by_all_who_watch,
             every_field_comes_back,
+            smtp_settings_come_back_with_who_changed_them,
+            the_history_of_smtp_settings_has_an_end,
             each_save_has_the_next_generation,
             a_save_with_an_old_etag_changes_nothing,
             an_etag_is_refused_where_nothing_is_saved,
@@ -72,6 +74,29 @@ pub async fn every_field_comes_back(share: &impl SettingsShare) {
         assert_eq!(saved.saved_at, NOW);
         assert_eq!(share.smtp().borrow().as_ref(), Some(&saved));
     }
+}
+
+pub async fn smtp_settings_come_back_with_who_changed_them(share: &impl SettingsShare) {
+    let settings = generic("a.example.com");
+    for summary in ["first", "second"] {
+        share.save_smtp(settings.clone(), change(summary), None).await.expect("nothing is saved");
+    }
+
+    let saved = share.smtp().borrow().clone().expect("they were saved");
+    assert_eq!(saved.history, [change("second"), change("first")]);
+    assert_eq!(saved.saved_at, NOW);
+}
+
+pub async fn the_history_of_smtp_settings_has_an_end(share: &impl SettingsShare) {
+    let settings = generic("a.example.com");
+    for number in 0..HISTORY_MAX + 3 {
+        let change = change(&number.to_string());
+        share.save_smtp(settings.clone(), change, None).await.expect("nothing is in the way");
+    }
+
+    let saved = share.smtp().borrow().clone().expect("they were saved");
+    assert_eq!(saved.history.len(), HISTORY_MAX);
+    assert_eq!(saved.history[0].summary, (HISTORY_MAX + 2).to_string());
 }
 
 pub async fn each_save_has_the_next_generation(share: &impl SettingsShare) {
@@ -160,8 +185,7 @@ async fn save_document(
     expected: Option<&str>,
 ) -> Result<Arc<SavedDocument>, SaveError> {
     let summary = format!("made it {content}");
-    let change = DocumentChange { caller: "somebody".to_owned(), at: NOW, summary };
-    share.save_document(document, content.to_owned().into(), change, expected).await
+    share.save_document(document, content.to_owned().into(), change(&summary), expected).await
 }
 
 pub async fn of_two_saves_at_once_with_one_etag_one_wins(share: &impl SettingsShare) {
@@ -238,6 +262,10 @@ pub fn all_shapes() -> Vec<SmtpSettings> {
     ]
 }
 
+fn change(summary: &str) -> DocumentChange {
+    DocumentChange { caller: "somebody".to_owned(), at: NOW, summary: summary.to_owned() }
+}
+
 const NOW: Timestamp = Timestamp::UNIX_EPOCH;
 
 async fn save(
@@ -245,7 +273,7 @@ async fn save(
     settings: SmtpSettings,
     expected: Option<&str>,
 ) -> Result<std::sync::Arc<crate::settings::SavedSmtpSettings>, SaveError> {
-    share.save_smtp(settings, expected, NOW).await
+    share.save_smtp(settings, change("saved"), expected).await
 }
 
 fn assert_mismatch<T: std::fmt::Debug>(result: Result<T, SaveError>, expected: &str) {

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use jiff::Timestamp;
 use tokio::sync::watch;
 
 use crate::secret::Sensitive;
@@ -16,12 +15,13 @@ pub trait SettingsShare: Send + Sync {
     /// The SMTP settings as this node knows them now; the receiver is marked changed with each save.
     fn smtp(&self) -> watch::Receiver<Option<Arc<SavedSmtpSettings>>>;
 
-    /// Saves the SMTP settings if the present ones still have the `expected` etag; `None` means whichever.
+    /// Saves the SMTP settings if the present ones still have the `expected` etag; `None` means whichever. The
+    /// change is kept with them, and the last [`HISTORY_MAX`](crate::settings::document::HISTORY_MAX) before.
     async fn save_smtp(
         &self,
         settings: SmtpSettings,
+        change: DocumentChange,
         expected: Option<&str>,
-        now: Timestamp,
     ) -> Result<Arc<SavedSmtpSettings>, SaveError>;
 
     /// A document of a role as this node knows it now; the receiver is marked changed with each save.

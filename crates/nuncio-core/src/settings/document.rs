@@ -67,6 +67,13 @@ pub struct DocumentChange {
     pub summary: String,
 }
 
+/// The names of the fields that have changed, for the history.
+pub fn changed_fields(fields: impl IntoIterator<Item = (&'static str, bool)>) -> String {
+    let changed = fields.into_iter().filter(|(_, has_changed)| *has_changed);
+    let names: Vec<_> = changed.map(|(name, _)| name).collect();
+    if names.is_empty() { "nothing changed".to_owned() } else { names.join(", ") }
+}
+
 impl SavedDocument {
     /// Changes with each save (AIP-154).
     pub fn etag(&self) -> String {

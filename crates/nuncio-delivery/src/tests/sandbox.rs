@@ -455,7 +455,12 @@ fn saved(generation: i64, limits: MailboxLimits) -> Arc<SavedSmtpSettings> {
         ca_certificates_pem: String::new(),
         limits,
     };
-    Arc::new(SavedSmtpSettings { settings, generation, saved_at: Timestamp::UNIX_EPOCH })
+    Arc::new(SavedSmtpSettings {
+        settings,
+        generation,
+        saved_at: Timestamp::UNIX_EPOCH,
+        history: Vec::new(),
+    })
 }
 
 /// A clock that can be set.

@@ -54,7 +54,12 @@ fn settings(client_id: &str, last_day: &str) -> Arc<SavedSmtpSettings> {
         ..SmtpSettingsDraft::default()
     };
     let settings = draft.check(None).unwrap();
-    Arc::new(SavedSmtpSettings { settings, generation: 1, saved_at: Timestamp::UNIX_EPOCH })
+    Arc::new(SavedSmtpSettings {
+        settings,
+        generation: 1,
+        saved_at: Timestamp::UNIX_EPOCH,
+        history: Vec::new(),
+    })
 }
 
 impl Fixture {

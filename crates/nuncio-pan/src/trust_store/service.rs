@@ -16,8 +16,7 @@ use tonic::{Code, Request, Response, Status};
 use tracing::{error, info};
 
 use super::{document, read};
-use crate::errors::not_saved;
-use crate::reminder_service::LOCAL_CALLER;
+use crate::errors::{LOCAL_CALLER, not_saved};
 
 pub(crate) struct TrustStoreApi {
     pub(crate) settings: Arc<dyn SettingsShare>,

@@ -392,8 +392,8 @@ impl SettingsShare for Settings {
     async fn save_smtp(
         &self,
         _settings: SmtpSettings,
+        _change: DocumentChange,
         _expected: Option<&str>,
-        _now: Timestamp,
     ) -> Result<Arc<SavedSmtpSettings>, SaveError> {
         unreachable!("no test saves them")
     }

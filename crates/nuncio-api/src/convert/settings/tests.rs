@@ -79,7 +79,12 @@ fn every_kind() -> Vec<SmtpSettings> {
 #[test]
 fn no_secret_is_ever_told() {
     for settings in every_kind() {
-        let saved = SavedSmtpSettings { settings, generation: 3, saved_at: Timestamp::UNIX_EPOCH };
+        let saved = SavedSmtpSettings {
+            settings,
+            generation: 3,
+            saved_at: Timestamp::UNIX_EPOCH,
+            history: Vec::new(),
+        };
 
         let told = v1::SmtpSettings::from(&saved);
 
@@ -121,7 +126,12 @@ fn settings_without_secrets_come_back_with_the_saved_ones() {
 #[test]
 fn the_etag_and_the_generation_of_saved_settings_are_told() {
     let settings = settings(Authentication::None);
-    let saved = SavedSmtpSettings { settings, generation: 3, saved_at: Timestamp::UNIX_EPOCH };
+    let saved = SavedSmtpSettings {
+        settings,
+        generation: 3,
+        saved_at: Timestamp::UNIX_EPOCH,
+        history: Vec::new(),
+    };
 
     let told = v1::SmtpSettings::from(&saved);
 

@@ -5,7 +5,9 @@ use super::*;
 
 fn saved(settings: SmtpSettings) -> SavedSmtpSettings {
     let saved_at = "2026-11-23T12:34:56.789012345Z".parse().unwrap();
-    SavedSmtpSettings { settings, generation: 7, saved_at }
+    let summary = "host".to_owned();
+    let history = vec![DocumentChange { caller: "local".to_owned(), at: saved_at, summary }];
+    SavedSmtpSettings { settings, generation: 7, saved_at, history }
 }
 
 /// A document as text, with one thing replaced.
