@@ -11,10 +11,6 @@ use mail_parser::{Message, MessageParser};
 use nuncio_api::convert::time::timestamp;
 use nuncio_api::v1;
 use nuncio_api::v1::{ApprovalState, GuestState, MailJobState, PortalEvent};
-use nuncio_cluster::embedded::{EmbeddedCluster, load_keys};
-use nuncio_core::ports::settings::SettingsShare as _;
-use nuncio_core::settings::document::{DocumentChange, SettingsDocument};
-use nuncio_core::settings::guest_mail::{GuestMailSettings, SenderChoice};
 use nuncio_provider_sim::config::{DEFAULT_MAILBOX, RecipientRule, SimConfig};
 use nuncio_provider_sim::ledger::AcceptedMail;
 use nuncio_provider_sim::simulator::Simulator;
@@ -434,19 +430,15 @@ async fn forged_and_cancelled_links_decide_nothing() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_sponsor_who_may_not_send_is_replaced_by_the_default_sender_and_remembered() {
     let (simulator, node) = node().await;
-    let stopped = node.stop().await;
-    let keys = load_keys(&stopped.data_dir(), None).expect("they are there");
-    let cluster = EmbeddedCluster::open(&stopped.data_dir(), keys).expect("it is there");
-    let settings = GuestMailSettings {
-        sender: SenderChoice::SponsorIfSponsored,
-        ..GuestMailSettings::default()
+    let request = v1::UpdateGuestMailSettingsRequest {
+        guest_mail_settings: Some(v1::GuestMailSettings {
+            enabled: true,
+            sender: v1::GuestMailSender::SponsorIfSponsored.into(),
+            ..v1::GuestMailSettings::default()
+        }),
+        ..v1::UpdateGuestMailSettingsRequest::default()
     };
-    let content = nuncio_delivery::guest_mail::encode(&settings);
-    let at = "2026-01-01T00:00:00Z".parse().unwrap();
-    let change = DocumentChange { caller: "test".to_owned(), at, summary: String::new() };
-    cluster.save_document(SettingsDocument::GuestMail, content, change, None).await.unwrap();
-    drop(cluster);
-    let node = stopped.start().await;
+    node.clients.guest_mail.clone().update_guest_mail_settings(request).await.unwrap();
 
     let mails = notify(&node, with_password(notice(PortalEvent::CredentialsCreated, guest("ada"))));
     let mails = mails.await.unwrap();

@@ -8,6 +8,7 @@ use crate::limits::MESSAGE_BYTES_MAX;
 use crate::v1::alarm_route_service_client::AlarmRouteServiceClient;
 use crate::v1::alarm_service_client::AlarmServiceClient;
 use crate::v1::directory_service_client::DirectoryServiceClient;
+use crate::v1::guest_mail_settings_service_client::GuestMailSettingsServiceClient;
 use crate::v1::mail_job_service_client::MailJobServiceClient;
 use crate::v1::node_service_client::NodeServiceClient;
 use crate::v1::portal_service_client::PortalServiceClient;
@@ -28,6 +29,7 @@ pub struct Clients {
     pub alarms: AlarmServiceClient<Channel>,
     pub alarm_routes: AlarmRouteServiceClient<Channel>,
     pub directory: DirectoryServiceClient<Channel>,
+    pub guest_mail: GuestMailSettingsServiceClient<Channel>,
     pub mail_jobs: MailJobServiceClient<Channel>,
     pub portal: PortalServiceClient<Channel>,
     pub settings: SettingsServiceClient<Channel>,
@@ -102,6 +104,7 @@ impl Clients {
             alarms: client!(AlarmServiceClient),
             alarm_routes: client!(AlarmRouteServiceClient),
             directory: client!(DirectoryServiceClient),
+            guest_mail: client!(GuestMailSettingsServiceClient),
             mail_jobs: client!(MailJobServiceClient),
             portal: client!(PortalServiceClient),
             settings: client!(SettingsServiceClient),

@@ -13,6 +13,7 @@ pub mod alarm_event;
 pub mod alarm_route;
 pub mod alarm_type;
 pub mod directory;
+pub mod guest_mail;
 pub mod job;
 pub mod mail;
 pub mod node;

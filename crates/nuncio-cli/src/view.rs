@@ -1,6 +1,7 @@
 //! Messages of the API as tables and lines for people.
 
 pub(crate) mod alarm;
+pub(crate) mod guest_mail;
 pub(crate) mod job;
 pub(crate) mod node;
 pub(crate) mod people;

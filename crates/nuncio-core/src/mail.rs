@@ -131,6 +131,13 @@ struct Content {
     template: Option<String>,
 }
 
+impl From<Mailbox> for MailboxDraft {
+    fn from(Mailbox { address, display_name }: Mailbox) -> Self {
+        let display_name = display_name.unwrap_or_default();
+        Self { address: address.to_string(), display_name }
+    }
+}
+
 impl MailDraft {
     /// Makes the mail, or tells everything that is wrong with the draft. Fields are named as in the API.
     pub fn check(self, templates: &Templates) -> Result<Mail, MailError> {

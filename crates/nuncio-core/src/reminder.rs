@@ -73,6 +73,8 @@ pub enum WhyNot {
     AlreadySent,
     /// It expires after the time that is looked at.
     Later,
+    /// The guest mail settings have switched off mail to guests.
+    GuestMailOff,
 }
 
 /// To whom a reminder goes.
@@ -132,6 +134,16 @@ impl Subject {
         }
     }
 
+    /// The same while nobody gets mail about guests. That a guest's access ends is noted all the same.
+    #[must_use]
+    pub fn without_guest_mail(self) -> Self {
+        let standing = match (&self.group, self.standing) {
+            (Group::Guest { .. }, Standing::Open) => Standing::Closed(WhyNot::GuestMailOff),
+            (Group::Guest { .. } | Group::Administrator | Group::NetworkUser, standing) => standing,
+        };
+        Self { standing, ..self }
+    }
+
     pub fn address(&self, channel: Channel) -> Option<&EmailAddress> {
         match channel {
             Channel::Subject => self.email.as_ref(),
@@ -174,6 +186,7 @@ impl WhyNot {
             Self::NoSponsor => "NO_SPONSOR",
             Self::AlreadySent => "ALREADY_SENT",
             Self::Later => "LATER",
+            Self::GuestMailOff => "GUEST_MAIL_OFF",
         }
     }
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use nuncio_api::limits::MESSAGE_BYTES_MAX;
 use nuncio_api::v1::directory_service_server::DirectoryServiceServer;
+use nuncio_api::v1::guest_mail_settings_service_server::GuestMailSettingsServiceServer;
 use nuncio_api::v1::reminder_service_server::ReminderServiceServer;
 use nuncio_api::v1::smtp_settings_service_server::SmtpSettingsServiceServer;
 use nuncio_api::v1::trust_store_service_server::TrustStoreServiceServer;
@@ -16,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 use tonic::service::RoutesBuilder;
 
 use crate::directory::DirectoryApi;
+use crate::guest_mail_service::GuestMailApi;
 use crate::reminder_service::ReminderApi;
 use crate::reminders::Reminders;
 use crate::secret_watch::SecretWatch;
@@ -52,6 +54,9 @@ impl Pan {
         let directory = DirectoryApi::new(directory, clock, shutdown.clone());
         let directory = DirectoryServiceServer::new(directory);
         routes.add_service(directory.max_decoding_message_size(MESSAGE_BYTES_MAX));
+        let (reminders, settings) = (self.reminders.clone(), Arc::clone(&self.settings));
+        let guest_mail = GuestMailApi { reminders, settings };
+        routes.add_service(GuestMailSettingsServiceServer::new(guest_mail));
         let reminders = self.reminders.clone();
         let service = ReminderApi { reminders, settings: Arc::clone(&self.settings) };
         routes.add_service(ReminderServiceServer::new(service));

@@ -7,6 +7,7 @@ mod commit;
 mod count;
 pub mod document;
 pub mod follow_up;
+mod in_force;
 pub mod ledger;
 mod mail;
 mod notes;
@@ -25,8 +26,8 @@ use nuncio_core::directory::guest::Guest;
 use nuncio_core::directory::user::User;
 use nuncio_core::ports::job_store::StoreError;
 use nuncio_core::ports::records::RecordStore;
-use nuncio_core::reminder::rules::ReminderSettings;
 use nuncio_core::settings::document::SavedDocument;
+use nuncio_delivery::guest_mail;
 use nuncio_delivery::intake::Intake;
 use nuncio_directory::subject::{GUESTS, USERS};
 use nuncio_runtime::chain::Chain;
@@ -35,6 +36,7 @@ use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
+pub(crate) use in_force::InForce;
 pub use observer::ReminderObserver;
 
 /// The longest time between two rounds: a machine that was asleep, or another node's write, is noticed then.
@@ -49,6 +51,8 @@ pub struct Reminders {
     /// Makes the mails; its store keeps them.
     pub intake: Intake,
     pub settings: watch::Receiver<Option<Arc<SavedDocument>>>,
+    /// Reminders of guests obey it: switched on, and from whom they are.
+    pub guest_mail: watch::Receiver<Option<Arc<SavedDocument>>>,
     pub observer: Arc<dyn ReminderObserver>,
 }
 
@@ -77,9 +81,10 @@ impl Reminders {
 
     /// Keeps the times of the next look in step with the settings, and the ledger small, until `stop` is cancelled.
     pub async fn keep_house(self, stop: CancellationToken) -> Result<(), Infallible> {
-        let mut settings = self.settings.clone();
+        let (mut settings, mut guest_mail) = (self.settings.clone(), self.guest_mail.clone());
         while !stop.is_cancelled() {
             settings.mark_unchanged();
+            guest_mail.mark_unchanged();
             let kept = async {
                 self.sweep::<Guest>().await?;
                 self.sweep::<User>().await?;
@@ -94,6 +99,7 @@ impl Reminders {
                 () = stop.cancelled() => {}
                 () = sleep(ROUND_PERIOD) => {}
                 Ok(()) = settings.changed() => {}
+                Ok(()) = guest_mail.changed() => {}
             }
         }
         Ok(())
@@ -129,8 +135,11 @@ impl Reminders {
     }
 
     /// The settings as they count now. Those that cannot be read are as good as off; the document's reader says so.
-    fn rules(&self) -> ReminderSettings {
-        document::present(&self.settings)
+    fn in_force(&self) -> InForce {
+        InForce {
+            reminders: document::present(&self.settings),
+            guest_mail: guest_mail::present(&self.guest_mail),
+        }
     }
 }
 

@@ -9,6 +9,7 @@ use std::time::Duration;
 use nuncio_api::v1::alarm_route_service_server::SERVICE_NAME as ALARM_ROUTE_SERVICE;
 use nuncio_api::v1::alarm_service_server::SERVICE_NAME as ALARM_SERVICE;
 use nuncio_api::v1::directory_service_server::SERVICE_NAME as DIRECTORY_SERVICE;
+use nuncio_api::v1::guest_mail_settings_service_server::SERVICE_NAME as GUEST_MAIL_SERVICE;
 use nuncio_api::v1::mail_job_service_server::SERVICE_NAME as MAIL_JOB_SERVICE;
 use nuncio_api::v1::node_service_server::{NodeServiceServer, SERVICE_NAME as NODE_SERVICE};
 use nuncio_api::v1::portal_service_server::SERVICE_NAME as PORTAL_SERVICE;
@@ -182,7 +183,7 @@ impl Node {
             .then(|| adapters.pan(&status.name, &intake, Arc::clone(&metrics) as _, alarms.sink()));
         if let Some(pan) = &pan {
             pan.register(&mut routes, &streams);
-            services.extend([SMTP_SETTINGS_SERVICE, TRUST_STORE_SERVICE]);
+            services.extend([SMTP_SETTINGS_SERVICE, GUEST_MAIL_SERVICE, TRUST_STORE_SERVICE]);
             services.extend([DIRECTORY_SERVICE, REMINDER_SERVICE]);
         }
         let psn = config.roles.contains(&Role::Psn).then(|| {
@@ -414,6 +415,7 @@ impl Adapters {
                 records: self.store.records(),
                 intake: intake.clone(),
                 settings: self.settings.document(SettingsDocument::Reminders),
+                guest_mail: self.settings.document(SettingsDocument::GuestMail),
                 observer,
             },
             settings: Arc::clone(&self.settings),

@@ -11,6 +11,7 @@ use nuncio_core::mail::RecipientKind;
 use nuncio_core::portal::PortalEvent;
 use nuncio_core::portal::approval::{ApprovalState, Verdict};
 use nuncio_core::reminder::{Channel, WhyNot};
+use nuncio_core::settings::guest_mail::SenderChoice;
 use nuncio_core::settings::trust_store::TrustUse;
 use nuncio_core::settings::{Encryption, Provider};
 use nuncio_core::smtp_test::StageKind;
@@ -90,6 +91,12 @@ pairs!(NotReminded, WhyNot:
     NoSponsor = NoSponsor,
     AlreadySent = AlreadySent,
     Later = Later,
+    GuestMailOff = GuestMailOff,
+);
+
+pairs!(GuestMailSender, SenderChoice:
+    SponsorIfSponsored = SponsorIfSponsored,
+    AlwaysDefault = AlwaysDefault,
 );
 
 pairs!(MailClass, MailClass:

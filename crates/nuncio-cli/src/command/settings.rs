@@ -16,6 +16,7 @@ use crate::output::{Line, Tone};
 use crate::run::Context;
 use crate::view;
 
+pub(crate) mod guest_mail;
 pub(crate) mod history;
 pub(crate) mod progress;
 mod trust;
@@ -29,6 +30,9 @@ pub enum SettingsCommand {
     /// Whom nuncio trusts beside the system's certificate authorities
     #[command(subcommand)]
     Trust(TrustCommand),
+    /// Whether and from whom guests get mail
+    #[command(subcommand)]
+    GuestMail(guest_mail::GuestMailCommand),
     /// Show who changed settings, when and what, the newest first
     #[command(after_long_help = exit::HELP)]
     History {
@@ -68,6 +72,7 @@ pub(crate) async fn run(
     match command {
         SettingsCommand::Smtp(command) => smtp(context, command).await,
         SettingsCommand::Trust(command) => trust::run(context, command).await,
+        SettingsCommand::GuestMail(command) => guest_mail::run(context, command).await,
         SettingsCommand::History { document } => history::show(context, &document).await,
     }
 }

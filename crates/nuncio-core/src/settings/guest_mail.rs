@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use crate::address::{EmailAddress, Mailbox};
 use crate::mail::MailboxDraft;
+use crate::settings::document::changed_fields;
 use crate::violation::Violations;
 
 /// How portals send mail. Every value of this type is valid.
@@ -76,6 +77,20 @@ impl GuestMailSettings {
     /// Whether mail of this event is sent.
     pub fn sends(&self, event: GuestMailEvent) -> bool {
         self.is_enabled && !self.events_off.contains(&event)
+    }
+
+    /// What differs, for the history; `before` is none where nobody knows it.
+    pub fn changes_since(&self, before: Option<&Self>) -> String {
+        let Some(before) = before else { return "all of it".to_owned() };
+        let Self { is_enabled, default_from, sender, reply_to, events_off } = self;
+        let changed = [
+            ("enabled", *is_enabled != before.is_enabled),
+            ("default_from", *default_from != before.default_from),
+            ("sender", *sender != before.sender),
+            ("reply_to", *reply_to != before.reply_to),
+            ("events_off", *events_off != before.events_off),
+        ];
+        changed_fields(changed)
     }
 }
 

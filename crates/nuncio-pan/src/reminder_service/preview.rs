@@ -13,15 +13,16 @@ use nuncio_core::directory::user::User;
 use nuncio_core::ports::records::{Record, RecordKey, RecordQuery};
 use nuncio_core::reminder::decide::{Due, all_places, channels, forecast, why_not};
 use nuncio_core::reminder::ledger::LedgerKey;
-use nuncio_core::reminder::rules::ReminderSettings;
 use nuncio_core::reminder::{Channel, Subject, WhyNot};
 use nuncio_core::violation::Violations;
+use nuncio_delivery::guest_mail;
 use nuncio_directory::subject::{GUESTS, Subject as _, USERS};
 use tonic::Status;
 
 use crate::errors::no_store;
 use crate::paging::{next_token, page_size, start};
 use crate::reminder_service::{ReminderApi, check_subject, not_valid};
+use crate::reminders::InForce;
 use crate::reminders::remindable::Remindable;
 use crate::reminders::round::read_all;
 
@@ -32,7 +33,7 @@ const HORIZON_MAX: Duration = Duration::from_hours(366 * 24);
 
 /// What a preview looks at.
 struct Look {
-    settings: ReminderSettings,
+    in_force: InForce,
     now: Timestamp,
     from: Timestamp,
     until: Timestamp,
@@ -70,6 +71,8 @@ impl ReminderApi {
             Some(given) => reminder_settings(given).map_err(not_valid)?,
             None => self.present()?,
         };
+        let guest_mail = guest_mail::present(&self.reminders.guest_mail);
+        let in_force = InForce { reminders: settings, guest_mail };
         let now = self.reminders.intake.clock.now();
         let mut violations = Violations::default();
         let from = timestamp_from(&mut violations, "as_of_time", request.as_of_time);
@@ -81,7 +84,7 @@ impl ReminderApi {
         let until = from.checked_add(horizon).unwrap_or(Timestamp::MAX);
         let include_not_reminded = request.include_not_reminded;
         // What lies between now and then counts as sent.
-        let look = Look { settings, now: now.min(from), from, until, include_not_reminded };
+        let look = Look { in_force, now: now.min(from), from, until, include_not_reminded };
         let message = "the preview cannot be made so";
         violations.none_or(|| look).map_err(|wrong| invalid("INVALID_PREVIEW", message, wrong))
     }
@@ -109,8 +112,12 @@ impl ReminderApi {
         is_user: bool,
         look: &Look,
     ) -> Result<v1::PreviewRemindersResponse, Status> {
-        let subjects = if is_user { views::<User>(page) } else { views::<Guest>(page) };
-        let taken = self.taken(&subjects, &look.settings).await?;
+        let subjects = if is_user {
+            views::<User>(page, &look.in_force)
+        } else {
+            views::<Guest>(page, &look.in_force)
+        };
+        let taken = self.taken(&subjects, &look.in_force).await?;
         let mut response = v1::PreviewRemindersResponse {
             subject_count: i64::try_from(page.len()).unwrap_or(i64::MAX),
             ..Default::default()
@@ -124,10 +131,10 @@ impl ReminderApi {
     async fn taken(
         &self,
         subjects: &[Subject],
-        settings: &ReminderSettings,
+        in_force: &InForce,
     ) -> Result<Vec<BTreeSet<LedgerKey>>, Status> {
-        let places: Vec<Vec<_>> =
-            subjects.iter().map(|subject| all_places(subject, settings)).collect();
+        let places = subjects.iter().map(|subject| all_places(subject, &in_force.reminders));
+        let places: Vec<Vec<_>> = places.collect();
         let taken = self.reminders.taken_of(places).await;
         taken.map_err(|error| no_store(&error))
     }
@@ -139,7 +146,8 @@ fn preview_subject(
     taken: &BTreeSet<LedgerKey>,
     look: &Look,
 ) {
-    let Look { settings, now, from, until, include_not_reminded } = look;
+    let Look { in_force, now, from, until, include_not_reminded } = look;
+    let settings = &in_force.reminders;
     let coming = forecast(subject, settings, taken, *now, *until);
     let coming: Vec<_> = coming.into_iter().filter(|(at, _)| from <= at).collect();
     for channel in channels(settings.rule(&subject.group)) {
@@ -187,8 +195,8 @@ fn count(counts: &mut BTreeMap<String, i64>, why: WhyNot) -> &mut i64 {
     counts.entry(why.name().to_owned()).or_default()
 }
 
-fn views<S: Remindable>(page: &[Record]) -> Vec<Subject> {
-    read_all::<S>(page).iter().map(|entry| entry.subject.view()).collect()
+fn views<S: Remindable>(page: &[Record], in_force: &InForce) -> Vec<Subject> {
+    read_all::<S>(page).iter().map(|entry| in_force.view(&entry.subject)).collect()
 }
 
 /// What stands before the id in a page token.

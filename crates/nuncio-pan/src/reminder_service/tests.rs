@@ -29,6 +29,7 @@ fn fixture() -> Fixture {
     let settings = Arc::new(EmbeddedCluster::open(folder.path(), keys).unwrap());
     let mut world = World::new(&[72]);
     world.reminders.settings = settings.document(SettingsDocument::Reminders);
+    world.reminders.guest_mail = settings.document(SettingsDocument::GuestMail);
     let service = ReminderApi { reminders: world.reminders.clone(), settings };
     Fixture { world, service, _folder: folder }
 }

@@ -10,17 +10,16 @@ use nuncio_core::ports::job_store::{StoreError, Submitted};
 use nuncio_core::ports::records::{Changeset, CommitError, Expected, Write};
 use nuncio_core::reminder::decide::{Decision, Due, decide};
 use nuncio_core::reminder::ledger::LedgerKey;
-use nuncio_core::reminder::rules::ReminderSettings;
 use nuncio_directory::change::{Change, Entry};
 use nuncio_runtime::chain::Chain;
 use tracing::{debug, error};
 
-use super::Reminders;
 use super::follow_up::Reminding;
 use super::ledger::{LedgerOutcome, LedgerRow};
 use super::notes::{Noted, NotedMail};
 use super::remindable::Remindable;
 use super::round::Taken;
+use super::{InForce, Reminders};
 
 /// When somebody is looked at again for whom no mail could be made, or whose mail is under way.
 const LOOK_AGAIN: SignedDuration = SignedDuration::from_mins(10);
@@ -39,10 +38,11 @@ impl Reminders {
         &self,
         entry: &Entry<S>,
         taken: Taken,
-        settings: &ReminderSettings,
+        in_force: &InForce,
         now: Timestamp,
     ) -> Result<Look, StoreError> {
-        let (subject, mut noted) = (entry.subject.view(), Noted::read(entry.notes.as_ref()));
+        let (subject, mut noted) =
+            (in_force.view(&entry.subject), Noted::read(entry.notes.as_ref()));
         let (mut free, unsure) = self.recheck(&mut noted, &subject.name).await?;
         free.extend(self.untold(&taken, entry.subject.created_at()).await?);
         let mut taken = taken.places();
@@ -50,13 +50,13 @@ impl Reminders {
         let decision = if unsure {
             Decision { next_look: Some(now + LOOK_AGAIN), ..Decision::default() }
         } else {
-            decide(&subject, settings, &taken, now)
+            decide(&subject, &in_force.reminders, &taken, now)
         };
         let mut changes = Changeset::new(now);
         let mut next_look = decision.next_look;
         let mut sent = Vec::new();
         for due in &decision.send {
-            match self.job(&entry.subject, due, now) {
+            match self.job(&entry.subject, due, &in_force.guest_mail, now) {
                 Ok(job) => {
                     changes.writes.push(row(due, LedgerOutcome::Mailed(job.id), &free, now));
                     sent.push(NotedMail::new(job.id, &due.key));

@@ -6,8 +6,9 @@ use std::time::Duration;
 use jiff::Timestamp;
 use nuncio_core::class::MailClass;
 use nuncio_core::job::{CallerId, JobOptionsDraft, NewJob};
-use nuncio_core::mail::{ContentDraft, MailDraft};
+use nuncio_core::mail::{ContentDraft, MailDraft, MailboxDraft};
 use nuncio_core::reminder::decide::Due;
+use nuncio_core::settings::guest_mail::GuestMailSettings;
 use nuncio_core::violation::Violations;
 use nuncio_delivery::intake::{IntakeError, Submission};
 use nuncio_runtime::chain::Chain;
@@ -25,9 +26,19 @@ impl Reminders {
         &self,
         subject: &S,
         due: &Due,
+        guest_mail: &GuestMailSettings,
         now: Timestamp,
     ) -> Result<NewJob, IntakeError> {
-        let make = |locale: &str| self.intake.check(submission(subject, due, locale, now));
+        let make = |locale: &str| {
+            let mut submission = submission(subject, due, locale, now);
+            let mut senders = subject.senders(due.key.channel, guest_mail).into_iter();
+            let first = senders.next();
+            let (from, reply_to) = first.map_or((None, None), |one| (one.from, one.reply_to));
+            submission.mail.from = from.map(MailboxDraft::from);
+            submission.mail.reply_to = reply_to.map(MailboxDraft::from);
+            submission.mail.other_senders = senders.collect();
+            self.intake.check(submission)
+        };
         make(subject.language()).or_else(|error| {
             warn!("a reminder goes out in the first language: {}", Chain(&error));
             make("")

@@ -7,9 +7,11 @@ use jiff::tz::TimeZone;
 use nuncio_core::directory::guest::Guest;
 use nuncio_core::directory::lifecycle::GuestAction;
 use nuncio_core::directory::user::User;
-use nuncio_core::mail::MailboxDraft;
+use nuncio_core::mail::{MailboxDraft, Sender};
+use nuncio_core::portal::sender::senders;
 use nuncio_core::reminder::{self, Channel};
 use nuncio_core::secret::Sensitive;
+use nuncio_core::settings::guest_mail::GuestMailSettings;
 use nuncio_core::template::Variables;
 
 /// Somebody of the directory who may be reminded.
@@ -25,6 +27,9 @@ pub(crate) trait Remindable: nuncio_directory::subject::Subject {
 
     /// Whom a mail to this channel addresses.
     fn recipient(&self, channel: Channel) -> Option<MailboxDraft>;
+
+    /// The senders of a mail to this channel in the order in which they are to be tried.
+    fn senders(&self, channel: Channel, guest_mail: &GuestMailSettings) -> Vec<Sender>;
 
     /// The shipped template of this channel.
     fn template(channel: Channel) -> &'static str;
@@ -59,6 +64,14 @@ impl Remindable for Guest {
                 address: sponsor.email.to_string(),
                 display_name: sponsor.name.clone(),
             }),
+        }
+    }
+
+    fn senders(&self, channel: Channel, guest_mail: &GuestMailSettings) -> Vec<Sender> {
+        match channel {
+            Channel::Subject => senders(guest_mail, self.sponsor.as_ref()),
+            // Nobody gets mail from himself.
+            Channel::Sponsor => senders(guest_mail, None),
         }
     }
 
@@ -119,6 +132,11 @@ impl Remindable for User {
             address: address.to_string(),
             display_name: self.display_name.clone(),
         })
+    }
+
+    /// Passwords are no matter of guest mail.
+    fn senders(&self, _channel: Channel, _guest_mail: &GuestMailSettings) -> Vec<Sender> {
+        Vec::new()
     }
 
     fn template(_channel: Channel) -> &'static str {

@@ -10,14 +10,13 @@ use nuncio_core::ports::job_store::StoreError;
 use nuncio_core::ports::records::{DuePlace, Record, RecordKey};
 use nuncio_core::reminder::decide::places;
 use nuncio_core::reminder::ledger::LedgerKey;
-use nuncio_core::reminder::rules::ReminderSettings;
 use nuncio_directory::change::Entry;
 use tracing::error;
 
-use super::Reminders;
 use super::commit::Look;
 use super::ledger::{LedgerOutcome, LedgerRow};
 use super::remindable::Remindable;
+use super::{InForce, Reminders};
 
 /// How many subjects are in memory at once.
 const PAGE: u32 = 200;
@@ -49,16 +48,16 @@ impl Reminders {
         if page.is_empty() {
             return Ok(0);
         }
-        let settings = self.rules();
+        let in_force = self.in_force();
         let entries = read_all::<S>(page);
         let unread = page.len() - entries.len();
-        let taken = self.rows(places_of(&entries, &settings, now)).await?;
+        let taken = self.rows(places_of(&entries, &in_force, now)).await?;
         let mut looks = FuturesUnordered::new();
         for (entry, taken) in entries.iter().zip(taken) {
             if COMMITS_AT_ONCE <= looks.len() {
                 looks.next().await.transpose()?;
             }
-            looks.push(self.look(entry, taken, &settings, now));
+            looks.push(self.look(entry, taken, &in_force, now));
         }
         while let Some(look) = looks.next().await {
             match look? {
@@ -73,10 +72,10 @@ impl Reminders {
     pub(crate) async fn taken<S: Remindable>(
         &self,
         entries: &[Entry<S>],
-        settings: &ReminderSettings,
+        in_force: &InForce,
         now: Timestamp,
     ) -> Result<Vec<BTreeSet<LedgerKey>>, StoreError> {
-        self.taken_of(places_of(entries, settings, now)).await
+        self.taken_of(places_of(entries, in_force, now)).await
     }
 
     /// Which of these places are taken.
@@ -128,10 +127,11 @@ impl Taken {
 
 fn places_of<S: Remindable>(
     entries: &[Entry<S>],
-    settings: &ReminderSettings,
+    in_force: &InForce,
     now: Timestamp,
 ) -> Vec<Vec<LedgerKey>> {
-    entries.iter().map(|entry| places(&entry.subject.view(), settings, now)).collect()
+    let views = entries.iter().map(|entry| in_force.view(&entry.subject));
+    views.map(|view| places(&view, &in_force.reminders, now)).collect()
 }
 
 /// Those that can be read; of the others the log tells.

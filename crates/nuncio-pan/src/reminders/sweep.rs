@@ -27,14 +27,21 @@ const SWEEP_PERIOD: SignedDuration = SignedDuration::from_hours(24);
 struct Progress {
     /// The generation of the settings; 0 while there are none.
     generation: i64,
+    /// Whether mail to guests was switched off.
+    #[serde(default)]
+    without_guest_mail: bool,
     /// The last one that was looked at; none before the first.
     after: Option<String>,
     finished_at: Option<Timestamp>,
 }
 
 impl Progress {
-    fn is_done(&self, generation: i64, now: Timestamp) -> bool {
-        self.generation == generation
+    fn is_of(&self, settings: (i64, bool)) -> bool {
+        (self.generation, self.without_guest_mail) == settings
+    }
+
+    fn is_done(&self, settings: (i64, bool), now: Timestamp) -> bool {
+        self.is_of(settings)
             && self.finished_at.is_some_and(|at| now.duration_since(at) < SWEEP_PERIOD)
     }
 }
@@ -42,15 +49,16 @@ impl Progress {
 impl Reminders {
     /// Looks at everybody of a kind, if the settings are others than at the last sweep or a day has passed.
     pub(crate) async fn sweep<S: Remindable>(&self) -> Result<(), StoreError> {
-        let generation = self.generation();
+        let settings = (self.generation(), !self.in_force().guest_mail.is_enabled);
         let key = RecordKey::new(SWEEP, S::KIND.0);
         let mut progress = self.progress(&key).await?;
         let now = self.intake.clock.now();
-        if progress.is_done(generation, now) {
+        if progress.is_done(settings, now) {
             return Ok(());
         }
-        if progress.generation != generation || progress.finished_at.is_some() {
-            progress = Progress { generation, ..Progress::default() };
+        if !progress.is_of(settings) || progress.finished_at.is_some() {
+            let (generation, without_guest_mail) = settings;
+            progress = Progress { generation, without_guest_mail, ..Progress::default() };
         }
         while progress.finished_at.is_none() {
             let mut moved = 0;
@@ -76,12 +84,13 @@ impl Reminders {
         let after = progress.after.clone();
         let query = RecordQuery { kind: S::KIND, owner: None, after, limit: PAGE };
         let page = self.records.list_records(&query).await?;
-        let settings = self.rules();
+        let in_force = self.in_force();
         let entries = read_all::<S>(&page);
-        let taken = self.taken(&entries, &settings, now).await?;
+        let taken = self.taken(&entries, &in_force, now).await?;
         let mut changes = Changeset::new(now);
         for (entry, taken) in entries.iter().zip(&taken) {
-            let decision = decide(&entry.subject.view(), &settings, taken, now);
+            let view = in_force.view(&entry.subject);
+            let decision = decide(&view, &in_force.reminders, taken, now);
             let look = if decision.is_idle() { decision.next_look } else { Some(now) };
             if is_late(entry, look) {
                 changes.writes.push(entry.noted(entry.notes.as_ref(), look));

@@ -1,5 +1,6 @@
 //! Reminders over a store in memory.
 
+mod guest_mail;
 pub(crate) mod world;
 mod year;
 

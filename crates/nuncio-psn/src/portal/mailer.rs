@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use nuncio_core::address::Mailbox;
 use nuncio_core::directory::guest::{Guest, Sponsor};
 use nuncio_core::job::{CallerId, JobOptionsDraft, NewJob};
 use nuncio_core::mail::{ContentDraft, MailDraft, MailboxDraft};
@@ -82,11 +81,11 @@ pub(crate) fn job(
     let (from, reply_to) = first.map_or((None, None), |first| (first.from, first.reply_to));
     let submission = Submission {
         mail: MailDraft {
-            from: from.map(draft),
-            reply_to: reply_to.map(draft),
+            from: from.map(MailboxDraft::from),
+            reply_to: reply_to.map(MailboxDraft::from),
             other_senders: senders.collect(),
-            to: vec![draft(mail.to.clone())],
-            cc: mail.cc.clone().map(draft).into_iter().collect(),
+            to: vec![mail.to.clone().into()],
+            cc: mail.cc.clone().map(MailboxDraft::from).into_iter().collect(),
             bcc: Vec::new(),
             content: Some(ContentDraft::Template {
                 name,
@@ -110,11 +109,4 @@ pub(crate) fn job(
         violations: Violations::default(),
     };
     intake.check(submission)
-}
-
-fn draft(mailbox: Mailbox) -> MailboxDraft {
-    MailboxDraft {
-        address: mailbox.address.to_string(),
-        display_name: mailbox.display_name.unwrap_or_default(),
-    }
 }

@@ -42,3 +42,16 @@ fn everything_that_is_wrong_is_told_at_once() {
         ]
     );
 }
+
+#[test]
+fn the_history_names_the_fields_that_have_changed() {
+    let before = GuestMailSettings::default();
+    let after = GuestMailSettings {
+        is_enabled: false,
+        sender: SenderChoice::SponsorIfSponsored,
+        ..before.clone()
+    };
+
+    assert_eq!(after.changes_since(Some(&before)), "enabled, sender");
+    assert_eq!(after.changes_since(Some(&after)), "nothing changed");
+}

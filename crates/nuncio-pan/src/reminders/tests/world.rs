@@ -12,14 +12,17 @@ use nuncio_core::class::MailClass;
 use nuncio_core::directory::guest::{Guest, GuestId, GuestState, Sponsor};
 use nuncio_core::directory::user::{User, UserId, UserKind};
 use nuncio_core::job::{Job, JobState};
+use nuncio_core::mail::Mail;
 use nuncio_core::ports::clock::Clock;
-use nuncio_core::ports::job_store::{JobQuery, JobStore, StoreError};
+use nuncio_core::ports::job_store::{Claim, Incarnation, JobQuery, JobStore, StoreError};
 use nuncio_core::ports::records::*;
 use nuncio_core::reminder::Channel;
 use nuncio_core::reminder::ledger::LEDGER;
 use nuncio_core::reminder::rules::{ReminderSettings, Rule, Stage};
 use nuncio_core::settings::document::SavedDocument;
+use nuncio_core::settings::guest_mail::GuestMailSettings;
 use nuncio_core::template::Templates;
+use nuncio_delivery::guest_mail;
 use nuncio_delivery::intake::Intake;
 use nuncio_delivery::observer::{Alarm, AlarmKind, DeliveryObserver};
 use nuncio_directory::change::Entry;
@@ -39,6 +42,7 @@ pub(crate) struct World {
     pub(crate) store: Arc<MemoryJobStore>,
     pub(crate) clock: Arc<SetClock>,
     pub(crate) saved: watch::Sender<Option<Arc<SavedDocument>>>,
+    pub(crate) guest_mail: watch::Sender<Option<Arc<SavedDocument>>>,
     pub(crate) reminders: Reminders,
     pub(crate) told: Arc<Told>,
 }
@@ -79,8 +83,10 @@ impl World {
             templates: watch::channel(Templates::shipped()).1,
         };
         let observer = Arc::<Told>::clone(&told);
-        let reminders = Reminders { records, intake, settings, observer };
-        Self { store, clock, saved, reminders, told }
+        let (guest_mail, guest_mail_seen) = watch::channel(None);
+        let reminders =
+            Reminders { records, intake, settings, guest_mail: guest_mail_seen, observer };
+        Self { store, clock, saved, guest_mail, reminders, told }
     }
 
     /// Saves other settings; nobody has looked at them yet.
@@ -88,6 +94,15 @@ impl World {
         self.saved.send_modify(|saved| {
             let generation = saved.as_ref().map_or(0, |saved| saved.generation) + 1;
             *saved = Some(Arc::new(document(generation, settings)));
+        });
+    }
+
+    /// Saves guest mail settings.
+    pub(crate) fn save_guest_mail(&self, settings: &GuestMailSettings) {
+        self.guest_mail.send_modify(|saved| {
+            let generation = saved.as_ref().map_or(0, |saved| saved.generation) + 1;
+            let content = guest_mail::encode(settings);
+            *saved = Some(Arc::new(SavedDocument { content, generation, history: Vec::new() }));
         });
     }
 
@@ -129,6 +144,16 @@ impl World {
         let mut jobs = self.store.list(&query).await.unwrap().jobs;
         jobs.reverse();
         jobs
+    }
+
+    /// The mails that may be sent now, as a dispatcher takes them.
+    pub(crate) async fn claimed(&self) -> Vec<Mail> {
+        let now = self.clock.now();
+        let holder = Incarnation("test".to_owned());
+        let until = now + Duration::from_mins(1);
+        let claim = Claim { holder, now, until, limit: 100, patient_max: 100, into_body: false };
+        let claimed = self.store.claim(claim).await.unwrap();
+        claimed.into_iter().map(|one| one.mail).collect()
     }
 
     /// How many mails wait or went out, and how many were cancelled.
