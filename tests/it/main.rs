@@ -22,6 +22,7 @@ mod routes;
 mod secret_expiry;
 mod secrets;
 mod settings;
+mod settings_file;
 mod telemetry;
 mod templates;
 mod trust_store;

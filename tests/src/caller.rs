@@ -201,7 +201,8 @@ impl Caller {
 
     /// Saves settings, tested or not.
     pub async fn save(&self, settings: v1::SmtpSettings) -> Result<v1::SmtpSettings, Status> {
-        let request = v1::UpdateSmtpSettingsRequest { smtp_settings: Some(settings) };
+        let request =
+            v1::UpdateSmtpSettingsRequest { smtp_settings: Some(settings), ..Default::default() };
         let answer = self.clients.smtp_settings.clone().update_smtp_settings(request).await?;
         Ok(answer.into_inner().smtp_settings.expect("the answer has settings"))
     }

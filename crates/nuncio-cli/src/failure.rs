@@ -9,6 +9,7 @@ use serde_json::json;
 use tonic::{Code, Status};
 use tonic_types::{FieldViolation, StatusExt};
 
+use crate::command::settings::bundle::file::Finding;
 use crate::exit::Exit;
 use crate::globals::Format;
 use crate::output::{Line, Output, Tone};
@@ -34,6 +35,16 @@ pub(crate) enum Failure {
     #[error("the import broke off after {done} rows, which stay as they are")]
     BrokenOff {
         done: i64,
+        #[source]
+        failure: Box<Failure>,
+    },
+    /// What a file of settings says cannot be.
+    #[error("the settings cannot be imported; nothing was saved")]
+    Findings(Vec<Finding>),
+    /// Some parts of a file of settings were saved.
+    #[error("the import broke off; saved: {}", if done.is_empty() { "nothing".to_owned() } else { done.join(", ") })]
+    HalfImported {
+        done: Vec<&'static str>,
         #[source]
         failure: Box<Failure>,
     },
@@ -71,7 +82,8 @@ impl Failure {
             | Self::Input { .. }
             | Self::File { .. } => Exit::Invalid,
             Self::Status(status) => exit_of(status),
-            Self::BrokenOff { failure, .. } => failure.exit(),
+            Self::BrokenOff { failure, .. } | Self::HalfImported { failure, .. } => failure.exit(),
+            Self::Findings(_) => Exit::Invalid,
             // Whoever closed the pipe has seen enough.
             Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => Exit::Ok,
             Self::Written { .. } | Self::Output(_) | Self::Incomplete(_) => Exit::Failed,
@@ -85,8 +97,11 @@ impl Failure {
             Self::Status(status) => {
                 status.code() == Code::Unavailable || exit_of(status) == Exit::Unreachable
             }
-            Self::BrokenOff { failure, .. } => failure.is_passing(),
+            Self::BrokenOff { failure, .. } | Self::HalfImported { failure, .. } => {
+                failure.is_passing()
+            }
             Self::Input { .. }
+            | Self::Findings(_)
             | Self::File { .. }
             | Self::Written { .. }
             | Self::Output(_)
@@ -150,7 +165,14 @@ impl Failure {
                 unreachable_told(server, status.message())
             }
             Self::Status(status) => told_by_server(status),
-            Self::BrokenOff { failure, .. } => {
+            Self::Findings(findings) => Told {
+                violations: findings
+                    .iter()
+                    .map(|one| (one.field.clone(), one.problem.clone()))
+                    .collect(),
+                ..own("INVALID_SETTINGS_FILE", vec![])
+            },
+            Self::BrokenOff { failure, .. } | Self::HalfImported { failure, .. } => {
                 let told = failure.told(server);
                 let again = "when that is mended, import the same file again: it goes on";
                 let remedies = told.remedies.into_iter().chain([again.to_owned()]).collect();

@@ -108,6 +108,11 @@ impl Output {
         self.json.parse(json)
     }
 
+    /// A message of the API as JSON, with the names of its fields as they are.
+    pub(crate) fn api_names<M: Name>(&self, message: &M) -> io::Result<Value> {
+        self.json.with_api_names(message)
+    }
+
     /// A message of the API, for programs, on lines of its own.
     pub(crate) fn message<M: Name>(&mut self, message: &M) -> io::Result<()> {
         let value = self.json.of(message)?;

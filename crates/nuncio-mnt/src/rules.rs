@@ -119,6 +119,20 @@ pub(crate) fn differences(before: &AlarmRules, after: &AlarmRules) -> String {
     if parts.is_empty() { "nothing".to_owned() } else { parts.join("; ") }
 }
 
+/// The same of settings and types.
+pub(crate) fn all_differences(before: &AlarmRules, after: &AlarmRules) -> String {
+    let ids: std::collections::BTreeSet<_> =
+        before.own_types.keys().chain(after.own_types.keys()).collect();
+    let types = ids.into_iter().filter_map(|id| {
+        let (old, new) = (before.own_types.get(id), after.own_types.get(id));
+        let what = if new.is_none() { "removed" } else { "changed" };
+        (old != new).then(|| format!("alarm type {id} {what}"))
+    });
+    let settings = Some(differences(before, after)).filter(|text| text != "nothing");
+    let all: Vec<_> = settings.into_iter().chain(types).collect();
+    if all.is_empty() { "nothing".to_owned() } else { all.join("; ") }
+}
+
 /// How much of a value the history shows, in characters.
 const SHOWN_CHARS: usize = 60;
 

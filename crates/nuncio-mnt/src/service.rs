@@ -32,7 +32,9 @@ use crate::rules::KnownRules;
 use crate::service::events::{read_clear, read_raise, take_batch};
 use crate::service::explain::{Subject, explain};
 use crate::service::list::{AlarmFilter, EXAMINED_MAX};
-use crate::service::rules::{delete_type, settings_out, type_out, update_settings, update_type};
+use crate::service::rules::{
+    delete_type, replace_rules, settings_out, type_out, update_settings, update_type,
+};
 
 pub(crate) mod events;
 mod explain;
@@ -385,6 +387,13 @@ impl AlarmService for AlarmApi {
     ) -> Result<Response<v1::UpdateAlarmSettingsResponse>, Status> {
         let alarm_settings = Some(update_settings(self, request.into_inner()).await?);
         Ok(Response::new(v1::UpdateAlarmSettingsResponse { alarm_settings }))
+    }
+
+    async fn replace_alarm_rules(
+        &self,
+        request: Request<v1::ReplaceAlarmRulesRequest>,
+    ) -> Result<Response<v1::ReplaceAlarmRulesResponse>, Status> {
+        Ok(Response::new(replace_rules(self, request.into_inner()).await?))
     }
 
     async fn explain_route(

@@ -116,9 +116,14 @@ impl SmtpSettingsService for SmtpSettingsApi {
         &self,
         request: Request<v1::UpdateSmtpSettingsRequest>,
     ) -> Result<Response<v1::UpdateSmtpSettingsResponse>, Status> {
-        let given = request.into_inner().smtp_settings.unwrap_or_default();
+        let v1::UpdateSmtpSettingsRequest { smtp_settings, validate_only } = request.into_inner();
+        let given = smtp_settings.unwrap_or_default();
         let expected = expected_etag(&given).map(str::to_owned);
         let settings = self.read(Some(given))?;
+        if validate_only {
+            let smtp_settings = Some((&settings).into());
+            return Ok(Response::new(v1::UpdateSmtpSettingsResponse { smtp_settings }));
+        }
         if !self.proofs.lock().expect("nobody panics while holding it").holds(&settings) {
             return Err(not_tested());
         }

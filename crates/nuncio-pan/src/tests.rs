@@ -48,7 +48,8 @@ impl Fixture {
     }
 
     async fn save(&self, settings: v1::SmtpSettings) -> Result<v1::SmtpSettings, Status> {
-        let request = v1::UpdateSmtpSettingsRequest { smtp_settings: Some(settings) };
+        let request =
+            v1::UpdateSmtpSettingsRequest { smtp_settings: Some(settings), validate_only: false };
         let saved = self.service.update_smtp_settings(Request::new(request)).await?;
         Ok(saved.into_inner().smtp_settings.unwrap())
     }

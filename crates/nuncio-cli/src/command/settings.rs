@@ -16,8 +16,11 @@ use crate::output::{Line, Tone};
 use crate::run::Context;
 use crate::view;
 
+pub(crate) mod bundle;
+mod export;
 pub(crate) mod guest_mail;
 pub(crate) mod history;
+mod import;
 pub(crate) mod progress;
 mod trust;
 mod values;
@@ -33,6 +36,12 @@ pub enum SettingsCommand {
     /// Whether and from whom guests get mail
     #[command(subcommand)]
     GuestMail(guest_mail::GuestMailCommand),
+    /// Write all settings into a file, without secrets
+    #[command(after_long_help = exit::HELP)]
+    Export(export::ExportArgs),
+    /// Take in the settings of a file: all of it is checked and shown first, and the SMTP settings are tested
+    #[command(after_long_help = exit::HELP)]
+    Import(Box<import::ImportArgs>),
     /// Show who changed settings, when and what, the newest first
     #[command(after_long_help = exit::HELP)]
     History {
@@ -73,6 +82,8 @@ pub(crate) async fn run(
         SettingsCommand::Smtp(command) => smtp(context, command).await,
         SettingsCommand::Trust(command) => trust::run(context, command).await,
         SettingsCommand::GuestMail(command) => guest_mail::run(context, command).await,
+        SettingsCommand::Export(args) => export::run(context, args).await,
+        SettingsCommand::Import(args) => import::run(context, *args).await,
         SettingsCommand::History { document } => history::show(context, &document).await,
     }
 }
@@ -123,7 +134,7 @@ async fn save(
             return Ok(end);
         }
     }
-    let request = UpdateSmtpSettingsRequest { smtp_settings: Some(settings) };
+    let request = UpdateSmtpSettingsRequest { smtp_settings: Some(settings), validate_only: false };
     let response = clients.smtp_settings.update_smtp_settings(request).await?.into_inner();
     let saved = response.smtp_settings.ok_or(Failure::Incomplete("settings"))?;
     match context.out.format() {

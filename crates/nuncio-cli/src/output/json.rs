@@ -31,18 +31,27 @@ impl JsonMapping {
         M::decode(message.encode_to_vec().as_slice()).map_err(|error| error.to_string())
     }
 
+    /// The message as JSON with the names of the API's fields as they are.
+    pub(crate) fn with_api_names<M: Name>(&self, message: &M) -> io::Result<Value> {
+        self.serialized(message, &SerializeOptions::new().use_proto_field_name(true))
+    }
+
     /// The message as JSON. Empty fields are there too, so that a program finds each name.
     pub(crate) fn of<M: Name>(&self, message: &M) -> io::Result<Value> {
+        let mut value = self.serialized(message, &SerializeOptions::new())?;
+        remove_write_only(&mut value);
+        Ok(value)
+    }
+
+    fn serialized<M: Name>(&self, message: &M, options: &SerializeOptions) -> io::Result<Value> {
         let descriptor = self.pool.get_message_by_name(&M::full_name());
         let descriptor = descriptor.expect("the descriptors hold every message of the API");
         let message = DynamicMessage::decode(descriptor, message.encode_to_vec().as_slice())
             .expect("what was encoded can be decoded");
-        let options = SerializeOptions::new().skip_default_fields(false);
-        let mut value = message
+        let options = options.clone().skip_default_fields(false);
+        message
             .serialize_with_options(serde_json::value::Serializer, &options)
-            .map_err(io::Error::other)?;
-        remove_write_only(&mut value);
-        Ok(value)
+            .map_err(io::Error::other)
     }
 }
 

@@ -13,7 +13,7 @@ use tracing::info;
 use super::AlarmApi;
 use super::mask::{merge_settings, merge_type};
 use crate::errors::{not_found, not_saved};
-use crate::rules::{KnownRules, differences};
+use crate::rules::{KnownRules, all_differences, differences};
 
 /// Who changes settings on a node without authentication.
 const LOCAL_CALLER: &str = "local";
@@ -113,6 +113,81 @@ pub(super) async fn update_settings(
     let summary = differences(&known.rules, &rules);
     let saved = save(api, &rules, &known, summary).await?;
     Ok(settings_out(&saved))
+}
+
+pub(super) async fn replace_rules(
+    api: &AlarmApi,
+    request: v1::ReplaceAlarmRulesRequest,
+) -> Result<v1::ReplaceAlarmRulesResponse, Status> {
+    let known = api.rounds.rules.current();
+    let given = request.alarm_settings.unwrap_or_default();
+    check_etag(&known, &given.etag)?;
+    if USER_TYPES_MAX < request.alarm_types.len() {
+        let message = format!("there can be {USER_TYPES_MAX} types of your own at most");
+        return Err(status(Code::ResourceExhausted, "TOO_MANY_ALARM_TYPES", message, []));
+    }
+    let rules = read_rules(given, request.alarm_types).map_err(|violations| {
+        let message = "the alarm settings are not valid";
+        invalid("INVALID_ALARM_SETTINGS", message, violations)
+    })?;
+    if request.validate_only {
+        return Ok(rules_out(&rules, &known.etag()));
+    }
+    let summary = all_differences(&known.rules, &rules);
+    let saved = save(api, &rules, &known, summary).await?;
+    Ok(rules_out(&saved.rules, &saved.etag()))
+}
+
+fn rules_out(rules: &AlarmRules, etag: &str) -> v1::ReplaceAlarmRulesResponse {
+    let types = rules.own_types.iter().map(|(id, one)| {
+        let is_shipped = catalogue::find(id).is_some();
+        v1::AlarmType {
+            user_defined: !is_shipped,
+            changed: is_shipped,
+            etag: etag.to_owned(),
+            ..one.clone().into()
+        }
+    });
+    v1::ReplaceAlarmRulesResponse {
+        alarm_types: types.collect(),
+        alarm_settings: Some(v1::AlarmSettings {
+            etag: etag.to_owned(),
+            ..(&rules.settings).into()
+        }),
+    }
+}
+
+/// Settings and types that may name each other.
+fn read_rules(
+    settings: v1::AlarmSettings,
+    types: Vec<v1::AlarmType>,
+) -> Result<AlarmRules, Violations> {
+    let mut violations = Violations::default();
+    // The types are held against the groups that are given with them, whether these are right or not.
+    let mut rules = AlarmRules::default();
+    let groups = settings.recipient_groups.iter();
+    let groups = groups.map(|group| (group.display_name.clone(), Vec::new()));
+    rules.settings.recipient_groups = groups.collect();
+    for (index, mut given) in types.into_iter().enumerate() {
+        let id = given.name.strip_prefix(TYPE_NAME_PREFIX).unwrap_or_default().to_owned();
+        if let Some(shipped) = catalogue::find(&id) {
+            given.mail_path = shipped.is_mail_path;
+        }
+        let mut found = Violations::default();
+        let read = alarm_type(&mut found, given, &rules);
+        for one in found {
+            let field = one.field.trim_start_matches("alarm_type.");
+            violations.add(format!("alarm_types[{index}].{field}"), one.problem);
+        }
+        rules.own_types.extend(read.map(|read| (id, read)));
+    }
+    match alarm_settings(settings, &rules) {
+        Ok(settings) => violations.none_or(|| AlarmRules { settings, ..rules }),
+        Err(more) => {
+            violations.append(more);
+            Err(violations)
+        }
+    }
 }
 
 fn check_etag(known: &KnownRules, given: &str) -> Result<(), Status> {

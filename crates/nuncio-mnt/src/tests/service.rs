@@ -227,3 +227,73 @@ async fn alarms_are_listed_page_by_page_with_a_filter() {
 
     assert_eq!(names.len(), 30);
 }
+
+/// Settings that name a type and a type that names a group of the settings: neither could be saved first.
+async fn rules_that_name_each_other(sandbox: &Sandbox) -> v1::ReplaceAlarmRulesRequest {
+    let known = sandbox.api.get_alarm_settings(Request::new(v1::GetAlarmSettingsRequest {})).await;
+    let settings = known.unwrap().into_inner().alarm_settings.unwrap();
+    let door = v1::AlarmType {
+        name: "alarmTypes/door-open".to_owned(),
+        display_name: "Door open".to_owned(),
+        severity: v1::AlarmSeverity::Critical.into(),
+        recipient_groups: vec!["guards".to_owned()],
+        ..v1::AlarmType::default()
+    };
+    let guards = v1::AlarmRecipientGroup {
+        display_name: "guards".to_owned(),
+        addresses: vec!["guard@example.com".to_owned()],
+    };
+    let inhibition = v1::AlarmInhibition {
+        source_type: "door-open".to_owned(),
+        target_types: vec![LOAD.to_owned()],
+        ..v1::AlarmInhibition::default()
+    };
+    v1::ReplaceAlarmRulesRequest {
+        alarm_settings: Some(v1::AlarmSettings {
+            recipient_groups: vec![guards],
+            inhibitions: vec![inhibition],
+            ..settings
+        }),
+        alarm_types: vec![door],
+        validate_only: false,
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn settings_and_types_that_name_each_other_are_saved_together() {
+    let sandbox = Sandbox::new();
+    let request = rules_that_name_each_other(&sandbox).await;
+
+    let checked = v1::ReplaceAlarmRulesRequest { validate_only: true, ..request.clone() };
+    sandbox.api.replace_alarm_rules(Request::new(checked)).await.unwrap();
+    let not_yet = sandbox.api.rounds.rules.current().generation();
+    let saved = sandbox.api.replace_alarm_rules(Request::new(request.clone())).await.unwrap();
+    let again = sandbox.api.replace_alarm_rules(Request::new(request)).await.unwrap_err();
+
+    let saved = saved.into_inner();
+    assert_eq!(not_yet, 0);
+    assert_eq!(saved.alarm_types.len(), 1);
+    assert!(saved.alarm_types[0].user_defined);
+    assert_eq!(saved.alarm_settings.unwrap().etag, "g1");
+    let known = sandbox.api.rounds.rules.current();
+    assert!(known.rules.is_target(LOAD));
+    let summary = &known.history[0].summary;
+    assert!(summary.contains("inhibitions") && summary.contains("alarm type door-open changed"));
+    assert_eq!(nuncio_api::error::reason(&again).as_deref(), Some("ETAG_MISMATCH"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_wrong_with_settings_and_types_is_told_at_once_and_nothing_is_saved() {
+    let sandbox = Sandbox::new();
+    let mut request = rules_that_name_each_other(&sandbox).await;
+    request.alarm_types[0].recipient_groups.push("nobody".to_owned());
+    request.alarm_settings.as_mut().unwrap().time_zone = "Mars/Base".to_owned();
+
+    let status = sandbox.api.replace_alarm_rules(Request::new(request)).await.unwrap_err();
+
+    let fields = fields(&status);
+    for field in ["alarm_types[0].recipient_groups[1]", "alarm_settings.time_zone"] {
+        assert!(fields.contains(&field.to_owned()), "{field} in {fields:?}");
+    }
+    assert_eq!(sandbox.api.rounds.rules.current().generation(), 0);
+}

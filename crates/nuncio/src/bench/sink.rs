@@ -132,7 +132,8 @@ impl Sink {
         if !passed {
             return Err(Failure::Settings(told));
         }
-        let request = v1::UpdateSmtpSettingsRequest { smtp_settings: Some(settings) };
+        let request =
+            v1::UpdateSmtpSettingsRequest { smtp_settings: Some(settings), ..Default::default() };
         let begun = Instant::now();
         clients.smtp_settings.update_smtp_settings(request).await?;
         Ok(begun)
