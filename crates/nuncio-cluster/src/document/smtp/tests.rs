@@ -44,9 +44,12 @@ fn version_1_stays_readable() {
         "ca_certificates_pem":"-----BEGIN CERTIFICATE-----\nCCCC\n-----END CERTIFICATE-----\n",
         "connections_max":3,"messages_per_minute_max":30}"#;
 
-    let expect =
+    let mut expect =
         SmtpSettings { additional_mailboxes: Vec::new(), proxy: None, ..all_shapes().remove(0) };
-    assert_eq!(decode(text.as_bytes(), 7).unwrap(), saved(expect));
+    let Authentication::Oauth(client) = &mut expect.authentication else { panic!("it is OAuth") };
+    client.next_secret = None;
+    let expect = SavedSmtpSettings { history: Vec::new(), ..saved(expect) };
+    assert_eq!(decode(text.as_bytes(), 7).unwrap(), expect);
 }
 
 #[test]
@@ -73,8 +76,8 @@ fn version_2_stays_readable() {
 #[test]
 fn a_later_version_is_refused_with_what_to_do() {
     check_refused(
-        &document(r#""version":2"#, r#""version":3,"colour":"green""#),
-        "it has version 3 of its format, and this nuncio knows version 2; run the nuncio that wrote it, or a \
+        &document(r#""version":4"#, r#""version":5,"colour":"green""#),
+        "it has version 5 of its format, and this nuncio knows version 4; run the nuncio that wrote it, or a \
          newer one",
     );
 }
