@@ -3,13 +3,13 @@
 use std::collections::VecDeque;
 
 use jiff::Timestamp;
-use nuncio_core::directory::guest::{Guest, GuestState};
+use nuncio_core::directory::guest::{Guest, GuestId, GuestState};
 use nuncio_core::portal::approval::APPROVERS_MAX;
-use nuncio_core::ports::records::{CHANGES_MAX, Changeset, CommitError, Record};
+use nuncio_core::ports::records::{CHANGES_MAX, Changeset, CommitError, Expected, Record, Write};
 use nuncio_core::violation::Violations;
 
 use crate::approvals;
-use crate::change::Entry;
+use crate::change::{Change, Entry};
 use crate::directory::{Directory, DirectoryError, not_committed};
 use crate::subject::Subject;
 
@@ -49,6 +49,15 @@ struct Decided {
     let_go: Vec<Guest>,
 }
 
+/// What becomes of those who are to be removed.
+struct Removals {
+    /// Whether each was there.
+    there: Vec<bool>,
+    changes: Changeset,
+    /// Guests who have waited for an approval.
+    waited: Vec<GuestId>,
+}
+
 impl Directory {
     /// Writes the rows, as a rule all in one transaction: more only if they void very many mails.
     ///
@@ -82,6 +91,77 @@ impl Directory {
             }
         }
         Ok(outcomes)
+    }
+
+    /// Removes those of these who are there, as a rule all in one transaction; says of each whether he was. Up to
+    /// [`ROWS_MAX`], nobody twice.
+    ///
+    /// If it fails, some may have been removed; to repeat it is harmless.
+    pub async fn remove_batch<S: Subject>(
+        &self,
+        ids: &[S::Id],
+        now: Timestamp,
+        validate_only: bool,
+    ) -> Result<Vec<bool>, DirectoryError> {
+        let mut there = Vec::with_capacity(ids.len());
+        let mut attempts = 0;
+        while there.len() < ids.len() {
+            let keys: Vec<_> = ids[there.len()..].iter().map(S::key).collect();
+            let present = self.records.read(&keys).await?;
+            let Removals { there: decided, mut changes, waited } =
+                self.decide_removals::<S>(present, now);
+            if validate_only || changes.writes.is_empty() {
+                there.extend(decided);
+                continue;
+            }
+            for guest in &waited {
+                approvals::settle(&*self.records, guest, None, &mut changes).await?;
+            }
+            match self.records.commit(changes).await {
+                Ok(_committed) => {
+                    there.extend(decided);
+                    attempts = 0;
+                }
+                Err(CommitError::Conflict { .. }) if attempts < ATTEMPTS_MAX => attempts += 1,
+                Err(error) => return Err(not_committed(error)),
+            }
+        }
+        Ok(there)
+    }
+
+    /// Decides as many removals as fit in a changeset.
+    fn decide_removals<S: Subject>(
+        &self,
+        present: Vec<Option<Record>>,
+        now: Timestamp,
+    ) -> Removals {
+        let mut changes = Changeset::new(now);
+        let (mut there, mut waited) = (Vec::with_capacity(present.len()), Vec::new());
+        for record in present {
+            let Some(record) = record else {
+                there.push(false);
+                continue;
+            };
+            let (change, waits) = match Entry::<S>::read(&record) {
+                Ok(entry) => {
+                    let waits = entry.subject.as_guest().filter(|_| is_waiting(&entry.subject));
+                    (self.remove(&entry, now), waits.map(|guest| guest.id.clone()))
+                }
+                // Whoever cannot be read can still be removed.
+                Err(_broken) => {
+                    let expected = Expected::Version(record.version);
+                    let write = Write::Delete { key: record.key, expected };
+                    (Change { write, cancel: Vec::new() }, None)
+                }
+            };
+            if is_full(&changes, &change, waited.len() + usize::from(waits.is_some())) {
+                break;
+            }
+            waited.extend(waits);
+            change.add_to(&mut changes);
+            there.push(true);
+        }
+        Removals { there, changes, waited }
     }
 
     /// Decides as many rows as fit in a changeset.
@@ -118,11 +198,7 @@ impl Directory {
             let change = self.put(before.as_ref(), &after, batch.now);
             let waited = before.as_ref().is_some_and(|entry| is_waiting(&entry.subject));
             let guest = after.as_guest().filter(|_| waited && !is_waiting(&after));
-            // A request for approval that is settled is one more write, and voids a mail to each approver.
-            let settled = let_go.len() + usize::from(guest.is_some());
-            let cancels = changes.cancel.len() + change.cancel.len() + settled * APPROVERS_MAX;
-            let is_full = CHANGES_MAX < cancels || CHANGES_MAX <= changes.writes.len() + settled;
-            if is_full && !changes.writes.is_empty() {
+            if is_full(&changes, &change, let_go.len() + usize::from(guest.is_some())) {
                 break;
             }
             let_go.extend(guest.cloned());
@@ -132,6 +208,15 @@ impl Directory {
         }
         Decided { outcomes, changes, let_go }
     }
+}
+
+/// Whether a change does not fit any more beside what has been decided and the requests for approval that are settled.
+///
+/// Each of those is one more write, and voids a mail to each approver.
+fn is_full(decided: &Changeset, change: &Change, settled: usize) -> bool {
+    let cancels = decided.cancel.len() + change.cancel.len() + settled * APPROVERS_MAX;
+    let is_full = CHANGES_MAX < cancels || CHANGES_MAX <= decided.writes.len() + settled;
+    is_full && !decided.writes.is_empty()
 }
 
 fn is_waiting<S: Subject>(one: &S) -> bool {

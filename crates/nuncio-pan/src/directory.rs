@@ -1,5 +1,6 @@
 //! `DirectoryService`: converts at the edge, decides nothing.
 
+mod delete_many;
 mod errors;
 mod import;
 mod person;
@@ -272,6 +273,22 @@ impl DirectoryService for DirectoryApi {
     ) -> Result<Response<v1::ImportGuestsResponse>, Status> {
         let summary = self.import::<Guest, _>(request.into_inner()).await?;
         Ok(Response::new(v1::ImportGuestsResponse { summary: Some(summary) }))
+    }
+
+    async fn delete_guests(
+        &self,
+        request: Request<Streaming<v1::DeleteGuestsRequest>>,
+    ) -> Result<Response<v1::DeleteGuestsResponse>, Status> {
+        let summary = self.delete_many::<Guest, _>(request.into_inner()).await?;
+        Ok(Response::new(v1::DeleteGuestsResponse { summary: Some(summary) }))
+    }
+
+    async fn delete_users(
+        &self,
+        request: Request<Streaming<v1::DeleteUsersRequest>>,
+    ) -> Result<Response<v1::DeleteUsersResponse>, Status> {
+        let summary = self.delete_many::<User, _>(request.into_inner()).await?;
+        Ok(Response::new(v1::DeleteUsersResponse { summary: Some(summary) }))
     }
 
     async fn get_user(

@@ -7,6 +7,7 @@ use jiff::tz::TimeZone;
 use nuncio_api::v1;
 use nuncio_api::v1::{Guest, GuestState};
 
+use crate::command::people::delete::{self, DeleteArgs};
 use crate::command::people::{self, Save, export, import};
 use crate::exit::{self, Exit};
 use crate::failure::Failure;
@@ -47,9 +48,9 @@ pub enum GuestsCommand {
     /// Change fields of a guest, or make one
     #[command(after_long_help = exit::HELP)]
     Save(SaveArgs),
-    /// Remove a guest
+    /// Remove a guest, or those of a file; repeated it changes nothing
     #[command(after_long_help = exit::HELP)]
-    Delete(NameArgs),
+    Delete(DeleteArgs),
     /// Let a guest in who waits for approval
     #[command(after_long_help = exit::HELP)]
     Approve(NameArgs),
@@ -219,9 +220,7 @@ pub(crate) async fn run(
         }
         GuestsCommand::Get { id } => return people::get::<Guest>(context, &id).await,
         GuestsCommand::Save(args) => return people::save::<Guest>(context, args.into()).await,
-        GuestsCommand::Delete(NameArgs { id, etag }) => {
-            return people::delete::<Guest>(context, &id, etag).await;
-        }
+        GuestsCommand::Delete(args) => return delete::run::<Guest>(context, args).await,
         GuestsCommand::Import(args) => return import::run::<Guest>(context, args.into()).await,
         GuestsCommand::Export { filter, to } => {
             return export::run::<Guest>(context, filter.into(), to).await;

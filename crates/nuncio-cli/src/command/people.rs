@@ -1,13 +1,14 @@
 //! What `nuncio guests` and `nuncio users` have in common.
 
+pub(crate) mod delete;
 pub(crate) mod export;
 pub(crate) mod import;
 
 use nuncio_api::client::Clients;
 use nuncio_api::v1;
 use nuncio_api::v1::{
-    Guest, ImportGuestRow, ImportGuestsRequest, ImportOptions, ImportSummary, ImportUserRow,
-    ImportUsersRequest, User,
+    BulkDeleteOptions, BulkDeleteSummary, DeleteRow, Guest, ImportGuestRow, ImportGuestsRequest,
+    ImportOptions, ImportSummary, ImportUserRow, ImportUsersRequest, User,
 };
 use prost::{Message, Name};
 use prost_types::FieldMask;
@@ -56,6 +57,12 @@ pub(crate) trait Person: Columns + Message + Name {
     ) -> Result<Option<Self>, Status>;
 
     async fn delete(clients: &mut Clients, name: String, etag: String) -> Result<(), Status>;
+
+    async fn delete_many(
+        clients: &mut Clients,
+        options: BulkDeleteOptions,
+        rows: Vec<DeleteRow>,
+    ) -> Result<BulkDeleteSummary, Status>;
 
     fn set_etag(&mut self, etag: String);
 
@@ -120,6 +127,17 @@ impl Person for Guest {
         clients.directory.delete_guest(request).await.map(|_answer| ())
     }
 
+    async fn delete_many(
+        clients: &mut Clients,
+        options: BulkDeleteOptions,
+        rows: Vec<DeleteRow>,
+    ) -> Result<BulkDeleteSummary, Status> {
+        let part = |(options, rows)| v1::DeleteGuestsRequest { options, rows };
+        let parts: Vec<_> = delete_parts(options, rows).into_iter().map(part).collect();
+        let answer = clients.directory.delete_guests(futures::stream::iter(parts)).await?;
+        Ok(answer.into_inner().summary.unwrap_or_default())
+    }
+
     fn set_etag(&mut self, etag: String) {
         self.etag = etag;
     }
@@ -178,6 +196,17 @@ impl Person for User {
     async fn delete(clients: &mut Clients, name: String, etag: String) -> Result<(), Status> {
         let request = v1::DeleteUserRequest { name, etag, allow_missing: false };
         clients.directory.delete_user(request).await.map(|_answer| ())
+    }
+
+    async fn delete_many(
+        clients: &mut Clients,
+        options: BulkDeleteOptions,
+        rows: Vec<DeleteRow>,
+    ) -> Result<BulkDeleteSummary, Status> {
+        let part = |(options, rows)| v1::DeleteUsersRequest { options, rows };
+        let parts: Vec<_> = delete_parts(options, rows).into_iter().map(part).collect();
+        let answer = clients.directory.delete_users(futures::stream::iter(parts)).await?;
+        Ok(answer.into_inner().summary.unwrap_or_default())
     }
 
     fn set_etag(&mut self, etag: String) {
@@ -290,6 +319,15 @@ pub(crate) async fn save<P: Person>(
     let mut clients = context.connect().await?;
     let person = P::update(&mut clients, person, options).await?;
     tell(context, person)
+}
+
+/// The messages of a removal of many: the options in the first one, rows in the others.
+fn delete_parts(
+    options: BulkDeleteOptions,
+    rows: Vec<DeleteRow>,
+) -> Vec<(Option<BulkDeleteOptions>, Vec<DeleteRow>)> {
+    let parts = rows.chunks(MESSAGE_ROWS_MAX).map(|rows| (None, rows.to_vec()));
+    [(Some(options), Vec::new())].into_iter().chain(parts).collect()
 }
 
 pub(crate) async fn delete<P: Person>(

@@ -6,7 +6,8 @@ use clap::{Args, Subcommand};
 use nuncio_api::v1;
 use nuncio_api::v1::{User, UserKind};
 
-use crate::command::guests::{ImportArgs, NameArgs, PageArgs, SaveArgs};
+use crate::command::guests::{ImportArgs, PageArgs, SaveArgs};
+use crate::command::people::delete::{self, DeleteArgs};
 use crate::command::people::{self, export, import};
 use crate::exit::{self, Exit};
 use crate::failure::Failure;
@@ -44,9 +45,9 @@ pub enum UsersCommand {
     /// Change fields of an internal user, or make one
     #[command(after_long_help = exit::HELP)]
     Save(SaveArgs),
-    /// Remove an internal user
+    /// Remove an internal user, or those of a file; repeated it changes nothing
     #[command(after_long_help = exit::HELP)]
-    Delete(NameArgs),
+    Delete(DeleteArgs),
     /// Make and change internal users from a file; repeated it changes nothing
     #[command(after_help = FILE_HELP, after_long_help = FILE_HELP)]
     Import(ImportArgs),
@@ -97,9 +98,7 @@ pub(crate) async fn run(context: &mut Context<'_>, command: UsersCommand) -> Res
         }
         UsersCommand::Get { id } => people::get::<User>(context, &id).await,
         UsersCommand::Save(args) => people::save::<User>(context, args.into()).await,
-        UsersCommand::Delete(NameArgs { id, etag }) => {
-            people::delete::<User>(context, &id, etag).await
-        }
+        UsersCommand::Delete(args) => delete::run::<User>(context, args).await,
         UsersCommand::Import(args) => import::run::<User>(context, args.into()).await,
         UsersCommand::Export { filter, to } => {
             export::run::<User>(context, filter.into(), to).await

@@ -63,3 +63,28 @@ async fn an_unchanged_guest_keeps_the_moment_of_the_last_change() {
     let entry = directory.get::<Guest>(&ids[0]).await.unwrap().unwrap();
     assert_eq!((entry.version, entry.subject.updated_at), (1, now()));
 }
+
+#[tokio::test]
+async fn a_batch_removes_those_who_are_there_and_those_who_cannot_be_read() {
+    let directory = directory();
+    let ids = ids(4);
+    let make = |index: usize, before: Option<&Guest>| make(&ids[index], before, 5);
+    let batch = Batch { ids: &ids[..2], make: &make, now: now(), validate_only: false };
+    directory.write_batch(&batch).await.unwrap();
+    let mut changes = Changeset::new(now());
+    changes.writes.push(Write::Put {
+        key: Guest::key(&ids[2]),
+        expected: Expected::Absent,
+        owner: None,
+        due_at: None,
+        content: "{}".to_owned(),
+    });
+    directory.records.commit(changes).await.unwrap();
+    let run = async |validate_only| {
+        directory.remove_batch::<Guest>(&ids, now(), validate_only).await.unwrap()
+    };
+
+    assert_eq!(run(true).await, [true, true, true, false]);
+    assert_eq!(run(false).await, [true, true, true, false]);
+    assert_eq!(run(false).await, [false; 4]);
+}

@@ -14,6 +14,7 @@ use nuncio_core::directory::guest::Guest;
 use nuncio_core::directory::user::User;
 use nuncio_core::violation::{Violation, Violations};
 use nuncio_directory::batch::{Batch, ROWS_MAX, RowOutcome};
+use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::timeout;
 use tonic::{Code, Status};
 use tracing::info;
@@ -23,7 +24,7 @@ use super::person::Person;
 use super::{DirectoryApi, IMPORTS_MAX};
 
 /// The most rows of one call: of each the row's number and a digest of the id are kept.
-const ROWS_OF_CALL_MAX: usize = 1_000_000;
+pub(super) const ROWS_OF_CALL_MAX: usize = 1_000_000;
 /// How many refused rows are told where the caller says nothing.
 const REJECTED: usize = 1000;
 /// The most refused rows that are told.
@@ -35,7 +36,7 @@ const MESSAGE_TIMEOUT: Duration = Duration::from_mins(1);
 /// When a client may try again while the node is draining.
 const DRAINING_RETRY: Duration = Duration::from_secs(2);
 /// The most characters of a name that is none which are told.
-const NAME_CHARS_MAX: usize = 160;
+pub(super) const NAME_CHARS_MAX: usize = 160;
 
 /// A message of an import.
 pub(super) trait ImportMessage<P: Person>: Send {
@@ -65,19 +66,10 @@ impl DirectoryApi {
         &self,
         messages: impl Stream<Item = Result<M, Status>> + Send,
     ) -> Result<v1::ImportSummary, Status> {
-        let _place = Arc::clone(&self.imports).try_acquire_owned().map_err(|_| {
-            let message = format!("{IMPORTS_MAX} imports run on this node; wait for one to end");
-            status(Code::ResourceExhausted, "TOO_MANY_IMPORTS", message, [])
-        })?;
+        let _place = self.place()?;
         let mut messages = std::pin::pin!(messages);
         let mut import: Option<Import<P>> = None;
-        loop {
-            let next = tokio::select! {
-                biased;
-                () = self.shutdown.cancelled() => return Err(draining()),
-                next = timeout(MESSAGE_TIMEOUT, messages.next()) => next.map_err(|_| stalled())?,
-            };
-            let Some(message) = next.transpose()? else { break };
+        while let Some(message) = self.next(&mut messages).await? {
             let (options, rows) = message.take_apart();
             let import = match (&mut import, options) {
                 (Some(import), None) => import,
@@ -95,6 +87,27 @@ impl DirectoryApi {
         let mut import = import.ok_or_else(|| misplaced("are missing"))?;
         self.write(&mut import).await?;
         Ok(import.end())
+    }
+
+    /// A place among the imports of this node, as long as it is held.
+    pub(super) fn place(&self) -> Result<OwnedSemaphorePermit, Status> {
+        Arc::clone(&self.imports).try_acquire_owned().map_err(|_| {
+            let message = format!("{IMPORTS_MAX} imports run on this node; wait for one to end");
+            status(Code::ResourceExhausted, "TOO_MANY_IMPORTS", message, [])
+        })
+    }
+
+    /// The next message, unless the node stops or none comes in time.
+    pub(super) async fn next<M>(
+        &self,
+        messages: &mut (impl Stream<Item = Result<M, Status>> + Unpin + Send),
+    ) -> Result<Option<M>, Status> {
+        let next = tokio::select! {
+            biased;
+            () = self.shutdown.cancelled() => return Err(draining()),
+            next = timeout(MESSAGE_TIMEOUT, messages.next()) => next.map_err(|_| stalled())?,
+        };
+        next.transpose()
     }
 
     async fn write<P: Person>(&self, import: &mut Import<P>) -> Result<(), Status> {
@@ -128,14 +141,7 @@ impl<P: Person> Import<P> {
             Mask::Given => Mask::All,
             mask @ (Mask::All | Mask::Only(_)) => mask,
         };
-        let rejected_max = match usize::try_from(max_rejected_rows) {
-            Ok(0) => REJECTED,
-            Ok(count) => count.min(REJECTED_MAX),
-            Err(_) => {
-                violations.add("max_rejected_rows", "is negative; leave it out");
-                0
-            }
-        };
+        let rejected_max = told_max(&mut violations, "max_rejected_rows", max_rejected_rows);
         let begin = || Self {
             mask,
             validate_only,
@@ -224,6 +230,18 @@ impl ImportMessage<User> for v1::ImportUsersRequest {
         let row =
             |row: v1::ImportUserRow| Row { number: row.row, given: row.user.unwrap_or_default() };
         (self.options, self.rows.into_iter().map(row).collect())
+    }
+}
+
+/// How many rows an answer tells.
+pub(super) fn told_max(violations: &mut Violations, field: &str, given: i32) -> usize {
+    match usize::try_from(given) {
+        Ok(0) => REJECTED,
+        Ok(count) => count.min(REJECTED_MAX),
+        Err(_) => {
+            violations.add(field, "is negative; leave it out");
+            0
+        }
     }
 }
 

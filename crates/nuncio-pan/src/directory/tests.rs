@@ -226,6 +226,59 @@ async fn options_stand_in_the_first_message_only() {
     }
 }
 
+#[tokio::test]
+async fn a_removal_of_many_tells_who_was_not_there_and_may_be_repeated() {
+    let api = api();
+    for number in 0..1500 {
+        save(&api, guest(&format!("g{number}"))).await.unwrap();
+    }
+    let names = (0..1500).map(|number| format!("guests/g{number}"));
+    let others = ["guests/nobody", "users/root", "guests/g7"].map(str::to_owned);
+    let rows = names.chain(others).zip(1..).map(|(name, row)| v1::DeleteRow { row, name });
+    let rows: Vec<_> = rows.collect();
+    let remove = async |validate_only| {
+        let options = v1::BulkDeleteOptions { validate_only, max_told_rows: 2 };
+        let first = v1::DeleteGuestsRequest { options: Some(options), rows: Vec::new() };
+        let rest = v1::DeleteGuestsRequest { options: None, rows: rows.clone() };
+        let messages = stream::iter([Ok(first), Ok(rest)]);
+        api.delete_many::<Guest, v1::DeleteGuestsRequest>(messages).await.unwrap()
+    };
+    let counts = |summary: &v1::BulkDeleteSummary| {
+        (summary.deleted_count, summary.missing_count, summary.rejected_count)
+    };
+
+    let looked = remove(true).await;
+    let first = remove(false).await;
+    let again = remove(false).await;
+
+    // Whoever stands in it twice would be there twice.
+    assert_eq!(counts(&looked), (1501, 1, 1));
+    assert_eq!(counts(&first), (1500, 2, 1));
+    let missing: Vec<_> = first.missing_rows.iter().map(|row| row.row).collect();
+    assert_eq!(missing, [1501, 1503]);
+    assert_eq!(first.rejected_rows[0].row, 1502);
+    assert_eq!(first.rejected_rows[0].violations[0].field, "name");
+    assert_eq!((counts(&again), again.missing_rows.len()), ((0, 1502, 1), 2));
+    check_reason(api.get::<Guest>("guests/g0").await, Code::NotFound, "GUEST_NOT_FOUND");
+}
+
+#[tokio::test]
+async fn options_of_a_removal_stand_in_the_first_message_only() {
+    let api = api();
+    let with = || v1::DeleteUsersRequest {
+        options: Some(v1::BulkDeleteOptions::default()),
+        rows: Vec::new(),
+    };
+    let negative = v1::BulkDeleteOptions { max_told_rows: -1, ..Default::default() };
+    let negative = v1::DeleteUsersRequest { options: Some(negative), rows: Vec::new() };
+    let without = v1::DeleteUsersRequest::default;
+    for messages in [vec![], vec![without()], vec![with(), with()], vec![negative]] {
+        let messages = stream::iter(messages.into_iter().map(Ok));
+        let answer = api.delete_many::<User, v1::DeleteUsersRequest>(messages).await;
+        check_reason(answer, Code::InvalidArgument, "INVALID_BULK_DELETE");
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn an_import_without_messages_gives_its_place_back() {
     let api = api();

@@ -87,7 +87,7 @@ pub(crate) async fn run<P: Person>(
 }
 
 /// Reading may wait, for example for whoever fills the pipe.
-async fn blocking<T: Send + 'static>(
+pub(super) async fn blocking<T: Send + 'static>(
     read: impl FnOnce() -> Result<T, Failure> + Send + 'static,
 ) -> Result<T, Failure> {
     let read = tokio::task::spawn_blocking(read).await;
@@ -95,7 +95,7 @@ async fn blocking<T: Send + 'static>(
 }
 
 /// The file and its size; that of the standard input is not known.
-fn open(path: &Path) -> Result<(Box<dyn Read + Send>, Option<u64>), Failure> {
+pub(super) fn open(path: &Path) -> Result<(Box<dyn Read + Send>, Option<u64>), Failure> {
     if path == Path::new("-") {
         return Ok((Box::new(std::io::stdin()), None));
     }
