@@ -17,6 +17,7 @@ mod postgres;
 mod process;
 mod python_client;
 mod real;
+mod reminders;
 mod roles;
 mod routes;
 mod secret_expiry;
