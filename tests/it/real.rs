@@ -17,6 +17,7 @@ mod mistakes;
 mod pool;
 mod proxy;
 mod recipients;
+mod rotation;
 mod secrets;
 mod token_endpoint;
 mod tokens;

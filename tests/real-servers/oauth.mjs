@@ -3,7 +3,7 @@
 // Tokens are RS256 JWTs. `email` names the mailbox and `scope` says what is allowed there, which is what the mail
 // servers beside it check. Paths below /fault/ misbehave first; see `fault` at the end.
 import { createHash, createPrivateKey, X509Certificate } from 'node:crypto';
-import { appendFileSync, readFileSync } from 'node:fs';
+import { appendFileSync, existsSync, readFileSync } from 'node:fs';
 import { createServer } from 'node:https';
 import { Provider } from 'oidc-provider';
 import { mailboxOf, readSettings } from './settings.mjs';
@@ -16,6 +16,7 @@ const OPAQUE_RESOURCE = 'https://mail.example.test/opaque';
 const TOKEN_TTL_S = 600;
 const SHORT_TOKEN_TTL_S = 2;
 const LONG_AGO_S = 1_600_000_000;
+const SHORT_LIVED = ['svc-short', 'svc-rotated'];
 
 const provider = new Provider(settings.OAUTH_ISSUER, {
   clients: clients(),
@@ -35,7 +36,7 @@ const provider = new Provider(settings.OAUTH_ISSUER, {
         scope: `${MAIL_SCOPE} ${EXCHANGE_SCOPE}`,
         audience: resource,
         accessTokenFormat: resource === OPAQUE_RESOURCE ? 'opaque' : 'jwt',
-        accessTokenTTL: client.clientId === 'svc-short' ? SHORT_TOKEN_TTL_S : TOKEN_TTL_S,
+        accessTokenTTL: SHORT_LIVED.includes(client.clientId) ? SHORT_TOKEN_TTL_S : TOKEN_TTL_S,
         jwt: { sign: { alg: 'RS256' } },
       }),
     },
@@ -46,7 +47,7 @@ provider.on('grant.success', (ctx) => record(ctx, { status: 200, token: ctx.body
 provider.on('grant.error', (ctx, error) => record(ctx, { status: error.statusCode, error: error.error }));
 provider.on('server_error', (_ctx, error) => console.error(error));
 
-const answer = provider.callback();
+const answerAsIs = provider.callback();
 listen(settings.OAUTH_PORT, 'valid');
 listen(settings.OAUTH_EXPIRED_PORT, 'expired');
 listen(settings.OAUTH_WRONG_NAME_PORT, 'wrong-name');
@@ -85,6 +86,19 @@ function clients() {
       client_secret: settings.SECRET_SVC_SECRET_EXPIRED,
       client_secret_expires_at: LONG_AGO_S,
     },
+    {
+      ...common,
+      client_id: 'svc-rotated',
+      client_secret: settings.SECRET_SVC_ROTATED,
+      token_endpoint_auth_method: 'client_secret_basic',
+    },
+    {
+      ...common,
+      client_id: 'svc-rotated-expired',
+      client_secret: settings.SECRET_SVC_ROTATED,
+      client_secret_expires_at: LONG_AGO_S,
+      token_endpoint_auth_method: 'client_secret_basic',
+    },
     { ...post, client_id: 'svc-short', client_secret: settings.SECRET_SVC_SHORT },
     { ...post, client_id: 'svc-nomail', client_secret: settings.SECRET_SVC_NOMAIL },
     { ...post, client_id: 'svc-otheruser', client_secret: settings.SECRET_SVC_OTHERUSER },
@@ -113,6 +127,25 @@ function record(ctx, answer) {
 function listen(port, certificate) {
   const pem = readFileSync(`${settings.BASE}/tls/${certificate}.pem`);
   createServer({ key: pem, cert: pem }, fault).listen(Number(port), '127.0.0.1');
+}
+
+// oidc-provider knows one secret for each client. `svc-rotated` has two: the second one is always good, the first one
+// until the file OAUTH_ROTATED_FILE is there.
+function answer(request, response) {
+  const [name, secret] = basicCredentials(request);
+  if (name === 'svc-rotated') {
+    const isFirst = secret === settings.SECRET_SVC_ROTATED;
+    const isNext = secret === settings.SECRET_SVC_ROTATED_NEXT;
+    const client = isFirst && existsSync(settings.OAUTH_ROTATED_FILE) ? 'svc-rotated-expired' : 'svc-rotated';
+    const known = isFirst || isNext ? settings.SECRET_SVC_ROTATED : secret;
+    request.headers.authorization = `Basic ${Buffer.from(`${client}:${known}`).toString('base64')}`;
+  }
+  return answerAsIs(request, response);
+}
+
+function basicCredentials(request) {
+  const [, encoded = ''] = /^Basic (.*)$/.exec(request.headers.authorization ?? '') ?? [];
+  return Buffer.from(encoded, 'base64').toString().split(':').map(decodeURIComponent);
 }
 
 function privateJwk(file) {
