@@ -9,6 +9,7 @@ pub mod observer;
 
 pub mod delivery;
 
+mod ahead;
 mod alarms;
 mod attempt;
 mod avoided;
