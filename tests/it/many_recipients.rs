@@ -30,7 +30,7 @@ async fn a_mail_to_more_recipients_than_the_server_takes_goes_out_in_several_at_
     assert!(sent.recipients.iter().all(|one| one.state() == RecipientState::Accepted));
     assert_eq!(sent.attempt_count, 1, "only the last mail of the three counts");
     let mut got: Vec<_> =
-        simulator.accepted().into_iter().flat_map(|mail| mail.recipients).collect();
+        simulator.accepted().into_iter().flat_map(|mail| mail.recipients.clone()).collect();
     got.sort();
     let mut expect = all.clone();
     expect.sort();

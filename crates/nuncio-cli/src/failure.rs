@@ -80,10 +80,10 @@ impl Failure {
                 ConnectError::InvalidAddress { .. } | ConnectError::TlsNotSupported { .. },
             )
             | Self::Input { .. }
-            | Self::File { .. } => Exit::Invalid,
+            | Self::File { .. }
+            | Self::Findings(_) => Exit::Invalid,
             Self::Status(status) => exit_of(status),
             Self::BrokenOff { failure, .. } | Self::HalfImported { failure, .. } => failure.exit(),
-            Self::Findings(_) => Exit::Invalid,
             // Whoever closed the pipe has seen enough.
             Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => Exit::Ok,
             Self::Written { .. } | Self::Output(_) | Self::Incomplete(_) => Exit::Failed,
@@ -168,7 +168,7 @@ impl Failure {
             Self::Findings(findings) => Told {
                 violations: findings
                     .iter()
-                    .map(|one| (one.field.clone(), one.problem.clone()))
+                    .map(|one| FieldViolation::new(one.field.clone(), one.problem.clone()))
                     .collect(),
                 ..own("INVALID_SETTINGS_FILE", vec![])
             },

@@ -42,6 +42,7 @@ const CLAIMS_MAX: usize = 4;
 /// How many attempts may wait for their record before no more mails are sent: the store is in trouble.
 const SETTLING_MAX: usize = 512;
 
+#[expect(clippy::struct_excessive_bools, reason = "each is about something of its own")]
 pub(crate) struct Dispatcher {
     delivery: Delivery,
     mailbox: EmailAddress,

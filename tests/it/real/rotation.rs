@@ -31,7 +31,7 @@ async fn a_client_secret_is_changed_without_a_mail_that_waits() {
     send_some(&node, &recipient).await;
     std::fs::write(servers.get("OAUTH_ROTATED_FILE"), "").unwrap();
     // A node that starts has neither a token nor a connection.
-    let node = node.stop().await.restart().await;
+    let node = node.restart().await;
     send_some(&node, &recipient).await;
 
     let promoted = with_oauth(two, |client| {

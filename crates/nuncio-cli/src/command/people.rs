@@ -133,7 +133,7 @@ impl Person for Guest {
         rows: Vec<DeleteRow>,
     ) -> Result<BulkDeleteSummary, Status> {
         let part = |(options, rows)| v1::DeleteGuestsRequest { options, rows };
-        let parts: Vec<_> = delete_parts(options, rows).into_iter().map(part).collect();
+        let parts: Vec<_> = delete_parts(options, &rows).into_iter().map(part).collect();
         let answer = clients.directory.delete_guests(futures::stream::iter(parts)).await?;
         Ok(answer.into_inner().summary.unwrap_or_default())
     }
@@ -204,7 +204,7 @@ impl Person for User {
         rows: Vec<DeleteRow>,
     ) -> Result<BulkDeleteSummary, Status> {
         let part = |(options, rows)| v1::DeleteUsersRequest { options, rows };
-        let parts: Vec<_> = delete_parts(options, rows).into_iter().map(part).collect();
+        let parts: Vec<_> = delete_parts(options, &rows).into_iter().map(part).collect();
         let answer = clients.directory.delete_users(futures::stream::iter(parts)).await?;
         Ok(answer.into_inner().summary.unwrap_or_default())
     }
@@ -324,7 +324,7 @@ pub(crate) async fn save<P: Person>(
 /// The messages of a removal of many: the options in the first one, rows in the others.
 fn delete_parts(
     options: BulkDeleteOptions,
-    rows: Vec<DeleteRow>,
+    rows: &[DeleteRow],
 ) -> Vec<(Option<BulkDeleteOptions>, Vec<DeleteRow>)> {
     let parts = rows.chunks(MESSAGE_ROWS_MAX).map(|rows| (None, rows.to_vec()));
     [(Some(options), Vec::new())].into_iter().chain(parts).collect()

@@ -247,24 +247,7 @@ async fn approvals(context: &mut Context<'_>, command: ApprovalsCommand) -> Resu
     let mut portal = context.connect().await?.portal;
     let approval = match command {
         ApprovalsCommand::List { guest, page_token } => {
-            let guest = if guest.is_empty() { guest } else { full_name(&guest) };
-            let (page_size, states) = (0, Vec::new());
-            let request = v1::ListApprovalsRequest { page_size, page_token, guest, states };
-            let response = portal.list_approvals(request).await?.into_inner();
-            match context.out.format() {
-                Format::Json => context.out.message(&response)?,
-                Format::Table if response.approvals.is_empty() => {
-                    context.out.note("there are no such approvals")?;
-                }
-                Format::Table => {
-                    context.out.table(&view::portal::approvals(&response.approvals))?;
-                    if !response.next_page_token.is_empty() {
-                        let token = response.next_page_token;
-                        context.out.note(format!("there are more: add `--page-token {token}`"))?;
-                    }
-                }
-            }
-            return Ok(Exit::Ok);
+            return list_approvals(context, guest, page_token).await;
         }
         ApprovalsCommand::Request { guest, approvers, password_file, valid_for, options } => {
             let request = v1::RequestApprovalRequest {
@@ -286,11 +269,11 @@ async fn approvals(context: &mut Context<'_>, command: ApprovalsCommand) -> Resu
                 .approval
         }
         ApprovalsCommand::Approve { name, by } => {
-            let request = decision(name, ApprovalVerdict::Approve, String::new(), by);
+            let request = decision(&name, ApprovalVerdict::Approve, String::new(), by);
             portal.decide_approval(request).await?.into_inner().approval
         }
         ApprovalsCommand::Deny { name, reason, by } => {
-            let request = decision(name, ApprovalVerdict::Deny, reason, by);
+            let request = decision(&name, ApprovalVerdict::Deny, reason, by);
             portal.decide_approval(request).await?.into_inner().approval
         }
         ApprovalsCommand::Resend { name } => {
@@ -318,6 +301,32 @@ async fn approvals(context: &mut Context<'_>, command: ApprovalsCommand) -> Resu
             if !jobs.is_empty() {
                 context.out.line("")?;
                 context.out.table(&view::job::jobs(&jobs))?;
+            }
+        }
+    }
+    Ok(Exit::Ok)
+}
+
+async fn list_approvals(
+    context: &mut Context<'_>,
+    guest: String,
+    page_token: String,
+) -> Result<Exit, Failure> {
+    let mut portal = context.connect().await?.portal;
+    let guest = if guest.is_empty() { guest } else { full_name(&guest) };
+    let (page_size, states) = (0, Vec::new());
+    let request = v1::ListApprovalsRequest { page_size, page_token, guest, states };
+    let response = portal.list_approvals(request).await?.into_inner();
+    match context.out.format() {
+        Format::Json => context.out.message(&response)?,
+        Format::Table if response.approvals.is_empty() => {
+            context.out.note("there are no such approvals")?;
+        }
+        Format::Table => {
+            context.out.table(&view::portal::approvals(&response.approvals))?;
+            if !response.next_page_token.is_empty() {
+                let token = response.next_page_token;
+                context.out.note(format!("there are more: add `--page-token {token}`"))?;
             }
         }
     }
@@ -361,12 +370,12 @@ impl OptionArgs {
 }
 
 fn decision(
-    name: String,
+    name: &str,
     verdict: ApprovalVerdict,
     reason: String,
     decided_by: String,
 ) -> v1::DecideApprovalRequest {
-    let name = approval_name(&name);
+    let name = approval_name(name);
     v1::DecideApprovalRequest { name, verdict: verdict.into(), reason, decided_by }
 }
 

@@ -83,7 +83,7 @@ pub(crate) async fn run(
         SettingsCommand::Trust(command) => trust::run(context, command).await,
         SettingsCommand::GuestMail(command) => guest_mail::run(context, command).await,
         SettingsCommand::Export(args) => export::run(context, args).await,
-        SettingsCommand::Import(args) => import::run(context, *args).await,
+        SettingsCommand::Import(args) => Box::pin(import::run(context, *args)).await,
         SettingsCommand::History { document } => history::show(context, &document).await,
     }
 }

@@ -208,7 +208,7 @@ impl Sandbox {
             let taken = Verdict::Accepted(reply);
             let verdict = if is_taken { taken } else { Verdict::Refused(refusal) };
             let outcome = SendOutcome::Judged(vec![verdict; job.pending().len()]);
-            let decision = decide(&job, lease.fence, outcome, now, 0.0).unwrap();
+            let decision = decide(&job, outcome, now, 0.0).unwrap();
             let settlement = Settlement { decision, attempt: None, settings_generation: None, now };
             self.store.settle(lease, settlement).await.unwrap();
         }

@@ -131,8 +131,10 @@ impl<P: Person> Removal<P> {
             self.summary.rejected_count += 1;
         }
         if id.is_none() && self.summary.rejected_rows.len() < self.told_max {
-            let told =
-                |Violation { field, problem }| v1::RowViolation { field, description: problem };
+            let told = |Violation { field, fault: _, problem }| v1::RowViolation {
+                field,
+                description: problem,
+            };
             self.summary.rejected_rows.push(v1::RejectedRow {
                 row: row.row,
                 name: row.name.chars().take(NAME_CHARS_MAX).collect(),

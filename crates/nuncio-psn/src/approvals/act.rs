@@ -126,7 +126,7 @@ pub(crate) async fn decide(
                 // The directory was faster than its request: it was made in the same moment.
                 Some(settled) => {
                     let state = settled.state;
-                    match portal.commit(ending(settled, version, now)).await {
+                    match portal.commit(ending(&settled, version, now)).await {
                         Ok(()) => return Err(NotDone::NotPending(NotPending { id, state })),
                         Err(CommitError::Conflict { .. }) => continue,
                         Err(error) => return Err(NotDone::Commit(error)),
@@ -197,7 +197,7 @@ pub(crate) async fn cancel(portal: &Portal, id: ApprovalId) -> Result<Approval, 
         let Stored { approval, version } = find(portal, id).await?;
         let now = portal.now();
         let cancelled = approval.cancelled(now).map_err(NotDone::NotPending)?;
-        match portal.commit(ending(cancelled.clone(), version, now)).await {
+        match portal.commit(ending(&cancelled, version, now)).await {
             Ok(()) => return Ok(cancelled),
             Err(CommitError::Conflict { .. }) => {}
             Err(error) => return Err(NotDone::Commit(error)),
@@ -219,7 +219,7 @@ pub(crate) async fn look(portal: &Portal, record: &Record) -> Result<(), CommitE
             let state = ApprovalState::Expired;
             let expired = Approval { state, credentials: None, ..approval };
             info!(approval = %expired.id, "approval was not decided in time");
-            portal.commit(ending(expired, version, now)).await
+            portal.commit(ending(&expired, version, now)).await
         }
         ApprovalState::Approved if approval.credentials.is_some() => {
             send_credentials(portal, record, approval).await
@@ -320,10 +320,10 @@ fn access_mails(results: &[(PlannedMail, NewJob)]) -> impl Iterator<Item = Acces
 }
 
 /// An approval at its end: nobody is asked any more.
-fn ending(approval: Approval, version: i64, now: Timestamp) -> Changeset {
+fn ending(approval: &Approval, version: i64, now: Timestamp) -> Changeset {
     let mut changes = Changeset::new(now);
     changes.cancel.extend(&approval.request_jobs);
-    changes.writes.push(record::put(&approval, Expected::Version(version), now));
+    changes.writes.push(record::put(approval, Expected::Version(version), now));
     changes
 }
 

@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use axum::extract::connect_info::MockConnectInfo;
-use jiff::Timestamp;
 use nuncio_api::convert::time::timestamp;
 use nuncio_api::v1;
 use nuncio_api::v1::portal_service_server::PortalService as _;

@@ -5,6 +5,7 @@ use crate::judge::{SenderKind, judge};
 
 const GENERATION: i64 = 3;
 
+#[expect(clippy::unnecessary_wraps, reason = "`Replies` holds what may be missing")]
 fn reply(code: u16, enhanced: &str, text: &str) -> Option<SmtpReply> {
     let enhanced: Option<EnhancedCode> = enhanced.parse().ok();
     Some(SmtpReply { code, enhanced, text: text.to_owned() })
@@ -15,13 +16,13 @@ fn ok() -> Option<SmtpReply> {
 }
 
 /// A transaction in which so many recipients were accepted, then so many got this answer.
-fn at_rcpt(accepted: usize, count: usize, answer: &Option<SmtpReply>) -> Replies {
-    let recipients = vec![ok(); accepted].into_iter().chain(vec![answer.clone(); count]);
+fn at_rcpt(accepted: usize, count: usize, answer: Option<&SmtpReply>) -> Replies {
+    let recipients = vec![ok(); accepted].into_iter().chain(vec![answer.cloned(); count]);
     Replies { mail: ok(), recipients: recipients.collect(), data: reply(354, "", "go"), end: ok() }
 }
 
 fn at_end(recipients: usize, end: Option<SmtpReply>) -> Replies {
-    Replies { end, ..at_rcpt(recipients, 0, &None) }
+    Replies { end, ..at_rcpt(recipients, 0, None) }
 }
 
 fn mailbox(text: &str) -> EmailAddress {
@@ -43,18 +44,18 @@ fn a_server_that_takes_so_many_recipients_gets_no_more_for_an_hour() {
     let (mut lessons, now) = (Lessons::default(), Instant::now());
     let enough = reply(452, "4.5.3", "Too many recipients");
 
-    hear(&mut lessons, &at_rcpt(100, 50, &enough), now);
+    hear(&mut lessons, &at_rcpt(100, 50, enough.as_ref()), now);
 
     assert_eq!(most(&lessons, now), 100);
     assert_eq!(lessons.recipients_max(GENERATION, &mailbox("b@mx.test"), now), usize::MAX);
     assert_eq!(lessons.recipients_max(GENERATION + 1, &mailbox("a@mx.test"), now), usize::MAX);
     // What nuncio holds back itself says nothing new, though one of the hundred was refused.
-    hear(&mut lessons, &at_rcpt(99, 50, &Some(held_back())), now);
+    hear(&mut lessons, &at_rcpt(99, 50, Some(&held_back())), now);
     assert_eq!(most(&lessons, now), 100);
     assert_eq!(most(&lessons, now + RECIPIENTS_MAX_KEPT), usize::MAX);
     // A server that takes nobody has named no number.
     let mut lessons = Lessons::default();
-    hear(&mut lessons, &at_rcpt(0, 2, &enough), now);
+    hear(&mut lessons, &at_rcpt(0, 2, enough.as_ref()), now);
     assert_eq!(most(&lessons, now), usize::MAX);
 }
 
@@ -84,7 +85,7 @@ fn a_mail_refused_for_its_recipients_is_tried_with_fewer() {
     assert_eq!(fewer_recipients(&at_end(1, enough.clone())), None);
     assert_eq!(fewer_recipients(&at_end(3, reply(550, "5.6.0", "corrupt"))), None);
     // Those who were turned away at RCPT wait for the next mail: this one has been taken.
-    assert_eq!(fewer_recipients(&at_rcpt(3, 3, &enough)), None);
+    assert_eq!(fewer_recipients(&at_rcpt(3, 3, enough.as_ref())), None);
 }
 
 #[test]
@@ -102,7 +103,7 @@ fn the_limit_of_the_tenant_stops_all_its_mailboxes_until_new_settings() {
     assert_eq!(lessons.tenant_rest(GENERATION + 1, now), None);
     // A recipient outside the tenant is refused, those inside get their mail.
     let mut lessons = Lessons::default();
-    hear(&mut lessons, &at_rcpt(1, 1, &reply(550, "5.7.233", "tenant")), now);
+    hear(&mut lessons, &at_rcpt(1, 1, reply(550, "5.7.233", "tenant").as_ref()), now);
     assert_eq!(lessons.tenant_rest(GENERATION, now), None);
 }
 
@@ -112,17 +113,15 @@ fn a_mailbox_that_cannot_be_opened_is_refused_only_after_some_tries() {
     let failed = at_end(1, reply(430, "4.2.0", "STOREDRV; mailbox logon failure"));
     let closes = |lessons: &mut Lessons, seconds| {
         let outcome = hear(lessons, &failed, now + Duration::from_secs(seconds));
-        match outcome {
-            SendOutcome::Closed { reason } => reason.code == "MAILBOX_PERMISSION_MISSING",
-            other => {
-                assert!(
-                    matches!(&other, SendOutcome::Unavailable { retry_after, .. }
-                        if *retry_after == Some(LOGON_PAUSE)),
-                    "{other:?}"
-                );
-                false
-            }
+        if let SendOutcome::Closed { reason } = &outcome {
+            return reason.code == "MAILBOX_PERMISSION_MISSING";
         }
+        assert!(
+            matches!(&outcome, SendOutcome::Unavailable { retry_after, .. }
+                if *retry_after == Some(LOGON_PAUSE)),
+            "{outcome:?}"
+        );
+        false
     };
 
     // Those under way together are one failure.

@@ -25,7 +25,7 @@ pub(super) async fn run(context: &mut Context<'_>, args: ExportArgs) -> Result<E
     let path = args.file.filter(|path| path.as_os_str() != "-");
     match (path, context.out.format()) {
         (None, Format::Json) => {
-            context.out.value(&Value::Object(document(&bundle, context.out)?))?
+            context.out.value(&Value::Object(document(&bundle, context.out)?))?;
         }
         (None, Format::Table) => {
             let text = file::write(&bundle, context.out)?;

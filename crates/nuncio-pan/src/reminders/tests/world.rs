@@ -151,7 +151,15 @@ impl World {
         let now = self.clock.now();
         let holder = Incarnation("test".to_owned());
         let until = now + Duration::from_mins(1);
-        let claim = Claim { holder, now, until, limit: 100, patient_max: 100, into_body: false };
+        let claim = Claim {
+            holder,
+            now,
+            until,
+            limit: 100,
+            patient_max: 100,
+            into_body: false,
+            except: Vec::new(),
+        };
         let claimed = self.store.claim(claim).await.unwrap();
         claimed.into_iter().map(|one| one.mail).collect()
     }

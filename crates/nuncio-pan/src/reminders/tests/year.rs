@@ -44,7 +44,7 @@ fn in_a_year_every_guest_gets_exactly_the_reminders_that_the_model_expects() {
         for part in 0..PARTS {
             let (seed, guests) = (seed.wrapping_add(part), (guests + part) / PARTS);
             scope.spawn(move || {
-                live_and_compare(&Plan::new(seed, usize::try_from(guests).unwrap()))
+                live_and_compare(&Plan::new(seed, usize::try_from(guests).unwrap()));
             });
         }
     });

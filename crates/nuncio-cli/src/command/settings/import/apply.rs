@@ -17,10 +17,10 @@ use crate::run::Context;
 impl Bundle {
     /// Leaves out what is as in the file already: whole parts, and of lists each entry.
     pub(super) fn keep_changed(&mut self, changes: &[PartChange]) {
-        let changed: Vec<_> = changes.iter().map(|one| one.part).collect();
+        let touched: Vec<_> = changes.iter().map(|one| one.part).collect();
         let rules = [Part::Alarms, Part::AlarmTypes];
-        let saves_rules = rules.iter().any(|part| changed.contains(part));
-        let parts = changed.iter().copied().chain(rules.into_iter().filter(|_| saves_rules));
+        let saves_rules = rules.iter().any(|part| touched.contains(part));
+        let parts = touched.iter().copied().chain(rules.into_iter().filter(|_| saves_rules));
         // An empty list would mean all.
         self.retain(&parts.collect::<Vec<_>>());
         let is_changed = |part: Part, name: &str| {

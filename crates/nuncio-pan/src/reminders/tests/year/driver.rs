@@ -166,6 +166,7 @@ impl Life<'_> {
 }
 
 /// The guest after an act, removed or not; nothing if the act is not possible.
+#[expect(clippy::option_option, reason = "the inner one says whether somebody is left")]
 fn wanted(
     plan: &Plan,
     number: usize,

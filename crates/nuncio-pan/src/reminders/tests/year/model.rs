@@ -116,13 +116,12 @@ impl Life {
     ) {
         let Some(person) = &mut self.person else { return };
         let person = match person.state {
-            State::Denied | State::Expired => return,
             State::Pending | State::Open | State::Suspended if person.to <= now => {
                 person.state = State::Expired;
                 self.waiting.clear();
                 return;
             }
-            State::Pending | State::Suspended => return,
+            State::Pending | State::Suspended | State::Denied | State::Expired => return,
             State::Open => *person,
         };
         let rule = rule(person.kind);
@@ -194,10 +193,8 @@ pub(super) fn address_of(guest: usize, reader: Reader, address: u64) -> String {
 /// The states of a guest, as the page about the directory tells them.
 fn after(before: Option<Person>, now: i64, act: &Act) -> Option<Person> {
     let Some(mut person) = before else {
-        return match act {
-            Act::Enter(person) => Some(*person),
-            _ => None,
-        };
+        let Act::Enter(person) = act else { return None };
+        return Some(*person);
     };
     let is_over = person.to <= now;
     match (act, person.state) {
