@@ -19,6 +19,8 @@ use crate::dots::Content;
 use crate::session::transaction::Envelope;
 use crate::wire_address::on_the_wire;
 
+/// How long a line may be, without its end (RFC 5322, section 2.1.1).
+const LINE_OCTETS_MAX: usize = 998;
 /// The type of an attachment whose own type does not go with base64.
 const BYTES: &str = "application/octet-stream";
 
@@ -46,7 +48,8 @@ pub struct BuildError(#[source] lettre::error::Error);
 pub fn build(outgoing: &OutgoingMail, mailbox: &EmailAddress) -> Result<Message, BuildError> {
     let mail = &outgoing.mail;
     let from = mail.from.clone().unwrap_or_else(|| Mailbox::from(mailbox.clone()));
-    let bytes = add_content(headers(outgoing, &from), mail).map_err(BuildError)?.formatted();
+    let built = add_content(headers(outgoing, &from), mail).map_err(BuildError)?.formatted();
+    let bytes = with_lists_folded(built);
     let is_eight_bit = !bytes.is_ascii();
     let content = Content::new(bytes);
     let envelope = Envelope {
@@ -97,6 +100,29 @@ fn headers(outgoing: &OutgoingMail, from: &Mailbox) -> MessageBuilder {
         builder = builder.header(Cc::from(cc));
     }
     if is_anybody_named { builder } else { builder.raw_header(undisclosed()) }
+}
+
+/// The message with each address on a line of its own where the list of them is too long for one (RFC 5322, section
+/// 2.1.1): lettre does not fold lists of addresses without names.
+fn with_lists_folded(message: Vec<u8>) -> Vec<u8> {
+    let is_too_long = |line: &[u8]| LINE_OCTETS_MAX < line.len();
+    let end = message.windows(4).position(|four| four == b"\r\n\r\n").unwrap_or(message.len());
+    let (header, rest) = message.split_at(end);
+    if !header.split(|octet| *octet == b'\n').any(is_too_long) {
+        return message;
+    }
+    let mut folded = Vec::with_capacity(message.len() + header.len());
+    for line in header.split_inclusive(|octet| *octet == b'\n') {
+        let folds = is_too_long(line);
+        for (place, octet) in line.iter().enumerate() {
+            folded.push(*octet);
+            if folds && *octet == b',' && line.get(place + 1) == Some(&b' ') {
+                folded.extend_from_slice(b"\r\n");
+            }
+        }
+    }
+    folded.extend_from_slice(rest);
+    folded
 }
 
 /// `Message-ID`s, each on a line of its own, so that no line is too long (RFC 5322, section 3.6.4).

@@ -120,7 +120,7 @@ async fn without_the_private_authority_both_servers_are_told_with_the_missing_is
         check_told(
             told,
             &[server, "`CN=nuncio tests CA`, which is not a trusted certificate authority"],
-            &["add the certificate of `CN=nuncio tests CA` in PEM"],
+            &["`nuncio settings trust add nuncio-tests-ca --file nuncio-tests-ca.pem`"],
         );
         check_chain(told, "CN=localhost");
         assert_eq!(told.presented_chain[0].issuer, "CN=nuncio tests CA");

@@ -14,7 +14,7 @@ const CONNECTIONS: u32 = 3;
 
 /// A store that takes its time, and a queue of mails that leave at once.
 async fn queue(limits: MailboxLimits, mails: usize) -> (Sandbox, Vec<MailJobId>) {
-    let sandbox = Sandbox::new().limits(limits).answering_after(MAIL).claiming_in(CLAIM);
+    let sandbox = Sandbox::new().limits(limits).taking(MAIL).claiming_in(CLAIM);
     let sandbox = sandbox.leaving_at_once(1);
     let mut jobs = Vec::new();
     for _ in 0..mails {
