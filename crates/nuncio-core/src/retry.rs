@@ -111,12 +111,6 @@ pub fn decide_over_budget(
     expire_early(job, uncounted(job, JobState::Deferred, reason, due_at))
 }
 
-/// Decides what becomes of a job that waited in vain for a connection: it is due at once, for whoever can send it.
-pub fn decide_untried(job: &Job, now: Timestamp) -> Decision {
-    let message = "the mail was next when its connection was needed no more; it was not tried";
-    uncounted(job, JobState::Deferred, Reason::new("NOT_TRIED", message), now)
-}
-
 /// The decision for a job whose time to live is over.
 pub fn expired(reason: Option<&Reason>) -> Reason {
     let before = reason.map(|reason| format!("; before: {}", reason.message)).unwrap_or_default();

@@ -12,7 +12,7 @@ use nuncio_core::address::EmailAddress;
 use nuncio_core::job::{JobState, MailJobId};
 use nuncio_core::pacing::connections;
 use nuncio_core::ports::job_store::{Claim, Claimed, StoreError};
-use nuncio_core::retry::{decide_over_budget, decide_untried};
+use nuncio_core::retry::decide_over_budget;
 use nuncio_core::settings::{MailboxLimits, SavedSmtpSettings};
 use nuncio_runtime::chain::Chain;
 use nuncio_runtime::trace;
@@ -22,7 +22,6 @@ use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 use tracing::{Instrument as _, Span, error, info, info_span, warn};
 
-use crate::ahead::{Ahead, Waiting};
 use crate::alarms::{AlarmChange, Alarms};
 use crate::attempt::{Context, Sent};
 use crate::avoided::Avoided;
@@ -42,19 +41,13 @@ const CLAIMS_MAX: usize = 4;
 /// How many attempts may wait for their record before no more mails are sent: the store is in trouble.
 const SETTLING_MAX: usize = 512;
 
-#[expect(clippy::struct_excessive_bools, reason = "each is about something of its own")]
 pub(crate) struct Dispatcher {
     delivery: Delivery,
     mailbox: EmailAddress,
     context: Arc<Context>,
     claims: JoinSet<Answer>,
-    /// How many jobs the claims may bring for connections that are free.
+    /// How many jobs the claims may bring.
     asked: u32,
-    /// How many jobs the claims may bring beyond those.
-    asked_ahead: u32,
-    ahead: Ahead,
-    /// Whether the last mail went through, over a connection on which the next one leaves at once.
-    in_flow: bool,
     /// Whether the last claim brought all that it asked for: then there is more.
     plenty: bool,
     /// Whether jobs may have become due since the last claim was sent.
@@ -78,7 +71,6 @@ pub(crate) struct Dispatcher {
 /// What a claim came to.
 struct Answer {
     asked: u32,
-    is_ahead: bool,
     claimed: Result<Batch, StoreError>,
 }
 
@@ -89,8 +81,6 @@ struct Ask {
     into_body: bool,
     except: Vec<MailJobId>,
     is_probe: bool,
-    /// Whether they wait for a connection.
-    is_ahead: bool,
 }
 
 /// Jobs that were claimed.
@@ -99,7 +89,6 @@ struct Batch {
     settings: Arc<SavedSmtpSettings>,
     /// Until when the claim stands for the note that the body goes out, if it was made so.
     entered: Option<Instant>,
-    is_ahead: bool,
     rest: Rest,
 }
 
@@ -143,9 +132,6 @@ impl Dispatcher {
             context,
             claims: JoinSet::new(),
             asked: 0,
-            asked_ahead: 0,
-            ahead: Ahead::default(),
-            in_flow: false,
             plenty: false,
             news: true,
             due_at: None,
@@ -192,7 +178,6 @@ impl Dispatcher {
                     while let Some(end) = self.sending.try_join_next() {
                         self.sent(end).await;
                     }
-                    self.send_waiting();
                 }
                 Some(end) = self.claims.join_next() => self.claimed(end),
                 Some(end) = self.settling.join_next() => self.settled(end).await,
@@ -200,10 +185,7 @@ impl Dispatcher {
                     self.history.learn(answer, &mut self.budget, self.started.elapsed());
                 }
                 Ok(()) = changed.changed() => self.news = true,
-                () = sleep_until(wake) => {
-                    self.tell_alarms(false);
-                    self.give_back_late();
-                }
+                () = sleep_until(wake) => self.tell_alarms(false),
             }
         }
         self.drain().await;
@@ -229,12 +211,8 @@ impl Dispatcher {
         };
         let claims_max = if self.plenty { CLAIMS_MAX } else { 1 };
         let busy = claims_max <= self.claims.len() || SETTLING_MAX <= self.settling.len();
-        if busy {
+        if allowed == 0 || busy {
             return Step::Wait(at_last);
-        }
-        if allowed == 0 {
-            let ask = self.ask_ahead(permit, &saved.settings.limits);
-            return ask.map_or(Step::Wait(at_last), |ask| Step::Claim(saved, ask));
         }
         if let Some(due_at) = self.due_at.filter(|at| !self.news && Instant::now() < *at) {
             return Step::Wait(due_at);
@@ -260,29 +238,7 @@ impl Dispatcher {
         let is_probe = permit == Permit::Probe;
         let except = if is_probe { self.avoided.by_probe() } else { self.avoided.by_open_way(now) };
         let patient_max = patient.min(limit);
-        let is_ahead = false;
-        Step::Claim(saved, Ask { limit, patient_max, into_body, except, is_probe, is_ahead })
-    }
-
-    /// Where nothing but connections limits what is sent, the next mail of each is claimed before it is free.
-    ///
-    /// A mailbox with a limit of messages waits for that, not for the disk. And what waits here is noted as going
-    /// out: if the node dies, nobody knows that it did not.
-    fn ask_ahead(&self, permit: Permit, limits: &MailboxLimits) -> Option<Ask> {
-        let is_wanted = permit == Permit::All
-            && self.plenty
-            && self.in_flow
-            && limits.messages_per_minute_max.is_none();
-        let waiting = self.asked_ahead + count(self.ahead.len());
-        let limit = limits.connections_max.saturating_sub(waiting);
-        (is_wanted && 0 < limit).then(|| Ask {
-            limit,
-            patient_max: limit,
-            into_body: true,
-            except: self.avoided.by_open_way(self.started.elapsed()),
-            is_probe: false,
-            is_ahead: true,
-        })
+        Step::Claim(saved, Ask { limit, patient_max, into_body, except, is_probe })
     }
 
     /// How many more patient mails may be under way.
@@ -293,16 +249,12 @@ impl Dispatcher {
 
     /// Asks the store for jobs.
     fn claim(&mut self, settings: Arc<SavedSmtpSettings>, ask: Ask) {
-        if ask.is_ahead {
-            self.asked_ahead += ask.limit;
-        } else {
-            self.asked += ask.limit;
-        }
+        self.asked += ask.limit;
         self.news = false;
         self.due_at = None;
         let now = self.delivery.clock.now();
         self.avoided.claims();
-        let Ask { limit, patient_max, into_body, except, is_probe, is_ahead } = ask;
+        let Ask { limit, patient_max, into_body, except, is_probe } = ask;
         let looks_again = is_probe && !except.is_empty();
         let (holder, until) = (self.delivery.incarnation.clone(), now + self.delivery.lease);
         let entered = into_body.then(|| Instant::now() + self.delivery.lease / 2);
@@ -321,17 +273,16 @@ impl Dispatcher {
                 } else {
                     Rest::Nothing(wait_for(store.next_due().await?, now))
                 };
-                Ok(Batch { jobs, settings, entered, is_ahead, rest })
+                Ok(Batch { jobs, settings, entered, rest })
             };
-            Answer { asked: limit, is_ahead, claimed: claimed.await }
+            Answer { asked: limit, claimed: claimed.await }
         });
     }
 
     fn claimed(&mut self, end: Result<Answer, JoinError>) {
         match end {
-            Ok(Answer { asked, is_ahead, claimed }) => {
-                let place = if is_ahead { &mut self.asked_ahead } else { &mut self.asked };
-                *place = place.saturating_sub(asked);
+            Ok(Answer { asked, claimed }) => {
+                self.asked = self.asked.saturating_sub(asked);
                 match claimed {
                     Ok(batch) => self.take(batch),
                     Err(error) => {
@@ -347,19 +298,14 @@ impl Dispatcher {
         }
         if self.claims.is_empty() {
             // A claim that panicked has not told what it asked for.
-            (self.asked, self.asked_ahead) = (0, 0);
+            self.asked = 0;
         }
-        self.send_waiting();
     }
 
     fn take(&mut self, batch: Batch) {
         let limits = batch.settings.settings.limits;
-        for claimed in batch.jobs {
-            let settings = Arc::clone(&batch.settings);
-            match batch.entered.filter(|_| batch.is_ahead) {
-                Some(entered) => self.ahead.push(Waiting { settings, claimed, entered }),
-                None => self.send(settings, claimed, batch.entered),
-            }
+        for one in batch.jobs {
+            self.send(Arc::clone(&batch.settings), one, batch.entered);
         }
         self.plenty = matches!(batch.rest, Rest::Plenty);
         self.due_at = match batch.rest {
@@ -376,42 +322,6 @@ impl Dispatcher {
             }
             Rest::Nothing(wait) => Some(Instant::now() + wait),
         };
-    }
-
-    /// Gives what waits to connections that are free, or back to the store if they are no longer for it.
-    fn send_waiting(&mut self) {
-        let present = self.delivery.settings.borrow().clone();
-        let permit = self.channel.permit(self.started.elapsed());
-        while let Some(first) = self.ahead.first() {
-            let connections_max = first.settings.settings.limits.connections_max;
-            let is_present =
-                present.as_ref().map(|saved| saved.generation) == Some(first.settings.generation);
-            if permit != Permit::All || !is_present {
-                let waiting = self.ahead.take_all();
-                return self.give_back_waiting(waiting);
-            }
-            if connections_max <= self.asked + count(self.sending.len()) {
-                return;
-            }
-            if let Some(Waiting { settings, claimed, entered }) = self.ahead.pop() {
-                self.send(settings, claimed, Some(entered));
-            }
-        }
-    }
-
-    fn give_back_late(&mut self) {
-        let late = self.ahead.take_late(Instant::now());
-        self.give_back_waiting(late);
-    }
-
-    fn give_back_waiting(&mut self, waiting: impl IntoIterator<Item = Waiting>) {
-        let now = self.delivery.clock.now();
-        for Waiting { claimed, .. } in waiting {
-            let decision = decide_untried(&claimed.job, now);
-            let context = Arc::clone(&self.context);
-            let lease = claimed.lease;
-            self.settling.spawn(async move { context.give_back(lease, decision, now).await });
-        }
     }
 
     /// The store could not be used.
@@ -496,7 +406,6 @@ impl Dispatcher {
         }
         let jitter = self.delivery.entropy.jitter();
         let healthy = matches!(sent.effect, Effect::Healthy);
-        self.in_flow = healthy && 0 < self.delivery.transport.ready(&self.mailbox);
         let opened = self.channel.observe(sent.effect, now, jitter);
         self.tell_channel(healthy);
         if opened {
@@ -597,12 +506,11 @@ impl Dispatcher {
 
     /// The moment to wake at: this one, or earlier if there is an alarm to tell before.
     fn wake(&self, wake: Instant) -> Instant {
-        let look_again_at = self.alarms.look_again_at().map(|at| self.started + at);
-        let times = [look_again_at, self.ahead.goes_back_at()];
-        times.into_iter().flatten().fold(wake, Instant::min)
+        let look_again_at = self.alarms.look_again_at();
+        look_again_at.map_or(wake, |at| wake.min(self.started + at))
     }
 
-    /// Lets everything end that has begun: what a claim brings is sent, too, unless it was to wait.
+    /// Lets everything end that has begun: what a claim brings is sent, too.
     async fn drain(mut self) {
         let under_way = self.claims.len() + self.sending.len() + self.settling.len();
         if 0 < under_way {
@@ -617,8 +525,6 @@ impl Dispatcher {
         while let Some(end) = self.claims.join_next().await {
             self.claimed(end);
         }
-        let waiting = self.ahead.take_all();
-        self.give_back_waiting(waiting);
         while let Some(end) = self.sending.join_next().await {
             self.sent(end).await;
         }

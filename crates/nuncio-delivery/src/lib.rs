@@ -9,7 +9,6 @@ pub mod observer;
 
 pub mod delivery;
 
-mod ahead;
 mod alarms;
 mod attempt;
 mod avoided;

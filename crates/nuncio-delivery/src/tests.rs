@@ -1,6 +1,5 @@
 //! Delivery as a whole over in-memory ports, in virtual time.
 
-mod ahead;
 mod budget;
 mod channel;
 mod clock;

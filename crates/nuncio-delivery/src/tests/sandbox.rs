@@ -3,7 +3,7 @@
 mod store;
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -233,18 +233,6 @@ impl Sandbox {
         self
     }
 
-    /// The store takes so long for each claim.
-    pub(super) fn claiming_in(self, time: Duration) -> Self {
-        *self.store.claim_takes.lock().unwrap() = time;
-        self
-    }
-
-    /// So many connections are idle, and mails leave at once over them.
-    pub(super) fn leaving_at_once(self, connections: usize) -> Self {
-        self.provider.ready.store(connections, Ordering::Relaxed);
-        self
-    }
-
     pub(super) fn start(mut self) -> Self {
         self.running.spawn(self.delivery.clone().run(self.shutdown.clone()));
         self
@@ -358,21 +346,6 @@ impl Sandbox {
 
     pub(super) fn channel(&self) -> ChannelStatus {
         self.channels.borrow().overall()
-    }
-
-    /// Waits until the provider may not be asked any more.
-    pub(super) async fn channel_closed(&self) {
-        let mut channels = self.channels.clone();
-        let is_closed =
-            |channels: &Channels| matches!(channels.overall(), ChannelStatus::Closed { .. });
-        let closed = timeout(DEADLINE, channels.wait_for(is_closed)).await;
-        closed.expect("the channel closes").expect("somebody tells of it");
-    }
-
-    /// Another node takes over from those that are dead.
-    pub(super) async fn rescue(&self) {
-        let heir = Incarnation("heir".to_owned());
-        self.store.rescue(Dead::AllBut(heir), self.clock.now()).await.unwrap();
     }
 
     pub(super) fn elapsed(&self) -> Duration {
@@ -534,7 +507,6 @@ struct Provider {
     refusals: AtomicU32,
     answers_after: Mutex<Duration>,
     sent: Mutex<Vec<Sent>>,
-    ready: AtomicUsize,
     under_way: AtomicU32,
     under_way_max: AtomicU32,
     started: Instant,
@@ -553,7 +525,6 @@ impl Provider {
             refusals: AtomicU32::new(0),
             answers_after: Mutex::default(),
             sent: Mutex::default(),
-            ready: AtomicUsize::new(0),
             under_way: AtomicU32::new(0),
             under_way_max: AtomicU32::new(0),
             started: Instant::now(),
@@ -631,7 +602,7 @@ impl MailTransport for Provider {
     }
 
     fn ready(&self, _mailbox: &EmailAddress) -> usize {
-        self.ready.load(Ordering::Relaxed)
+        0
     }
 
     fn connections(&self) -> usize {

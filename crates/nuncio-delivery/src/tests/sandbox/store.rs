@@ -18,7 +18,6 @@ pub(super) struct Store {
     pub(super) failing_usage: AtomicU32,
     pub(super) failing_settlements: AtomicU32,
     pub(super) settlement_takes: Mutex<Duration>,
-    pub(super) claim_takes: Mutex<Duration>,
     pub(super) thefts: AtomicU32,
     pub(super) lost_marks: AtomicU32,
     pub(super) old_batches: AtomicU32,
@@ -64,8 +63,6 @@ impl JobStore for Store {
     }
 
     async fn claim(&self, claim: Claim) -> Result<Vec<Claimed>, StoreError> {
-        let takes = *self.claim_takes.lock().unwrap();
-        tokio::time::sleep(takes).await;
         self.inner.claim(claim).await
     }
 
