@@ -51,6 +51,24 @@ fn a_mail_that_goes_on_from_others_names_them() {
 }
 
 #[test]
+fn a_long_list_of_addresses_is_folded_and_names_the_same() {
+    let all: Vec<String> = (0..200).map(|number| format!("guest{number}@example.test")).collect();
+    let mut outgoing = outgoing(&all.iter().map(String::as_str).collect::<Vec<_>>());
+    let copies = (0..60).map(|number| {
+        recipient(RecipientKind::Cc, "Help, Desk", &format!("desk{number}@example.test"))
+    });
+    outgoing.mail.recipients.extend(copies);
+
+    let text = built(&outgoing);
+
+    let message = MessageParser::default().parse(&text).unwrap();
+    let to: Vec<_> = message.to().unwrap().iter().filter_map(|one| one.address()).collect();
+    assert_eq!(to, all);
+    let cc: Vec<_> = message.cc().unwrap().iter().filter_map(|one| one.name()).collect();
+    assert_eq!(cc, ["Help, Desk"; 60]);
+}
+
+#[test]
 fn the_headers_are_those_of_the_mail() {
     let mut outgoing = outgoing(&["a@x.test"]);
     outgoing.mail.reply_to = Some(mailbox("Help, Desk", "help@x.test"));
