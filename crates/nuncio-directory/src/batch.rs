@@ -1,7 +1,5 @@
 //! Many guests or users in one transaction.
 
-use std::collections::VecDeque;
-
 use jiff::Timestamp;
 use nuncio_core::directory::guest::{Guest, GuestId, GuestState};
 use nuncio_core::portal::approval::APPROVERS_MAX;
@@ -42,20 +40,11 @@ pub struct Batch<'a, S: Subject> {
 }
 
 /// What becomes of some of the rows.
-struct Decided {
-    outcomes: Vec<RowOutcome>,
+struct Decided<T> {
+    outcomes: Vec<T>,
     changes: Changeset,
-    /// Guests who do not wait for an approval any more.
-    let_go: Vec<Guest>,
-}
-
-/// What becomes of those who are to be removed.
-struct Removals {
-    /// Whether each was there.
-    there: Vec<bool>,
-    changes: Changeset,
-    /// Guests who have waited for an approval.
-    waited: Vec<GuestId>,
+    /// Guests who do not wait for an approval any more, as they stand then; nothing for one who is removed.
+    settled: Vec<(GuestId, Option<Guest>)>,
 }
 
 impl Directory {
@@ -67,19 +56,45 @@ impl Directory {
         &self,
         batch: &Batch<'_, S>,
     ) -> Result<Vec<RowOutcome>, DirectoryError> {
-        let mut outcomes = Vec::with_capacity(batch.ids.len());
+        let decide = |first, present| self.decide(batch, first, present);
+        self.commit_all::<S, _>(batch.ids, batch.validate_only, decide).await
+    }
+
+    /// Removes those of these who are there, as a rule all in one transaction; says of each whether he was. Up to
+    /// [`ROWS_MAX`], nobody twice.
+    ///
+    /// If it fails, some may have been removed; to repeat it is harmless.
+    pub async fn remove_batch<S: Subject>(
+        &self,
+        ids: &[S::Id],
+        now: Timestamp,
+        validate_only: bool,
+    ) -> Result<Vec<bool>, DirectoryError> {
+        let decide = |_first, present| self.decide_removals::<S>(present, now);
+        self.commit_all::<S, _>(ids, validate_only, decide).await
+    }
+
+    /// Has some decided after the others, each time as many as fit in a changeset, and writes what was decided. A
+    /// request for approval is settled with its guest.
+    async fn commit_all<S: Subject, T>(
+        &self,
+        ids: &[S::Id],
+        validate_only: bool,
+        decide: impl Fn(usize, Vec<Option<Record>>) -> Decided<T>,
+    ) -> Result<Vec<T>, DirectoryError> {
+        let mut outcomes = Vec::with_capacity(ids.len());
         let mut attempts = 0;
-        while outcomes.len() < batch.ids.len() {
-            let keys: Vec<_> = batch.ids[outcomes.len()..].iter().map(S::key).collect();
+        while outcomes.len() < ids.len() {
+            let keys: Vec<_> = ids[outcomes.len()..].iter().map(S::key).collect();
             let present = self.records.read(&keys).await?;
-            let Decided { outcomes: decided, mut changes, let_go } =
-                self.decide(batch, outcomes.len(), present.into());
-            if batch.validate_only || changes.writes.is_empty() {
+            let Decided { outcomes: decided, mut changes, settled } =
+                decide(outcomes.len(), present);
+            if validate_only || changes.writes.is_empty() {
                 outcomes.extend(decided);
                 continue;
             }
-            for guest in &let_go {
-                approvals::settle(&*self.records, &guest.id, Some(guest), &mut changes).await?;
+            for (guest, after) in &settled {
+                approvals::settle(&*self.records, guest, after.as_ref(), &mut changes).await?;
             }
             match self.records.commit(changes).await {
                 Ok(_committed) => {
@@ -93,59 +108,23 @@ impl Directory {
         Ok(outcomes)
     }
 
-    /// Removes those of these who are there, as a rule all in one transaction; says of each whether he was. Up to
-    /// [`ROWS_MAX`], nobody twice.
-    ///
-    /// If it fails, some may have been removed; to repeat it is harmless.
-    pub async fn remove_batch<S: Subject>(
-        &self,
-        ids: &[S::Id],
-        now: Timestamp,
-        validate_only: bool,
-    ) -> Result<Vec<bool>, DirectoryError> {
-        let mut there = Vec::with_capacity(ids.len());
-        let mut attempts = 0;
-        while there.len() < ids.len() {
-            let keys: Vec<_> = ids[there.len()..].iter().map(S::key).collect();
-            let present = self.records.read(&keys).await?;
-            let Removals { there: decided, mut changes, waited } =
-                self.decide_removals::<S>(present, now);
-            if validate_only || changes.writes.is_empty() {
-                there.extend(decided);
-                continue;
-            }
-            for guest in &waited {
-                approvals::settle(&*self.records, guest, None, &mut changes).await?;
-            }
-            match self.records.commit(changes).await {
-                Ok(_committed) => {
-                    there.extend(decided);
-                    attempts = 0;
-                }
-                Err(CommitError::Conflict { .. }) if attempts < ATTEMPTS_MAX => attempts += 1,
-                Err(error) => return Err(not_committed(error)),
-            }
-        }
-        Ok(there)
-    }
-
     /// Decides as many removals as fit in a changeset.
     fn decide_removals<S: Subject>(
         &self,
         present: Vec<Option<Record>>,
         now: Timestamp,
-    ) -> Removals {
+    ) -> Decided<bool> {
         let mut changes = Changeset::new(now);
-        let (mut there, mut waited) = (Vec::with_capacity(present.len()), Vec::new());
+        let (mut outcomes, mut settled) = (Vec::with_capacity(present.len()), Vec::new());
         for record in present {
             let Some(record) = record else {
-                there.push(false);
+                outcomes.push(false);
                 continue;
             };
             let (change, waits) = match Entry::<S>::read(&record) {
                 Ok(entry) => {
                     let waits = entry.subject.as_guest().filter(|_| is_waiting(&entry.subject));
-                    (self.remove(&entry, now), waits.map(|guest| guest.id.clone()))
+                    (self.remove(&entry, now), waits.map(|guest| (guest.id.clone(), None)))
                 }
                 // Whoever cannot be read can still be removed.
                 Err(_broken) => {
@@ -154,14 +133,14 @@ impl Directory {
                     (Change { write, cancel: Vec::new() }, None)
                 }
             };
-            if is_full(&changes, &change, waited.len() + usize::from(waits.is_some())) {
+            if is_full(&changes, &change, settled.len() + usize::from(waits.is_some())) {
                 break;
             }
-            waited.extend(waits);
+            settled.extend(waits);
             change.add_to(&mut changes);
-            there.push(true);
+            outcomes.push(true);
         }
-        Removals { there, changes, waited }
+        Decided { outcomes, changes, settled }
     }
 
     /// Decides as many rows as fit in a changeset.
@@ -169,11 +148,11 @@ impl Directory {
         &self,
         batch: &Batch<'_, S>,
         first: usize,
-        present: VecDeque<Option<Record>>,
-    ) -> Decided {
+        present: Vec<Option<Record>>,
+    ) -> Decided<RowOutcome> {
         let mut changes = Changeset::new(batch.now);
         let mut outcomes = Vec::with_capacity(present.len());
-        let mut let_go = Vec::new();
+        let mut settled = Vec::new();
         for (index, record) in (first..).zip(present) {
             let before = match record.map(|record| Entry::<S>::read(&record)).transpose() {
                 Ok(before) => before,
@@ -198,15 +177,15 @@ impl Directory {
             let change = self.put(before.as_ref(), &after, batch.now);
             let waited = before.as_ref().is_some_and(|entry| is_waiting(&entry.subject));
             let guest = after.as_guest().filter(|_| waited && !is_waiting(&after));
-            if is_full(&changes, &change, let_go.len() + usize::from(guest.is_some())) {
+            if is_full(&changes, &change, settled.len() + usize::from(guest.is_some())) {
                 break;
             }
-            let_go.extend(guest.cloned());
+            settled.extend(guest.map(|guest| (guest.id.clone(), Some(guest.clone()))));
             change.add_to(&mut changes);
             let is_new = before.is_none();
             outcomes.push(if is_new { RowOutcome::Created } else { RowOutcome::Updated });
         }
-        Decided { outcomes, changes, let_go }
+        Decided { outcomes, changes, settled }
     }
 }
 
