@@ -1,5 +1,6 @@
 //! What a client sees when something goes wrong that several services know. The cause goes to the log.
 
+use std::fmt::Display;
 use std::time::Duration;
 
 use nuncio_api::error::{Precondition, failed_precondition, status, unavailable};
@@ -27,6 +28,12 @@ pub(crate) fn not_saved(error: SaveError) -> Status {
             unavailable("SETTINGS_STORE_UNAVAILABLE", message, STORE_RETRY)
         }
     }
+}
+
+/// Saved settings that nobody can read, such as those of a later version.
+pub(crate) fn not_readable(problem: &impl Display) -> Status {
+    error!("{problem}");
+    status(Code::Internal, "SETTINGS_NOT_READABLE", problem.to_string(), [])
 }
 
 pub(crate) fn no_store(error: &StoreError) -> Status {

@@ -4,17 +4,17 @@ use std::sync::Arc;
 
 use nuncio_api::convert::guest_mail::guest_mail_settings;
 use nuncio_api::convert::time::timestamp;
-use nuncio_api::error::{invalid, status};
+use nuncio_api::error::invalid;
 use nuncio_api::v1;
 use nuncio_api::v1::guest_mail_settings_service_server::GuestMailSettingsService;
 use nuncio_core::ports::settings::SettingsShare;
 use nuncio_core::settings::document::{DocumentChange, SavedDocument, SettingsDocument};
 use nuncio_core::settings::guest_mail::GuestMailSettings;
 use nuncio_delivery::guest_mail;
-use tonic::{Code, Request, Response, Status};
-use tracing::{error, info};
+use tonic::{Request, Response, Status};
+use tracing::info;
 
-use crate::errors::{LOCAL_CALLER, no_store, not_saved, too_many_due};
+use crate::errors::{LOCAL_CALLER, no_store, not_readable, not_saved, too_many_due};
 use crate::reminders::Reminders;
 
 #[derive(Clone)]
@@ -33,10 +33,7 @@ impl GuestMailApi {
         let saved = self.saved();
         let read = saved
             .map_or(Ok(GuestMailSettings::default()), |saved| guest_mail::decode(&saved.content));
-        read.map_err(|problem| {
-            error!("{problem}");
-            status(Code::Internal, "SETTINGS_NOT_READABLE", problem.to_string(), [])
-        })
+        read.map_err(|problem| not_readable(&problem))
     }
 
     async fn update(

@@ -20,7 +20,7 @@ use nuncio_core::violation::Violations;
 use tonic::{Code, Request, Response, Status};
 use tracing::{error, info};
 
-use crate::errors::{LOCAL_CALLER, no_store, not_saved, too_many_due};
+use crate::errors::{LOCAL_CALLER, no_store, not_readable, not_saved, too_many_due};
 use crate::paging::{next_token, page_size, start};
 use crate::reminders::ledger::{LedgerOutcome, LedgerRow};
 use crate::reminders::{Reminders, document};
@@ -40,10 +40,7 @@ impl ReminderApi {
         let saved = self.saved();
         let read =
             saved.map_or(Ok(ReminderSettings::default()), |saved| document::decode(&saved.content));
-        read.map_err(|problem| {
-            error!("{problem}");
-            status(Code::Internal, "SETTINGS_NOT_READABLE", problem.to_string(), [])
-        })
+        read.map_err(|problem| not_readable(&problem))
     }
 
     async fn update(

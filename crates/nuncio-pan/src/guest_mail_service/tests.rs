@@ -2,6 +2,7 @@
 
 use nuncio_cluster::embedded::{EmbeddedCluster, load_keys};
 use nuncio_core::settings::guest_mail::GuestMailEvent;
+use tonic::Code;
 use tonic_types::StatusExt as _;
 
 use super::*;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use nuncio_api::convert::trust_store::{changes, drafts, trust_store};
-use nuncio_api::error::{invalid, status};
+use nuncio_api::error::invalid;
 use nuncio_api::v1;
 use nuncio_api::v1::trust_store_service_server::TrustStoreService;
 use nuncio_core::ports::clock::Clock;
@@ -12,11 +12,11 @@ use nuncio_core::ports::trust::CertificateReader;
 use nuncio_core::settings::document::{DocumentChange, SavedDocument, SettingsDocument};
 use nuncio_core::settings::trust_store::{self, TrustStore};
 use nuncio_core::violation::Violations;
-use tonic::{Code, Request, Response, Status};
-use tracing::{error, info};
+use tonic::{Request, Response, Status};
+use tracing::info;
 
 use super::{document, read};
-use crate::errors::{LOCAL_CALLER, not_saved};
+use crate::errors::{LOCAL_CALLER, not_readable, not_saved};
 
 pub(crate) struct TrustStoreApi {
     pub(crate) settings: Arc<dyn SettingsShare>,
@@ -27,10 +27,8 @@ pub(crate) struct TrustStoreApi {
 impl TrustStoreApi {
     fn present(&self) -> Result<(Option<Arc<SavedDocument>>, TrustStore), Status> {
         let saved = self.settings.document(SettingsDocument::TrustStore).borrow().clone();
-        let store = read(saved.as_deref(), &*self.reader).map_err(|problem| {
-            error!("{problem}");
-            status(Code::Internal, "SETTINGS_NOT_READABLE", problem.to_string(), [])
-        })?;
+        let store =
+            read(saved.as_deref(), &*self.reader).map_err(|problem| not_readable(&problem))?;
         Ok((saved, store))
     }
 
