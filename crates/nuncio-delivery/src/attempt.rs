@@ -426,6 +426,6 @@ fn left_for_another_mail(outcome: &SendOutcome) -> usize {
     }
 }
 
-fn count(length: usize) -> u32 {
+pub(crate) fn count(length: usize) -> u32 {
     u32::try_from(length).unwrap_or(u32::MAX)
 }

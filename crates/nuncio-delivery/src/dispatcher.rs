@@ -23,7 +23,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{Instrument as _, Span, error, info, info_span, warn};
 
 use crate::alarms::{AlarmChange, Alarms};
-use crate::attempt::{Context, Sent};
+use crate::attempt::{Context, Sent, count};
 use crate::avoided::Avoided;
 use crate::budget::{Budget, Room};
 use crate::channel::{Channel, ChannelStatus, Effect, Permit};
@@ -547,10 +547,6 @@ fn log_channel(mailbox: &EmailAddress, status: &ChannelStatus) {
             "sending is stopped: {}; {}", reason.message, reason.remedy
         ),
     }
-}
-
-fn count(length: usize) -> u32 {
-    u32::try_from(length).unwrap_or(u32::MAX)
 }
 
 /// How long a claim that brought too few jobs waits for more, as `next_due` says.
