@@ -11,6 +11,7 @@ mod disk_full;
 mod faults;
 mod journey;
 mod kill;
+mod kill_roles;
 mod many_recipients;
 mod portal;
 mod postgres;

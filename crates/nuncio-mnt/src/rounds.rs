@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use nuncio_core::address::EmailAddress;
-use nuncio_core::alarm::group::{Group, GroupClaim, Thread};
+use nuncio_core::alarm::group::{Group, GroupClaim, GroupKey, Thread};
 use nuncio_core::alarm::kind::AlarmType;
 use nuncio_core::alarm::late::FIRST_LOOK;
 use nuncio_core::alarm::mute::Muting;
@@ -33,8 +33,9 @@ use crate::rules::Rules;
 
 /// How many groups are worked on at once.
 const GROUPS_MAX: u32 = 50;
-/// How long others leave a claimed group alone. It is much more than a look at a million alarms takes.
-const CLAIM: Duration = Duration::from_mins(2);
+/// How long others leave a claimed group alone, so how late its mails are at most if who has claimed it dies. A look
+/// that takes longer holds on to it.
+const CLAIM: Duration = Duration::from_secs(10);
 /// How many recipients one mail has at most.
 const RECIPIENTS_PER_MAIL: usize = 100;
 /// How often the end of a round is tried while others write its group.
@@ -105,7 +106,8 @@ impl Rounds {
         if forgotten {
             changes.writes.push(Write::Delete { key: record.key.clone(), expected });
         } else {
-            claimed.claim(GroupClaim { token: scene.token.clone(), until: scene.now + CLAIM });
+            let until = self.clock.now() + CLAIM;
+            claimed.claim(GroupClaim { token: scene.token.clone(), until });
             changes.writes.push(group::write(&claimed, expected));
         }
         match self.store.commit(changes).await {
@@ -131,7 +133,7 @@ impl Rounds {
             now: scene.now,
             seen: Seen::default(),
         };
-        let is_whole = self.look(&mut round).await?;
+        let is_whole = self.look(scene, &mut round).await?;
         let say = round.say();
         let addressees = addressees(scene, &kind);
         if say.is_some() && addressees.is_empty() && scene.rules.settings.is_enabled {
@@ -151,10 +153,15 @@ impl Rounds {
 
     /// Looks at all alarms of the group, and writes those that have changed. False if one of them could not be
     /// written: it is looked at again soon.
-    async fn look(&self, round: &mut Round<'_>) -> Result<bool, StoreError> {
+    async fn look(&self, scene: &Scene, round: &mut Round<'_>) -> Result<bool, StoreError> {
         let mut pages = Pages::new(ALARM, Some(round.group.key.0.clone()));
         let mut is_whole = true;
+        let mut held_at = self.clock.now();
         while let Some(records) = pages.next(&*self.store).await? {
+            if held_at + CLAIM / 2 <= self.clock.now() {
+                held_at = self.clock.now();
+                self.hold(&scene.token, &round.group.key).await?;
+            }
             let mut writes = Vec::new();
             for record in records {
                 let expected = Expected::Version(record.version);
@@ -168,6 +175,23 @@ impl Rounds {
             is_whole &= self.write_all(writes).await?;
         }
         Ok(is_whole)
+    }
+
+    /// Lets a claim go on. Where it is lost, or others write its group just now, the next step finds out.
+    async fn hold(&self, token: &str, key: &GroupKey) -> Result<(), StoreError> {
+        let present = self.store.read(&[group::key(key)]).await?.pop().flatten();
+        let Some(present) = present else { return Ok(()) };
+        let mut held = group::read(&present)?;
+        let now = self.clock.now();
+        if !held.hold(token, now + CLAIM) {
+            return Ok(());
+        }
+        let mut changes = Changeset::new(now);
+        changes.writes.push(group::write(&held, Expected::Version(present.version)));
+        match self.store.commit(changes).await {
+            Ok(_) | Err(CommitError::Conflict { .. }) => Ok(()),
+            Err(error) => Err(store_error(error)),
+        }
     }
 
     /// Writes what nobody else has written meanwhile; false if something was left out.

@@ -138,6 +138,16 @@ impl Group {
         self.claim = Some(claim);
     }
 
+    /// Lets the claim last until this moment; false if it is not that of the present round any more.
+    pub fn hold(&mut self, token: &str, until: Timestamp) -> bool {
+        let Some(claim) = self.claim.as_mut().filter(|claim| claim.token == token) else {
+            return false;
+        };
+        claim.until = until;
+        self.due_at = until;
+        true
+    }
+
     /// Whether this claim is still that of the present round.
     pub fn is_claimed_by(&self, token: &str) -> bool {
         self.claim.as_ref().is_some_and(|claim| claim.token == token)

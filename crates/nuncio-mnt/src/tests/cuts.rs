@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
+use nuncio_core::alarm::settings::AlarmSettings;
 use nuncio_core::ports::job_store::StoreError;
 use nuncio_core::ports::records::*;
 use nuncio_store::memory::MemoryJobStore;
@@ -35,13 +36,20 @@ impl CutStore {
         StoreError::Unusable(Box::new(Cut))
     }
 
-    /// Starts the role again if it has died; says whether it had.
+    /// Starts the role again if it has died, and gives it much time; says whether it had.
     async fn mend(&self, sandbox: &mut Sandbox) -> bool {
-        let was_cut = *self.is_cut.borrow();
+        let was_cut = self.restart(sandbox);
+        if was_cut {
+            sandbox.pass(Duration::from_mins(10)).await;
+        }
+        was_cut
+    }
+
+    /// Starts the role again if it has died; says whether it had.
+    fn restart(&self, sandbox: &mut Sandbox) -> bool {
+        let was_cut = self.is_cut.send_replace(false);
         if was_cut {
             sandbox.restart();
-            self.is_cut.send_replace(false);
-            sandbox.pass(Duration::from_mins(10)).await;
         }
         was_cut
     }
@@ -165,6 +173,24 @@ async fn a_kill_at_any_commit_loses_no_mail_and_doubles_none() {
     let (undisturbed, _) = story(usize::MAX, false).await;
     assert_eq!(undisturbed, ["alarm", "alarm-group", "alarm-resolved"]);
     cut_everywhere(&undisturbed, story).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_round_whose_maker_has_died_is_made_within_seconds_of_its_restart() {
+    for cut_at in 0.. {
+        let (mut sandbox, cut) = sandbox_cut(cut_at, true);
+        sandbox.tell(&[A]).await;
+        sandbox.try_raise(alarm(LOAD, "node-1")).await;
+        sandbox.pass(AlarmSettings::default().group_wait).await;
+        let was_cut = cut.restart(&mut sandbox);
+        sandbox.pass(Duration::from_secs(11)).await;
+
+        assert_eq!(sandbox.mails().await.len(), 1, "cut at commit {cut_at}");
+        if !was_cut {
+            assert!(3 <= cut_at, "the story has that many commits: {cut_at}");
+            break;
+        }
+    }
 }
 
 /// Mail is broken and comes back, with a cut at this commit: what the second route has got to tell, and whether the

@@ -100,6 +100,21 @@ fn only_what_turns_writes_the_group() {
 }
 
 #[test]
+fn a_claim_that_is_held_comes_due_later_and_one_that_was_lost_is_not_held() {
+    let mut story = Story::new();
+    story.raise(None, at(0));
+    story.claim(at(30));
+    let mut group = story.group.unwrap();
+
+    assert!(group.hold("me", at(200)));
+    assert_eq!(group.due_at, at(200));
+    let taken_over = GroupClaim { token: "another".to_owned(), until: at(300) };
+    group.claim(taken_over);
+    assert!(!group.hold("me", at(400)));
+    assert_eq!(group.due_at, at(300));
+}
+
+#[test]
 fn what_comes_during_a_round_is_told_in_the_next() {
     let mut story = Story::new();
     story.raise(None, at(0));

@@ -1,0 +1,286 @@
+//! `kill -9` of a node that reminds guests and tells of alarms: each reminder and each alarm is told, and once.
+
+#![expect(clippy::unwrap_used, reason = "all of it is test code")]
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use nuncio_api::convert::time::timestamp;
+use nuncio_api::v1;
+use nuncio_provider_sim::config::SimConfig;
+use nuncio_provider_sim::fault::{Action, Fault, Phase};
+use nuncio_provider_sim::simulator::Simulator;
+use nuncio_tests::caller::Caller;
+use nuncio_tests::dice::{self, Dice};
+use nuncio_tests::environment;
+use nuncio_tests::process::ServeProcess;
+use nuncio_tests::real_servers::RealServers;
+use nuncio_tests::report::say;
+use nuncio_tests::settings::settings_for;
+use tempfile::TempDir;
+use tokio::time::{Instant, sleep};
+use tonic::Status;
+
+use crate::truth::Truth;
+
+/// How many times a node is killed.
+const KILLS: u64 = 20;
+/// Asks for another number of kills, for long runs by hand.
+const VARIABLE: &str = "NUNCIO_KILLS";
+/// How many guests are made and alarms raised between two kills, each.
+const LOAD: u64 = 8;
+/// A node that works is killed within this time, in milliseconds: rounds of reminders come once a second.
+const LIFE_MS: u64 = 2500;
+/// How long the provider takes for a mail, so that it is there to be hit.
+const PROVIDER_TAKES_MS: u64 = 25;
+/// How long all may take to come to its end after the last kill.
+const ENDS: Duration = Duration::from_mins(1);
+const HOUR: Duration = Duration::from_hours(1);
+
+/// What was asked of the nodes.
+#[derive(Default)]
+struct Asked {
+    made: u64,
+    /// Those without an answer: they are asked again.
+    open: Vec<u64>,
+}
+
+/// Nodes that live and die, and their provider.
+struct World {
+    simulator: Simulator,
+    nodes: Vec<(TempDir, Vec<String>, Option<ServeProcess>)>,
+}
+
+impl World {
+    async fn new(nodes: &[Vec<String>]) -> Self {
+        let simulator = Simulator::start(SimConfig::sink()).await.expect("the simulator starts");
+        let takes = Action::Delay(PROVIDER_TAKES_MS);
+        simulator.faults().push(Fault::always(Phase::EndOfData, takes));
+        let folder = || TempDir::with_prefix("nuncio-it-").expect("a folder can be made");
+        let nodes = nodes.iter().map(|args| (folder(), args.clone(), None)).collect();
+        let mut world = Self { simulator, nodes };
+        for index in 0..world.nodes.len() {
+            let caller = world.start(index).await;
+            caller.save_tested(settings_for(&world.simulator)).await;
+            remind_three_days_before(&caller).await;
+            tell_each_alarm_at_once(&caller).await;
+        }
+        world
+    }
+
+    /// Starts a node, if it is down.
+    async fn start(&mut self, index: usize) -> Caller {
+        let (folder, args, node) = &mut self.nodes[index];
+        if node.is_none() {
+            let args: Vec<&str> = args.iter().map(String::as_str).collect();
+            *node = Some(ServeProcess::start(folder.path(), &args).await);
+        }
+        Caller::clone(node.as_ref().unwrap())
+    }
+
+    async fn live(mut self, kills: u64, mut dice: Dice) {
+        let mut asked = Asked::default();
+        let count = u64::try_from(self.nodes.len()).unwrap();
+        for _ in 0..kills {
+            let mut callers = Vec::new();
+            for index in 0..self.nodes.len() {
+                callers.push(self.start(index).await);
+            }
+            let victim = usize::try_from(dice.below(count)).unwrap();
+            let (life, dying) =
+                (Duration::from_millis(dice.below(LIFE_MS)), AtomicBool::new(false));
+            let process = self.nodes[victim].2.take().unwrap().process;
+            let killing = async {
+                sleep(life).await;
+                dying.store(true, Ordering::SeqCst);
+                process.kill9().await
+            };
+            let (_, ended) = tokio::join!(asked.go_on(&callers[victim], &dying), killing);
+            assert_eq!(ended.signal, Some(9), "{ended:?}");
+        }
+        let caller = self.start(0).await;
+        asked.finish(&caller).await;
+        self.check(&caller, asked.made, kills).await;
+        for (_, _, node) in self.nodes {
+            if let Some(node) = node {
+                let ended = node.stop().await;
+                assert_eq!(ended.code, Some(0), "{ended:?}");
+            }
+        }
+    }
+
+    /// Every guest has one reminder and every alarm was told once, by mails that the provider took as their jobs say.
+    async fn check(&self, caller: &Caller, made: u64, kills: u64) {
+        let deadline = Instant::now() + ENDS;
+        let story = format!("{kills} kills, {made} guests and alarms");
+        let (reminders, alarms) = loop {
+            let (reminders, alarms) = (reminders(caller).await, alarms(caller).await);
+            let told = alarms.values().filter(|told| 0 < **told).count();
+            if made <= reminders.len() as u64 && made <= told as u64 {
+                break (reminders, alarms);
+            }
+            let seen = format!("{} reminded, {told} told", reminders.len());
+            assert!(Instant::now() < deadline, "{story}: missed: {seen}: {alarms:#?}");
+            sleep(Duration::from_millis(200)).await;
+        };
+        let jobs = caller.hurry_all(ENDS).await;
+        let twice = |counts: BTreeMap<String, usize>| {
+            counts.into_iter().filter(|(_, count)| *count != 1).collect::<Vec<_>>()
+        };
+        assert_eq!(twice(reminders), [], "{story}: reminders that were made twice");
+        assert_eq!(twice(alarms), [], "{story}: alarms that were told twice");
+        let names: Vec<String> = jobs.iter().map(|job| job.name.clone()).collect();
+        assert_eq!(names.len() as u64, 2 * made, "{story}: a mail for each");
+        let truth = Truth { simulator: &self.simulator, caller, story };
+        let counts = truth.compare(&names, jobs).await;
+        say(&format!("kill loop of roles: {}: {counts}", truth.story));
+    }
+}
+
+impl Asked {
+    /// Makes guests and raises alarms until there were enough, or until the node is gone.
+    async fn go_on(&mut self, caller: &Caller, dying: &AtomicBool) {
+        for _ in 0..LOAD {
+            let number = self.open.pop().unwrap_or_else(|| {
+                self.made += 1;
+                self.made
+            });
+            if let Err(status) = ask(caller, number).await {
+                assert!(dying.load(Ordering::SeqCst), "a living node refuses: {status:?}");
+                self.open.push(number);
+                return;
+            }
+        }
+    }
+
+    async fn finish(&mut self, caller: &Caller) {
+        for number in self.open.drain(..) {
+            ask(caller, number).await.expect("nobody kills it any more");
+        }
+    }
+}
+
+/// A guest who is due at once, and an alarm. To ask twice is to ask once.
+async fn ask(caller: &Caller, number: u64) -> Result<(), Status> {
+    let moment = |hours: u32| timestamp(now() + hours * HOUR);
+    let guest = v1::Guest {
+        name: format!("guests/g{number}"),
+        email: format!("g{number}@example.com"),
+        valid_from_time: Some(timestamp(now() - 240 * HOUR)),
+        valid_to_time: Some(moment(48)),
+        ..v1::Guest::default()
+    };
+    let known = v1::GetGuestRequest { name: guest.name.clone() };
+    // A guest with another end would be another reminder.
+    if caller.clients.directory.clone().get_guest(known).await.is_err() {
+        let request = v1::UpdateGuestRequest {
+            guest: Some(guest),
+            allow_missing: true,
+            ..v1::UpdateGuestRequest::default()
+        };
+        caller.clients.directory.clone().update_guest(request).await?;
+    }
+    let identity = v1::AlarmIdentity {
+        r#type: "high-load-average".to_owned(),
+        node: format!("node-{number}"),
+        ..v1::AlarmIdentity::default()
+    };
+    let alarm = v1::NewAlarm {
+        identity: Some(identity),
+        description: "it has too much to do".to_owned(),
+        ..v1::NewAlarm::default()
+    };
+    let request = v1::RaiseAlarmRequest { alarm: Some(alarm), validate_only: false };
+    caller.clients.alarms.clone().raise_alarm(request).await.map(|_answer| ())
+}
+
+#[expect(clippy::disallowed_methods, reason = "the nodes under test live by the real clock")]
+fn now() -> jiff::Timestamp {
+    jiff::Timestamp::now()
+}
+
+/// How many jobs of reminders each guest has.
+async fn reminders(caller: &Caller) -> BTreeMap<String, usize> {
+    let mut counts = BTreeMap::new();
+    for job in caller.jobs().await {
+        if let Some(subject) = job.labels.get("reminder") {
+            *counts.entry(subject.clone()).or_insert(0) += 1;
+        }
+    }
+    counts
+}
+
+/// How many mails have told of each alarm.
+async fn alarms(caller: &Caller) -> BTreeMap<String, usize> {
+    let mut clients = caller.clients.alarms.clone();
+    let (mut counts, mut page_token) = (BTreeMap::new(), String::new());
+    loop {
+        let request = v1::ListAlarmsRequest { page_token, ..v1::ListAlarmsRequest::default() };
+        let page = clients.list_alarms(request).await.unwrap().into_inner();
+        for alarm in page.alarms {
+            let request = v1::GetAlarmRequest { name: alarm.name.clone() };
+            let decisions = clients.get_alarm(request).await.unwrap().into_inner().decisions;
+            counts.insert(alarm.name, decisions.iter().map(|one| one.mail_jobs.len()).sum());
+        }
+        if page.next_page_token.is_empty() {
+            return counts;
+        }
+        page_token = page.next_page_token;
+    }
+}
+
+async fn remind_three_days_before(caller: &Caller) {
+    let before = Some(prost_types::Duration { seconds: 3 * 24 * 3600, nanos: 0 });
+    let stages = vec![v1::ReminderStage { before, portal: String::new() }];
+    let rule = v1::ReminderRule { enabled: true, stages, copy_to_sponsor: false };
+    let settings = v1::ReminderSettings { guests: Some(rule), ..Default::default() };
+    let request = v1::UpdateReminderSettingsRequest {
+        reminder_settings: Some(settings),
+        max_due_count: i64::MAX,
+        ..v1::UpdateReminderSettingsRequest::default()
+    };
+    caller.clients.reminders.clone().update_reminder_settings(request).await.unwrap();
+}
+
+/// Each alarm in a mail of its own, without a wait and without a limit that matters.
+async fn tell_each_alarm_at_once(caller: &Caller) {
+    let settings = v1::AlarmSettings {
+        recipients: vec!["ops@example.com".to_owned()],
+        group_by: vec!["node".to_owned()],
+        group_wait: Some(prost_types::Duration::default()),
+        limit: Some(v1::AlarmLimit { burst: 1000, mails_per_hour: 3600 }),
+        ..v1::AlarmSettings::default()
+    };
+    let paths = ["recipients", "group_by", "group_wait", "limit"].map(str::to_owned).to_vec();
+    let request = v1::UpdateAlarmSettingsRequest {
+        alarm_settings: Some(settings),
+        update_mask: Some(prost_types::FieldMask { paths }),
+        validate_only: false,
+    };
+    caller.clients.alarms.clone().update_alarm_settings(request).await.expect("it is answered");
+}
+
+fn kills() -> u64 {
+    environment::number(VARIABLE).unwrap_or(KILLS)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn kill_9_misses_and_doubles_no_reminder_and_no_alarm() {
+    let (kills, seed) = (kills(), dice::seed());
+    say(&format!("kill loop of roles: NUNCIO_SEED={seed} NUNCIO_KILLS={kills}"));
+    World::new(&[vec![]]).await.live(kills, Dice::new(seed)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn kill_9_of_nodes_that_share_a_database_misses_and_doubles_no_reminder_and_no_alarm() {
+    let (kills, seed) = (kills(), dice::seed());
+    say(&format!("kill loop of roles, two nodes: NUNCIO_SEED={seed} NUNCIO_KILLS={kills}"));
+    let url = RealServers::from_env().get("POSTGRES_URL").to_owned();
+    let store = nuncio_tests::postgres::new_store(&url, "killed_roles").await;
+    let keys = TempDir::new().expect("a temporary folder can be made");
+    let keys = keys.path().join("shared.key").display().to_string();
+    let node = ["--store-url", &store, "--keys-file", &keys, "--delivery-lease-s", "3"];
+    let node = node.map(str::to_owned).to_vec();
+    World::new(&[node.clone(), node]).await.live(kills, Dice::new(seed)).await;
+}
