@@ -1,8 +1,8 @@
 //! What is done to this repository rather than by it: `cargo xtask COMMAND`.
 //!
 //! In reading order: [`failure`], [`output`], [`command`], [`processes`], [`environment`] are the tools; [`manifest`], [`layers`] and
-//! [`tidy`] look at the sources; [`install`] brings what is missing; [`servers`] runs real OAuth and mail servers;
-//! [`testing`], [`ci`], [`demo`], [`walkthrough`] and [`mod@bench`] put them together.
+//! [`tidy`] look at the sources; [`install`] brings what is missing; [`release`] builds what is shipped; [`servers`] runs
+//! the real servers of the tests; [`testing`], [`ci`], [`demo`], [`walkthrough`] and [`mod@bench`] put them together.
 
 mod bench;
 mod ci;
@@ -15,6 +15,7 @@ mod layers;
 mod manifest;
 mod output;
 mod processes;
+mod release;
 mod servers;
 mod testing;
 mod tidy;

@@ -8,7 +8,7 @@ use std::time::Duration;
 use crate::command::{command, run as run_command};
 use crate::environment::root;
 use crate::failure::Result;
-use crate::install::{Need, install_system};
+use crate::install::{Need, install_build_tools, install_system};
 use crate::output;
 use crate::servers::Servers;
 
@@ -29,6 +29,7 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
     output::say(
         "into target/tools. The servers listen on free ports of 127.0.0.1 and live in a temporary folder.",
     );
+    output::step("install what the build needs", install_build_tools)?;
     output::step("install what sets the clock of a node", || install_system(&[Need::Faketime]))?;
     // Before the servers start: a mistake in a test is told without them. Tests run the program, which
     // `cargo test` builds only for tests of its own package.
