@@ -24,7 +24,7 @@ const NODE_VERSION: &str = "22";
 
 /// What the crates of the workspace are compiled with.
 pub(crate) fn install_build_tools() -> Result<()> {
-    install_system(&[Need::Compiler])
+    install_system(&[Need::Compiler, Need::Protoc])
 }
 
 /// `rustfmt` and `clippy`.

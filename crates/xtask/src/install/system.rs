@@ -22,6 +22,7 @@ pub(crate) enum Need {
     OpenSsl,
     Postfix,
     Postgres,
+    Protoc,
     Python,
     PythonVenv,
     Tinyproxy,
@@ -30,6 +31,9 @@ pub(crate) enum Need {
 /// Where a program may be: `sbin` is not in everybody's `PATH`.
 const FOLDERS: &[&str] =
     &["/usr/local/bin", "/usr/bin", "/bin", "/usr/local/sbin", "/usr/sbin", "/sbin"];
+
+/// Where protoc looks for the types that come with it, which Debian packages apart.
+const PROTO_FOLDERS: &[&str] = &["/usr/local/include", "/usr/include"];
 
 /// Asked by Debian's packages before they start a service; 101 forbids it.
 const POLICY: &str = "/usr/sbin/policy-rc.d";
@@ -50,6 +54,7 @@ impl Need {
             Self::OpenSsl => &["openssl"],
             Self::Postfix => &["postfix"],
             Self::Postgres => &["postgresql"],
+            Self::Protoc => &["protobuf-compiler", "libprotobuf-dev"],
             Self::Python => &["python3"],
             Self::PythonVenv => &["python3-venv"],
             Self::Tinyproxy => &["tinyproxy"],
@@ -68,6 +73,7 @@ impl Need {
             | Self::Node
             | Self::Npm
             | Self::OpenSsl
+            | Self::Protoc
             | Self::Python
             | Self::PythonVenv => None,
         }
@@ -84,6 +90,7 @@ impl Need {
             Self::OpenSsl => has_program("openssl"),
             Self::Postfix => has_program("postfix"),
             Self::Postgres => postgres_folder().is_some(),
+            Self::Protoc => has_program("protoc") && has_well_known_types(),
             Self::Python => has_program("python3"),
             // Only asked for after Python could not make an environment.
             Self::PythonVenv => false,
@@ -146,6 +153,10 @@ fn has_program(name: &str) -> bool {
         .collect::<Vec<_>>();
     let usual = FOLDERS.iter().map(|folder| Path::new(folder).to_owned());
     path.into_iter().chain(usual).any(|folder| folder.join(name).is_file())
+}
+
+fn has_well_known_types() -> bool {
+    PROTO_FOLDERS.iter().any(|folder| Path::new(folder).join("google/protobuf/any.proto").is_file())
 }
 
 /// A command as root: by `sudo` for everybody else.
