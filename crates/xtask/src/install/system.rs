@@ -15,6 +15,7 @@ use crate::output;
 pub(crate) enum Need {
     Compiler,
     Dovecot,
+    Etcd,
     Faketime,
     Microsocks,
     Node,
@@ -47,6 +48,7 @@ impl Need {
         match self {
             Self::Compiler => &["gcc", "libc6-dev", "make"],
             Self::Dovecot => &["dovecot-core", "dovecot-lmtpd"],
+            Self::Etcd => &["etcd-server", "etcd-client"],
             Self::Faketime => &["faketime"],
             Self::Microsocks => &["microsocks"],
             Self::Node => &["nodejs"],
@@ -64,6 +66,7 @@ impl Need {
     fn service(self) -> Option<&'static str> {
         match self {
             Self::Dovecot => Some("dovecot"),
+            Self::Etcd => Some("etcd"),
             Self::Postfix => Some("postfix"),
             Self::Postgres => Some("postgresql"),
             Self::Tinyproxy => Some("tinyproxy"),
@@ -83,6 +86,7 @@ impl Need {
         match self {
             Self::Compiler => has_program("cc"),
             Self::Dovecot => has_program("dovecot") && Path::new("/usr/lib/dovecot/lmtp").exists(),
+            Self::Etcd => has_program("etcd") && has_program("etcdctl"),
             Self::Faketime => has_program("faketime"),
             Self::Microsocks => has_program("microsocks"),
             Self::Node => has_program("node"),
