@@ -1,10 +1,11 @@
-"""Shows that the real servers answer as the tests expect, with nothing but Python's own client and openssl.
+"""Shows that the real servers answer as the tests expect, with nothing but Python's own client, openssl and etcdctl.
 
 Run by `cargo xtask servers --check`. When a test of nuncio fails and this passes, the fault is nuncio's.
 """
 
 import base64
 import json
+import os
 import smtplib
 import ssl
 import subprocess
@@ -149,6 +150,32 @@ def check_bad_certificates_are_bad():
                 raise AssertionError(f"the certificate {name} was accepted")
 
 
+def check_etcd_knows_its_users_by_their_certificates():
+    key, value = f"/nuncio/probe/{uuid.uuid4()}", str(uuid.uuid4())
+    assert etcdctl("PAN", "put", key, value) == "OK\n"
+    for user in ("PAN", "PSN", "ROOT"):
+        assert etcdctl(user, "get", "--print-value-only", key) == f"{value}\n", user
+    try:
+        urllib.request.urlopen(SETTINGS["ETCD_ENDPOINT"] + "/health", context=CONTEXT, timeout=DEADLINE_S)
+    except (ssl.SSLError, urllib.error.URLError) as error:
+        assert "certificate" in str(error), error
+        return
+    raise AssertionError("a client without a certificate was accepted")
+
+
+def check_etcd_refuses_what_a_user_may_not():
+    denied = [
+        ("PSN", "put", "/nuncio/settings/probe", "value"),
+        ("PSN", "put", "/nuncio/probe", "value"),
+        ("PSN", "get", "/other/probe"),
+        ("PAN", "put", "/other/probe", "value"),
+        ("PAN", "user", "list"),
+    ]
+    for words in denied:
+        answer = etcdctl(*words)
+        assert "permission denied" in answer, (words, answer)
+
+
 def port(name):
     return int(SETTINGS[name])
 
@@ -245,6 +272,21 @@ def refused_auth(port_name, token):
     challenge = json.loads(base64.b64decode(text))
     code, _text = smtp.docmd("")
     return challenge, code
+
+
+def etcdctl(user, *words):
+    """What it prints, or what it says where it fails."""
+    settings = {
+        "ETCDCTL_API": "3",
+        "ETCDCTL_ENDPOINTS": SETTINGS["ETCD_ENDPOINT"],
+        "ETCDCTL_CACERT": SETTINGS["CA_FILE"],
+        "ETCDCTL_CERT": SETTINGS[f"ETCD_{user}_CERT_FILE"],
+        "ETCDCTL_KEY": SETTINGS[f"ETCD_{user}_KEY_FILE"],
+    }
+    run = subprocess.run(
+        ["etcdctl", *words], env=os.environ | settings, capture_output=True, text=True, timeout=DEADLINE_S
+    )
+    return run.stderr if run.returncode else run.stdout
 
 
 def send_and_find(smtp, mail_dir):

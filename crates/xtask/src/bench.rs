@@ -16,11 +16,11 @@ use crate::bench::figures::{Figures, number};
 use crate::bench::peer::Peer;
 use crate::bench::postgres::Postgres;
 use crate::bench::sink::Sink;
-use crate::command::{command, read, run as run_command};
-use crate::environment::{is_root, root};
+use crate::command::read;
+use crate::environment::is_root;
 use crate::failure::{Context, Failure, Result};
 use crate::install::{Need, install_system};
-use crate::output;
+use crate::{output, release};
 
 const RUNS: u32 = 5;
 /// Bytes of each mail's text.
@@ -104,7 +104,7 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
     let is_built_here = options.program.is_none();
     let program = match options.program {
         Some(program) => program,
-        None => build()?,
+        None => release::build()?,
     };
     let folder = Folder::create()?;
     let mut figures = Figures::default();
@@ -140,14 +140,6 @@ fn options(args: &[String]) -> Result<Options> {
         return Err(Failure::new("`--runs` must be at least 1"));
     }
     Ok(options)
-}
-
-fn build() -> Result<PathBuf> {
-    output::step("build the release binary (minutes the first time)", || {
-        let words = ["cargo", "build", "--release", "--locked", "--package", "nuncio"];
-        run_command(&mut command(&root(), &words))
-    })?;
-    Ok(root().join("target/release/nuncio"))
 }
 
 /// All parts, run after run.

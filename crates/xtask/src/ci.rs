@@ -7,7 +7,7 @@ use crate::command::{command, run as run_command};
 use crate::environment::root;
 use crate::failure::{Context as _, Failure, Result};
 use crate::install::{
-    Need, Npm, install_cargo_deny, install_npm, install_rust_components, install_system,
+    Npm, install_build_tools, install_cargo_deny, install_npm, install_rust_components,
 };
 use crate::output::{self, Stopwatch, seconds};
 use crate::{testing, tidy};
@@ -38,7 +38,7 @@ fn steps(report: &mut Report) -> Result<()> {
 }
 
 fn install() -> Result<Npm> {
-    install_system(&[Need::Compiler])?;
+    install_build_tools()?;
     install_rust_components()?;
     install_npm()
 }

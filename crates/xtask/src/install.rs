@@ -22,6 +22,11 @@ const NODE_MAJOR_MIN: u32 = 20;
 /// Where the system has an older one: the package of npm that holds nothing but the program.
 const NODE_VERSION: &str = "22";
 
+/// What the crates of the workspace are compiled with.
+pub(crate) fn install_build_tools() -> Result<()> {
+    install_system(&[Need::Compiler, Need::Protoc])
+}
+
 /// `rustfmt` and `clippy`.
 pub(crate) fn install_rust_components() -> Result<()> {
     for (subcommand, component) in [("fmt", "rustfmt"), ("clippy", "clippy")] {

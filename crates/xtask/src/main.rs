@@ -1,8 +1,8 @@
 //! What is done to this repository rather than by it: `cargo xtask COMMAND`.
 //!
 //! In reading order: [`failure`], [`output`], [`command`], [`processes`], [`environment`] are the tools; [`manifest`], [`layers`] and
-//! [`tidy`] look at the sources; [`install`] brings what is missing; [`servers`] runs real OAuth and mail servers;
-//! [`testing`], [`ci`], [`demo`], [`walkthrough`] and [`mod@bench`] put them together.
+//! [`tidy`] look at the sources; [`install`] brings what is missing; [`release`] builds what is shipped; [`servers`] runs
+//! the real servers of the tests; [`testing`], [`ci`], [`demo`], [`walkthrough`] and [`mod@bench`] put them together.
 
 mod bench;
 mod ci;
@@ -15,6 +15,7 @@ mod layers;
 mod manifest;
 mod output;
 mod processes;
+mod release;
 mod servers;
 mod testing;
 mod tidy;
@@ -28,10 +29,11 @@ const USAGE: &str = "\
 cargo xtask COMMAND
 
   ci                 everything that must hold before a change is merged
-  test [ARGS..]      start real OAuth and mail servers, then `cargo test --workspace ARGS..`
+  test [ARGS..]      start real OAuth and mail servers, PostgreSQL, etcd and proxies, then
+                     `cargo test --workspace ARGS..`
                      KEEP=1 keeps the temporary folder; what takes longer than 40 minutes is killed
   servers            start the real servers and keep them until Ctrl-C, for work by hand
-  servers --check    start them, send mails through them with Python and stop them
+  servers --check    start them, try them with Python and etcdctl, and stop them
   demo [ARGS..]      build the release binary and run `nuncio demo ARGS..`
   walkthrough        run the commands of docs/WALKTHROUGH.md on real servers, and write down what they say
   bench [--runs N] [--queue JOBS] [--program FILE]

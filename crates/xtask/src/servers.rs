@@ -1,4 +1,4 @@
-//! Real servers for the tests: oidc-provider, Postfix with Dovecot, smtp-server, PostgreSQL, and proxies.
+//! Real servers for the tests: oidc-provider, Postfix with Dovecot, smtp-server, PostgreSQL, etcd, and proxies.
 //!
 //! They run privately, on free ports of the loopback address and in a temporary folder, so any number of runs can work
 //! side by side and nothing of the machine is used or changed. What they are is in `tests/real-servers`.
@@ -7,6 +7,7 @@
 //! when its standard input ends, which also happens when whoever started it is killed.
 
 mod certificates;
+mod etcd;
 mod folder;
 mod keeper;
 mod leftovers;
@@ -46,6 +47,7 @@ impl Servers {
             Need::Postfix,
             Need::Dovecot,
             Need::Postgres,
+            Need::Etcd,
             Need::Tinyproxy,
             Need::Microsocks,
         ])?;
@@ -117,10 +119,10 @@ pub(crate) fn run_until_interrupted() -> Result<()> {
     servers.wait()
 }
 
-/// Sends mails through the servers with nothing of ours, so that a failing test can be blamed on the right side.
+/// Tries the servers with nothing of ours, so that a failing test can be blamed on the right side.
 pub(crate) fn check() -> Result<()> {
     let servers = output::step("start the real servers", Servers::start)?;
-    let probed = output::step("probe them with Python", || {
+    let probed = output::step("probe them with nothing of ours", || {
         run(command(&root(), &["python3", "tests/real-servers/probe.py"]).arg(servers.env_file()))
     });
     let stopped = output::step("stop the real servers", || servers.stop());

@@ -8,7 +8,7 @@ use std::time::Duration;
 use crate::command::{command, run as run_command};
 use crate::environment::root;
 use crate::failure::Result;
-use crate::install::{Need, install_system};
+use crate::install::{Need, install_build_tools, install_system};
 use crate::output;
 use crate::servers::Servers;
 
@@ -24,11 +24,12 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
         "This runs all tests of the workspace against real servers: an OAuth server (oidc-provider), Postfix with",
     );
     output::say(
-        "Dovecot, npm's smtp-server, PostgreSQL and two proxies. What is missing is installed first: packages of the system by apt, others",
+        "Dovecot, npm's smtp-server, PostgreSQL, etcd and two proxies. What is missing is installed first: packages of the",
     );
     output::say(
-        "into target/tools. The servers listen on free ports of 127.0.0.1 and live in a temporary folder.",
+        "system by apt, others into target/tools. The servers listen on free ports of 127.0.0.1 and live in a temporary folder.",
     );
+    output::step("install what the build needs", install_build_tools)?;
     output::step("install what sets the clock of a node", || install_system(&[Need::Faketime]))?;
     // Before the servers start: a mistake in a test is told without them. Tests run the program, which
     // `cargo test` builds only for tests of its own package.

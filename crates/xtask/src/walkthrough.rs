@@ -8,39 +8,34 @@ mod shell;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use crate::command::{command, run as run_command};
 use crate::environment::root;
 use crate::failure::{Context, Failure, Result};
-use crate::install::{Need, install_system};
-use crate::output;
 use crate::servers::Servers;
 use crate::walkthrough::page::Page;
 use crate::walkthrough::shell::Shell;
+use crate::{output, release};
 
 /// The page, from the root of the repository.
 const PAGE: &str = "docs/WALKTHROUGH.md";
 
 /// Builds what is shipped, starts the real servers, and runs the page from its beginning to its end.
 pub(crate) fn run() -> Result<()> {
-    output::step("install what the build needs", || install_system(&[Need::Compiler]))?;
-    output::step("build the release binary (minutes the first time)", || {
-        let words = ["cargo", "build", "--release", "--locked", "--package", "nuncio"];
-        run_command(&mut command(&root(), &words))
-    })?;
+    let program = release::build()?;
     let servers = output::step("start the real servers", Servers::start)?;
-    let walked = output::step("walk through the page", || walk(servers.env_file()));
+    let walked = output::step("walk through the page", || walk(&program, servers.env_file()));
     let stopped = output::step("stop the real servers", || servers.stop());
     walked.and(stopped)
 }
 
-fn walk(env_file: &Path) -> Result<()> {
+fn walk(program: &Path, env_file: &Path) -> Result<()> {
     let path = root().join(PAGE);
     let before = fs::read_to_string(&path).context(format_args!("cannot read {PAGE}"))?;
     let page = Page::parse(&before);
     let folder = Folder::create()?;
     let settings =
         fs::read_to_string(env_file).context(format_args!("cannot read {}", env_file.display()))?;
-    let mut shell = Shell::start(&folder.0, &root().join("target/release"), &settings)?;
+    let programs = program.parent().expect("the program is a file in a folder");
+    let mut shell = Shell::start(&folder.0, programs, &settings)?;
     let (after, surprises) = page.run(|commands| {
         output::say(&format!("    $ {}", commands.lines().next().unwrap_or_default()));
         shell.run(commands)

@@ -15,6 +15,7 @@ use crate::output;
 pub(crate) enum Need {
     Compiler,
     Dovecot,
+    Etcd,
     Faketime,
     Microsocks,
     Node,
@@ -22,6 +23,7 @@ pub(crate) enum Need {
     OpenSsl,
     Postfix,
     Postgres,
+    Protoc,
     Python,
     PythonVenv,
     Tinyproxy,
@@ -30,6 +32,9 @@ pub(crate) enum Need {
 /// Where a program may be: `sbin` is not in everybody's `PATH`.
 const FOLDERS: &[&str] =
     &["/usr/local/bin", "/usr/bin", "/bin", "/usr/local/sbin", "/usr/sbin", "/sbin"];
+
+/// Where protoc looks for the types that come with it, which Debian packages apart.
+const PROTO_FOLDERS: &[&str] = &["/usr/local/include", "/usr/include"];
 
 /// Asked by Debian's packages before they start a service; 101 forbids it.
 const POLICY: &str = "/usr/sbin/policy-rc.d";
@@ -43,6 +48,7 @@ impl Need {
         match self {
             Self::Compiler => &["gcc", "libc6-dev", "make"],
             Self::Dovecot => &["dovecot-core", "dovecot-lmtpd"],
+            Self::Etcd => &["etcd-server", "etcd-client"],
             Self::Faketime => &["faketime"],
             Self::Microsocks => &["microsocks"],
             Self::Node => &["nodejs"],
@@ -50,6 +56,7 @@ impl Need {
             Self::OpenSsl => &["openssl"],
             Self::Postfix => &["postfix"],
             Self::Postgres => &["postgresql"],
+            Self::Protoc => &["protobuf-compiler", "libprotobuf-dev"],
             Self::Python => &["python3"],
             Self::PythonVenv => &["python3-venv"],
             Self::Tinyproxy => &["tinyproxy"],
@@ -59,6 +66,7 @@ impl Need {
     fn service(self) -> Option<&'static str> {
         match self {
             Self::Dovecot => Some("dovecot"),
+            Self::Etcd => Some("etcd"),
             Self::Postfix => Some("postfix"),
             Self::Postgres => Some("postgresql"),
             Self::Tinyproxy => Some("tinyproxy"),
@@ -68,6 +76,7 @@ impl Need {
             | Self::Node
             | Self::Npm
             | Self::OpenSsl
+            | Self::Protoc
             | Self::Python
             | Self::PythonVenv => None,
         }
@@ -77,6 +86,7 @@ impl Need {
         match self {
             Self::Compiler => has_program("cc"),
             Self::Dovecot => has_program("dovecot") && Path::new("/usr/lib/dovecot/lmtp").exists(),
+            Self::Etcd => has_program("etcd") && has_program("etcdctl"),
             Self::Faketime => has_program("faketime"),
             Self::Microsocks => has_program("microsocks"),
             Self::Node => has_program("node"),
@@ -84,6 +94,7 @@ impl Need {
             Self::OpenSsl => has_program("openssl"),
             Self::Postfix => has_program("postfix"),
             Self::Postgres => postgres_folder().is_some(),
+            Self::Protoc => has_program("protoc") && has_well_known_types(),
             Self::Python => has_program("python3"),
             // Only asked for after Python could not make an environment.
             Self::PythonVenv => false,
@@ -146,6 +157,10 @@ fn has_program(name: &str) -> bool {
         .collect::<Vec<_>>();
     let usual = FOLDERS.iter().map(|folder| Path::new(folder).to_owned());
     path.into_iter().chain(usual).any(|folder| folder.join(name).is_file())
+}
+
+fn has_well_known_types() -> bool {
+    PROTO_FOLDERS.iter().any(|folder| Path::new(folder).join("google/protobuf/any.proto").is_file())
 }
 
 /// A command as root: by `sudo` for everybody else.

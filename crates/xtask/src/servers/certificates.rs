@@ -1,4 +1,5 @@
-//! Keys and certificates, made by openssl: a CA, a good server and several bad ones, the OAuth client and the token key.
+//! Keys and certificates, made by openssl: a CA, a good server and several bad ones, clients of etcd, the OAuth client
+//! and the token key.
 
 use std::fs;
 use std::path::Path;
@@ -21,6 +22,7 @@ commonName = supplied
 
 const GOOD_NAMES: &str = "subjectAltName=DNS:localhost,IP:127.0.0.1";
 const OTHER_NAMES: &str = "subjectAltName=DNS:mail.other.test";
+const CLIENT: &str = "extendedKeyUsage=clientAuth";
 const NO_CA: &str = "basicConstraints=critical,CA:FALSE";
 
 /// Validity as openssl writes it, `YYYYMMDDHHMMSSZ`.
@@ -42,12 +44,17 @@ pub(super) fn servers(folder: &Path) -> Result<()> {
         "/CN=nuncio tests CA",
         &["basicConstraints=critical,CA:TRUE", "keyUsage=keyCertSign"],
     )?;
-    issue(folder, "valid", GOOD_NAMES, &VALID)?;
-    issue(folder, "expired", GOOD_NAMES, &EXPIRED)?;
-    issue(folder, "wrong-name", OTHER_NAMES, &VALID)?;
+    issue(folder, "valid", "localhost", GOOD_NAMES, &VALID)?;
+    issue(folder, "expired", "localhost", GOOD_NAMES, &EXPIRED)?;
+    issue(folder, "wrong-name", "localhost", OTHER_NAMES, &VALID)?;
     self_signed(folder, "self-signed", "/CN=localhost", &[NO_CA, GOOD_NAMES])?;
     let both = format!("{}{}", text(folder, "self-signed.key")?, text(folder, "self-signed.pem")?);
     write(folder, "self-signed.pem", &both)
+}
+
+/// Writes `etcd-USER.crt` and `etcd-USER.key` for each user of etcd. The CA is that of [`servers`].
+pub(super) fn etcd_clients(folder: &Path, users: &[&str]) -> Result<()> {
+    users.iter().try_for_each(|user| issue(folder, &format!("etcd-{user}"), user, CLIENT, &VALID))
 }
 
 /// Writes `key.pem` and `cert.pem` of an OAuth client that signs its assertions.
@@ -87,9 +94,15 @@ pub(super) fn token_key(private: &Path, dovecot_keys: &Path) -> Result<()> {
     .map(drop)
 }
 
-fn issue(folder: &Path, name: &str, names: &str, validity: &Validity) -> Result<()> {
+fn issue(
+    folder: &Path,
+    name: &str,
+    common_name: &str,
+    extension: &str,
+    validity: &Validity,
+) -> Result<()> {
     let file = |ending: &str| format!("{name}.{ending}");
-    write(folder, &file("ext"), &format!("{NO_CA}\n{names}\n"))?;
+    write(folder, &file("ext"), &format!("{NO_CA}\n{extension}\n"))?;
     let request = [
         "openssl",
         "req",
@@ -100,8 +113,8 @@ fn issue(folder: &Path, name: &str, names: &str, validity: &Validity) -> Result<
         "ec_paramgen_curve:P-256",
         "-nodes",
     ];
-    let files = ["-keyout", &file("key"), "-out", &file("csr"), "-subj", "/CN=localhost"];
-    read(command(folder, &request).args(files))?;
+    let files = ["-keyout", &file("key"), "-out", &file("csr")];
+    read(command(folder, &request).args(files).args(["-subj", &format!("/CN={common_name}")]))?;
     let sign = [
         "openssl", "ca", "-batch", "-notext", "-config", "ca.conf", "-cert", "ca.pem", "-keyfile",
         "ca.key",

@@ -4,8 +4,8 @@ use std::fs::{self, Permissions};
 use std::os::unix::fs::{PermissionsExt, chown, symlink};
 use std::path::{Path, PathBuf};
 
-use super::certificates;
 use super::settings::Settings;
+use super::{certificates, etcd};
 use crate::command::{command, read};
 use crate::environment::{User, root};
 use crate::failure::{Context, Result};
@@ -16,6 +16,7 @@ const FOLDERS: &[&str] = &[
     "dovecot/keys",
     "dovecot/run",
     "dovecot/state",
+    "etcd",
     "log",
     "mail",
     "node",
@@ -39,6 +40,7 @@ const TEMPLATES: &[(&str, &str)] = &[
     ("oauth2.conf.ext", "dovecot/oauth2.conf.ext"),
     ("oauth2-second.conf.ext", "dovecot/oauth2-second.conf.ext"),
     ("tinyproxy.conf", "proxy/tinyproxy.conf"),
+    ("etcd.yml", "etcd/etcd.yml"),
 ];
 
 const SCRIPTS: &[&str] = &["oauth.mjs", "settings.mjs", "smtp.mjs"];
@@ -60,6 +62,7 @@ pub(super) fn fill(base: &Path, settings: &Settings, node_modules: &Path) -> Res
         create_folder(&base.join(name))?;
     }
     certificates::servers(&base.join("tls"))?;
+    certificates::etcd_clients(&base.join("tls"), etcd::USERS)?;
     certificates::oauth_client(&base.join("client"))?;
     certificates::token_key(
         Path::new(settings.get("OAUTH_SIGNING_KEY")),
@@ -105,6 +108,9 @@ fn give_away(base: &Path) -> Result<()> {
         ("mail", mail_user()?),
         ("postfix/data", User::named("postfix")?),
         ("postgres", User::named("postgres")?),
+        ("tls/etcd-nuncio-pan.key", caller),
+        ("tls/etcd-nuncio-psn.key", caller),
+        ("tls/etcd-root.key", caller),
     ];
     for (name, User { uid, gid }) in owners {
         chown(base.join(name), Some(uid), Some(gid))

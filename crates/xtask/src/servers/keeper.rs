@@ -12,7 +12,7 @@ use std::time::Duration;
 use super::postgres::Account;
 use super::process::{Process, Signal};
 use super::settings::Settings;
-use super::{READY, folder, leftovers, postgres};
+use super::{READY, etcd, folder, leftovers, postgres};
 use crate::command::read;
 use crate::failure::{Context, Failure, Result};
 use crate::output::{self, Stopwatch};
@@ -106,7 +106,10 @@ impl Run {
         let base = folder::create(attempt)?;
         let settings = Settings::choose(&base, tools.python, folder::mail_user()?)?;
         let mut run = Self { base, settings, processes: Vec::new() };
-        let started = run.fill_and_launch(tools).and_then(|()| run.wait_until_ready(stop));
+        let started = run
+            .fill_and_launch(tools)
+            .and_then(|()| run.wait_until_ready(stop))
+            .and_then(|()| etcd::enable_authentication(&run.settings));
         if let Err(failure) = started {
             run.show_logs();
             run.stop(stop)?;
@@ -137,6 +140,8 @@ impl Run {
         };
         let mut postgres = postgres::server(&self.base.join("postgres"), &account)?;
         self.processes.push(Process::start("postgres", &mut postgres, &logs)?);
+        let mut etcd = etcd::server(&self.base.join("etcd/etcd.yml"));
+        self.processes.push(Process::start("etcd", &mut etcd, &logs)?);
         let mut tinyproxy = Command::new("tinyproxy");
         // -d: stay in the foreground.
         tinyproxy.arg("-d").arg("-c").arg(self.base.join("proxy/tinyproxy.conf"));
@@ -160,8 +165,7 @@ impl Run {
     fn wait_until_ready(&mut self, stop: &Stop) -> Result<()> {
         let watch = Stopwatch::start();
         loop {
-            let silent = self.silent();
-            let Some(name) = silent.first() else {
+            let Some(name) = self.first_silent() else {
                 return Ok(());
             };
             self.all_run()?;
@@ -174,8 +178,8 @@ impl Run {
         }
     }
 
-    /// The ports and sockets that do not answer yet.
-    fn silent(&self) -> Vec<&'static str> {
+    /// A port, socket or server that does not answer yet.
+    fn first_silent(&self) -> Option<&'static str> {
         let sockets = ["sockets/auth", "sockets/lmtp"].into_iter();
         let sockets = sockets.filter(|name| UnixStream::connect(self.base.join(name)).is_err());
         let ports = self
@@ -183,7 +187,8 @@ impl Run {
             .ports()
             .filter(|(name, port)| !answers(name, *port))
             .map(|(name, _port)| name);
-        sockets.chain(ports).collect()
+        let etcd = || (!etcd::is_healthy(&self.settings)).then_some("etcd");
+        sockets.chain(ports).next().or_else(etcd)
     }
 
     fn all_run(&mut self) -> Result<()> {

@@ -29,6 +29,8 @@ const PORTS: &[&str] = &[
     "SMTP_CLEAR_PORT",
     "NODE_SMTP_PORT",
     "POSTGRES_PORT",
+    "ETCD_PORT",
+    "ETCD_PEER_PORT",
     "HTTP_PROXY_PORT",
     "SOCKS_PROXY_PORT",
 ];
@@ -48,6 +50,7 @@ const SECRETS: &[&str] = &[
     "SECRET_SVC_VERIFIER",
     "PLAIN_PASSWORD",
     "POSTGRES_PASSWORD",
+    "ETCD_ROOT_PASSWORD",
     "PROXY_PASSWORD",
 ];
 const SECRET_BYTES: usize = 24;
@@ -68,6 +71,7 @@ impl Settings {
             values.insert(name, hex(&random::<SECRET_BYTES>()?));
         }
         let issuer = format!("https://localhost:{}", values["OAUTH_PORT"]);
+        let etcd = format!("https://localhost:{}", values["ETCD_PORT"]);
         let postgres = format!(
             "postgres://nuncio:{}@127.0.0.1:{}/postgres",
             values["POSTGRES_PASSWORD"], values["POSTGRES_PORT"]
@@ -99,6 +103,13 @@ impl Settings {
             ("MAIL_GID", mail_user.gid.to_string()),
             ("POSTGRES_USER", "nuncio".to_owned()),
             ("POSTGRES_URL", postgres),
+            ("ETCD_ENDPOINT", etcd),
+            ("ETCD_ROOT_CERT_FILE", format!("{base}/tls/etcd-root.crt")),
+            ("ETCD_ROOT_KEY_FILE", format!("{base}/tls/etcd-root.key")),
+            ("ETCD_PAN_CERT_FILE", format!("{base}/tls/etcd-nuncio-pan.crt")),
+            ("ETCD_PAN_KEY_FILE", format!("{base}/tls/etcd-nuncio-pan.key")),
+            ("ETCD_PSN_CERT_FILE", format!("{base}/tls/etcd-nuncio-psn.crt")),
+            ("ETCD_PSN_KEY_FILE", format!("{base}/tls/etcd-nuncio-psn.key")),
             ("PYTHON", python.to_owned()),
         ]);
         Ok(Self(values))
