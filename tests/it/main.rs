@@ -5,6 +5,7 @@ mod bad_input;
 mod bench;
 mod budget;
 mod clock;
+mod cluster;
 mod database_away;
 mod directions;
 mod disk_full;

@@ -12,7 +12,7 @@ pub mod role;
 pub mod smtp;
 
 /// A settings document.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Document {
     Smtp,
     Role(SettingsDocument),
@@ -31,6 +31,11 @@ pub enum DocumentError {
 }
 
 impl Document {
+    /// Every document that this version knows.
+    pub fn all() -> impl Iterator<Item = Self> {
+        std::iter::once(Self::Smtp).chain(SettingsDocument::ALL.into_iter().map(Self::Role))
+    }
+
     pub fn name(self) -> &'static str {
         match self {
             Self::Smtp => "smtp",

@@ -10,11 +10,13 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 mod check;
+mod etcd;
 mod sources;
 
 pub mod args;
 pub mod problem;
 
+use nuncio_cluster::etcd::EtcdConfig;
 use nuncio_store::postgres::PostgresUrl;
 
 use crate::config::args::ServeArgs;
@@ -27,6 +29,8 @@ pub const GRPC_LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHO
 pub const HTTP_LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 7588);
 /// The folder of jobs, settings and keys, where nothing else is said.
 pub const DATA_DIR: &str = "./nuncio-data";
+/// What the keys of a cluster begin with in etcd, where nothing else is said.
+pub const ETCD_PREFIX: &str = "/nuncio/";
 /// The name of a node on a machine without a host name.
 pub const NODE_NAME: &str = "nuncio";
 /// What is logged, where nothing else is said.
@@ -55,6 +59,8 @@ pub struct Config {
     pub data_dir: PathBuf,
     /// The database that this node shares with others; none means a file in the data folder.
     pub store_url: Option<PostgresUrl>,
+    /// The etcd that holds the settings of the cluster; none means a folder in the data folder.
+    pub etcd: Option<EtcdConfig>,
     /// The keys of settings and mails; none means a file in the data folder.
     pub keys_file: Option<PathBuf>,
     /// At least one.

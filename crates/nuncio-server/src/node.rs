@@ -21,6 +21,7 @@ use nuncio_api::v1::smtp_settings_service_server::SERVICE_NAME as SMTP_SETTINGS_
 use nuncio_api::v1::template_service_server::SERVICE_NAME as TEMPLATE_SERVICE;
 use nuncio_api::v1::trust_store_service_server::SERVICE_NAME as TRUST_STORE_SERVICE;
 use nuncio_cluster::embedded::{EmbeddedCluster, load_keys};
+use nuncio_cluster::etcd::EtcdCluster;
 use nuncio_cluster::keyring::Keyring;
 use nuncio_core::job::Job;
 use nuncio_core::ports::alarms::AlarmSink;
@@ -86,6 +87,7 @@ pub struct Node {
     psn: Option<Psn>,
     smtp: Arc<SmtpTransport>,
     templates: Arc<TemplateShare>,
+    etcd: Option<EtcdCluster>,
     store: Store,
     streams: CancellationToken,
     drain_timeout: Duration,
@@ -112,6 +114,8 @@ pub enum StartError {
     DataDir { path: String, source: io::Error },
     #[error("the settings cannot be opened")]
     Settings(#[from] nuncio_cluster::embedded::OpenError),
+    #[error("the settings of the cluster cannot be opened")]
+    Cluster(#[from] nuncio_cluster::etcd::OpenError),
     #[error("the job store cannot be opened")]
     Store(#[from] OpenStoreError),
     #[error("the jobs of the last run cannot be taken back")]
@@ -219,6 +223,7 @@ impl Node {
             psn,
             smtp: adapters.smtp,
             templates: adapters.templates,
+            etcd: adapters.etcd,
             store: adapters.store,
             streams,
             drain_timeout: config.drain_timeout,
@@ -273,6 +278,12 @@ impl Node {
                 Ok::<(), io::Error>(())
             });
         }
+        if let Some(etcd) = self.etcd {
+            tasks.spawn("settings", |stop| async move {
+                etcd.run(stop).await;
+                Ok::<(), io::Error>(())
+            });
+        }
         let smtp = self.smtp;
         tasks.spawn("smtp connections", |stop| async move { smtp.run(stop).await });
         drop(working);
@@ -292,6 +303,8 @@ struct Adapters {
     clock: Arc<dyn Clock>,
     entropy: Arc<dyn Entropy>,
     settings: Arc<dyn SettingsShare>,
+    /// Where the settings are in etcd: what follows them.
+    etcd: Option<EtcdCluster>,
     store: Store,
     tokens: Arc<dyn TokenSource>,
     smtp: Arc<SmtpTransport>,
@@ -316,7 +329,7 @@ impl Adapters {
         let store = Store::open(config, Arc::<Keyring>::clone(&keys)).await?;
         let clock = store.clock(&machine);
         let sealer: Arc<dyn Sealer> = Arc::<Keyring>::clone(&keys);
-        let settings = Arc::new(EmbeddedCluster::open(&config.data_dir, keys)?);
+        let (settings, etcd) = settings(config, keys).await?;
         let incarnation = incarnation(&*clock, &*entropy);
         let rescued = store.take_back(&incarnation, clock.now()).await?;
         if !rescued.is_empty() {
@@ -342,6 +355,7 @@ impl Adapters {
             clock,
             entropy,
             settings,
+            etcd,
             store,
             tokens,
             smtp,
@@ -492,6 +506,18 @@ impl Adapters {
             drain_timeout: config.drain_timeout,
         }
     }
+}
+
+/// The settings of this node, or of the cluster to which it belongs.
+async fn settings(
+    config: &Config,
+    keys: Arc<Keyring>,
+) -> Result<(Arc<dyn SettingsShare>, Option<EtcdCluster>), StartError> {
+    let Some(etcd) = &config.etcd else {
+        return Ok((Arc::new(EmbeddedCluster::open(&config.data_dir, keys)?), None));
+    };
+    let cluster = EtcdCluster::open(etcd, &config.data_dir, keys).await?;
+    Ok((Arc::new(cluster.clone()), Some(cluster)))
 }
 
 /// What approval links begin with; none if nobody serves the page.

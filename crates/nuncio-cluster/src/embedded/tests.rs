@@ -7,6 +7,8 @@ use nuncio_runtime::chain::Chain;
 use tempfile::TempDir;
 
 use super::*;
+use crate::envelope::EnvelopeError;
+use crate::present::UnopenedError;
 
 nuncio_core::settings_share_conformance!(async {
     let dir = TempDir::new().unwrap();
@@ -129,7 +131,11 @@ async fn a_swapped_generation_is_found_out() {
 
     let error = open(&dir).unwrap_err();
 
-    let OpenError::Envelope { source: EnvelopeError::Forged { .. }, .. } = error else {
+    let OpenError::Load(LoadError::Unopened {
+        source: UnopenedError::Envelope(EnvelopeError::Forged { .. }),
+        ..
+    }) = error
+    else {
         panic!("{}", Chain(&error));
     };
 }

@@ -49,6 +49,47 @@ pub struct ServeArgs {
 
     #[arg(
         long,
+        value_name = "URLS",
+        help = "etcd in which the nodes of a cluster share their settings, separated by commas, such as \
+                https://etcd-1:2379,https://etcd-2:2379; http is for loopback addresses only [default: none, the \
+                settings are in the data folder] [env: NUNCIO_ETCD_ENDPOINTS] [file: etcd.endpoints]"
+    )]
+    pub etcd_endpoints: Option<String>,
+
+    #[arg(
+        long,
+        value_name = "PREFIX",
+        help = "What the keys of this cluster begin with in etcd [default: /nuncio/] [env: NUNCIO_ETCD_PREFIX] \
+                [file: etcd.prefix]"
+    )]
+    pub etcd_prefix: Option<String>,
+
+    #[arg(
+        long,
+        value_name = "FILE",
+        help = "Certificate authorities of etcd in PEM, trusted beside those of the system \
+                [default: none] [env: NUNCIO_ETCD_CA_FILE] [file: etcd.ca_file]"
+    )]
+    pub etcd_ca_file: Option<String>,
+
+    #[arg(
+        long,
+        value_name = "FILE",
+        help = "Client certificate for etcd in PEM; its common name is the user of etcd \
+                [default: none] [env: NUNCIO_ETCD_CERT_FILE] [file: etcd.cert_file]"
+    )]
+    pub etcd_cert_file: Option<String>,
+
+    #[arg(
+        long,
+        value_name = "FILE",
+        help = "Private key of that certificate in PEM [default: none] \
+                [env: NUNCIO_ETCD_KEY_FILE] [file: etcd.key_file]"
+    )]
+    pub etcd_key_file: Option<String>,
+
+    #[arg(
+        long,
         value_name = "ROLES",
         help = "Roles of this node, separated by commas: pan (settings), mnt (alarms), psn (takes and \
                 sends mail) [default: pan,mnt,psn] [env: NUNCIO_ROLES] [file: roles]"

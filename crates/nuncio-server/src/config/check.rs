@@ -10,6 +10,7 @@ use axum::http::uri::Authority;
 use nuncio_store::postgres::{PostgresUrl, PostgresUrlError};
 use tracing_subscriber::EnvFilter;
 
+use crate::config::etcd;
 use crate::config::problem::{Problems, Source};
 use crate::config::sources::{Found, Key, Sources};
 use crate::config::{
@@ -34,7 +35,8 @@ pub(super) fn check(
     let node_name = sources.get_text(Key::NodeName, problems, node_name, default_node_name(env));
     let data_dir = sources.get_text(Key::DataDir, problems, data_dir, PathBuf::from(DATA_DIR));
     let store_url = sources.get_text(Key::StoreUrl, problems, store_url, None);
-    let keys_file = sources.get_text(Key::KeysFile, problems, keys_file, None);
+    let keys_file = sources.get_text(Key::KeysFile, problems, optional_file, None);
+    let etcd = etcd::check(sources, problems);
     let roles = sources.get(Key::Roles, problems, roles, BTreeSet::from(Role::ALL));
     let grpc = sources.get_text(Key::GrpcListen, problems, listen, GRPC_LISTEN);
     let insecure = sources.get(Key::GrpcInsecure, problems, Ok, false);
@@ -72,6 +74,7 @@ pub(super) fn check(
         node_name: node_name?.value,
         data_dir: data_dir?.value,
         store_url: store_url?.value,
+        etcd: etcd?,
         keys_file: keys_file?.value,
         roles: roles?.value,
         grpc_listen: grpc?.value,
@@ -138,9 +141,9 @@ fn data_dir(text: &str) -> Result<PathBuf, String> {
 }
 
 /// The text is not shown: it may hold a password.
-fn keys_file(text: &str) -> Result<Option<PathBuf>, String> {
+pub(super) fn optional_file(text: &str) -> Result<Option<PathBuf>, String> {
     if text.contains('\0') {
-        return Err("must be a path; leave it empty to keep the keys in the data folder".to_owned());
+        return Err("must be a path; leave it empty for the default".to_owned());
     }
     Ok((!text.is_empty()).then(|| PathBuf::from(text)))
 }
@@ -193,8 +196,7 @@ fn public_url(text: &str) -> Result<Option<PublicUrl>, String> {
     let uri = url.parse::<Uri>().ok();
     let host = uri.as_ref().and_then(Uri::host).unwrap_or_default();
     let host = host.trim_start_matches('[').trim_end_matches(']');
-    let is_local = host == "localhost"
-        || host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback());
+    let is_local = is_local(host);
     let is_known = uri.as_ref().is_some_and(|uri| {
         let scheme = uri.scheme_str();
         (scheme == Some("https") || scheme == Some("http") && is_local)
@@ -208,6 +210,12 @@ fn public_url(text: &str) -> Result<Option<PublicUrl>, String> {
             "`{text}` is no https URL (http is for loopback addresses only); give it as `https://guests.example.com`"
         ))
     }
+}
+
+/// Whether a host of a URL is this machine.
+pub(super) fn is_local(host: &str) -> bool {
+    host == "localhost"
+        || host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 
 fn log_format(text: &str) -> Result<LogFormat, String> {

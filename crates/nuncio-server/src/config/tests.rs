@@ -88,7 +88,16 @@ fn the_sample_has_the_defaults() {
 #[test]
 fn the_sample_names_every_setting_and_its_examples_are_valid() {
     let sample = std::fs::read_to_string(SAMPLE).unwrap();
-    let commented = ["name =", "otlp_endpoint =", "listen =", "public_url ="];
+    let commented = [
+        "name =",
+        "otlp_endpoint =",
+        "listen =",
+        "public_url =",
+        "endpoints =",
+        "ca_file =",
+        "cert_file =",
+        "key_file =",
+    ];
     let uncommented =
         commented.iter().fold(sample, |text, key| text.replace(&format!("# {key}"), key));
 
@@ -114,6 +123,11 @@ fn every_setting_can_be_given_in_every_source() {
             data_dir = "/var/lib/nuncio"
             store.url = "postgres://nuncio:secret@db/mails"
             keys.file = "/run/secrets/nuncio.key"
+            etcd.endpoints = ["https://a:2379", "https://b:2379"]
+            etcd.prefix = "/mail/"
+            etcd.ca_file = "/ca.pem"
+            etcd.cert_file = "/node.pem"
+            etcd.key_file = "/node.key"
             roles = ["psn"]
             node.name = "psn-7"
             grpc = { listen = "0.0.0.0:1", insecure = true }
@@ -129,6 +143,11 @@ fn every_setting_can_be_given_in_every_source() {
         ("NUNCIO_DATA_DIR", "/var/lib/nuncio"),
         ("NUNCIO_STORE_URL", "postgres://nuncio:secret@db/mails"),
         ("NUNCIO_KEYS_FILE", "/run/secrets/nuncio.key"),
+        ("NUNCIO_ETCD_ENDPOINTS", "https://a:2379,https://b:2379"),
+        ("NUNCIO_ETCD_PREFIX", "/mail/"),
+        ("NUNCIO_ETCD_CA_FILE", "/ca.pem"),
+        ("NUNCIO_ETCD_CERT_FILE", "/node.pem"),
+        ("NUNCIO_ETCD_KEY_FILE", "/node.key"),
         ("NUNCIO_ROLES", "psn"),
         ("NUNCIO_NODE_NAME", "psn-7"),
         ("NUNCIO_GRPC_LISTEN", "0.0.0.0:1"),
@@ -146,6 +165,11 @@ fn every_setting_can_be_given_in_every_source() {
         "--data-dir=/var/lib/nuncio",
         "--store-url=postgres://nuncio:secret@db/mails",
         "--keys-file=/run/secrets/nuncio.key",
+        "--etcd-endpoints=https://a:2379,https://b:2379",
+        "--etcd-prefix=/mail/",
+        "--etcd-ca-file=/ca.pem",
+        "--etcd-cert-file=/node.pem",
+        "--etcd-key-file=/node.key",
         "--roles=psn",
         "--node-name=psn-7",
         "--grpc-listen=0.0.0.0:1",
@@ -284,6 +308,47 @@ fn the_url_of_the_collector_is_checked_and_not_shown() {
              `http://127.0.0.1:4317`",
         );
     }
+}
+
+#[test]
+fn everything_wrong_about_etcd_is_told_at_once() {
+    let given = Given {
+        file: "[etcd]\nendpoints = ['http://db:2379', 'https://user:pw@db:2379', 'db']\nprefix = 'mail'",
+        flags: &["--etcd-cert-file", "/node.pem"],
+        ..Given::default()
+    };
+
+    let said = said(&given.load().unwrap_err());
+
+    let wanted = [
+        "etcd.endpoints: `http://db:2379` would send settings in the clear (http is for loopback addresses only); \
+         use https; a URL names a user; etcd's user is the one in the client certificate; `db` is no URL of \
+         etcd; give it as `https://etcd-1:2379`",
+        "etcd.prefix: must be letters, digits, `-`, `_`, `.` between slashes, 200 at most; give it as `/nuncio/`",
+    ];
+    assert_eq!(said, wanted);
+}
+
+#[test]
+fn a_certificate_for_etcd_needs_its_key_and_an_etcd() {
+    let endpoint = "--etcd-endpoints=https://db:2379";
+    let told = |flags: &[&str]| {
+        let given = Given { flags, ..Given::default() };
+        said(&given.load().unwrap_err())
+    };
+
+    assert_eq!(
+        told(&[endpoint, "--etcd-cert-file=/node.pem"]),
+        ["etcd.cert_file: needs `etcd.key_file`, its private key"]
+    );
+    assert_eq!(
+        told(&[endpoint, "--etcd-key-file=/node.key"]),
+        ["etcd.key_file: needs `etcd.cert_file`, its certificate"]
+    );
+    assert_eq!(
+        told(&["--etcd-ca-file=/ca.pem"]),
+        ["etcd.ca_file: is for etcd, and `etcd.endpoints` names none; name it, or leave this out"]
+    );
 }
 
 #[test]
