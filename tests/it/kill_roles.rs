@@ -96,7 +96,7 @@ impl World {
                 dying.store(true, Ordering::SeqCst);
                 process.kill9().await
             };
-            let (_, ended) = tokio::join!(asked.go_on(&callers[victim], &dying), killing);
+            let ((), ended) = tokio::join!(asked.go_on(&callers[victim], &dying), killing);
             assert_eq!(ended.signal, Some(9), "{ended:?}");
         }
         let caller = self.start(0).await;

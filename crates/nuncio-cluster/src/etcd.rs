@@ -138,7 +138,10 @@ impl SettingsShare for EtcdCluster {
         change: DocumentChange,
         expected: Option<&str>,
     ) -> Result<Arc<SavedSmtpSettings>, SaveError> {
-        self.shared.save(Draft::Smtp(Box::new(settings)), change, expected).await.map(Opened::into_smtp)
+        self.shared
+            .save(Draft::Smtp(Box::new(settings)), change, expected)
+            .await
+            .map(Opened::into_smtp)
     }
 
     fn document(
@@ -155,7 +158,10 @@ impl SettingsShare for EtcdCluster {
         change: DocumentChange,
         expected: Option<&str>,
     ) -> Result<Arc<SavedDocument>, SaveError> {
-        self.shared.save(Draft::Role(document, content), change, expected).await.map(Opened::into_role)
+        self.shared
+            .save(Draft::Role(document, content), change, expected)
+            .await
+            .map(Opened::into_role)
     }
 }
 

@@ -8,7 +8,7 @@ use etcd_client::{Client, DeleteOptions, GetOptions};
 use jiff::Timestamp;
 use nuncio_core::conformance::settings::all_shapes;
 use tempfile::TempDir;
-use tokio::task::JoinHandle;
+use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use self::proxy::Proxy;
@@ -36,7 +36,7 @@ struct Place {
 struct Node {
     cluster: EtcdCluster,
     folder: TempDir,
-    following: Option<JoinHandle<()>>,
+    following: JoinSet<()>,
 }
 
 impl Place {
@@ -56,7 +56,7 @@ impl Place {
 
     async fn node_in(&self, folder: TempDir, config: &EtcdConfig) -> Result<Node, OpenError> {
         let cluster = EtcdCluster::open(config, folder.path(), Arc::clone(&self.keys)).await?;
-        Ok(Node { cluster, folder, following: None })
+        Ok(Node { cluster, folder, following: JoinSet::new() })
     }
 
     async fn following_node(&self) -> Node {
@@ -84,7 +84,7 @@ impl Node {
     async fn follow(mut self) -> Self {
         let cluster = self.cluster.clone();
         let run = async move { cluster.run(CancellationToken::new()).await };
-        self.following = Some(tokio::spawn(run));
+        self.following.spawn(run);
         self.wait_for_state(|state| *state == EtcdState::Connected).await;
         self
     }
@@ -114,19 +114,8 @@ impl Node {
     }
 
     /// Stops, and leaves its data folder.
-    fn stop(mut self) -> TempDir {
-        if let Some(following) = self.following.take() {
-            following.abort();
-        }
-        std::mem::replace(&mut self.folder, TempDir::new().unwrap())
-    }
-}
-
-impl Drop for Node {
-    fn drop(&mut self) {
-        if let Some(following) = &self.following {
-            following.abort();
-        }
+    fn stop(self) -> TempDir {
+        self.folder
     }
 }
 

@@ -56,11 +56,11 @@ enum End {
 }
 
 async fn until_over(shared: &Shared) -> End {
-    let begin = async {
+    let opening = async {
         let revision = shared.resync().await?;
         shared.store.watch(revision).await
     };
-    let mut stream = match begin.await {
+    let mut stream = match opening.await {
         Ok(stream) => stream,
         Err(problem) => return End::Lost { problem, had_begun: false },
     };

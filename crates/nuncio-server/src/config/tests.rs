@@ -123,11 +123,6 @@ fn every_setting_can_be_given_in_every_source() {
             data_dir = "/var/lib/nuncio"
             store.url = "postgres://nuncio:secret@db/mails"
             keys.file = "/run/secrets/nuncio.key"
-            etcd.endpoints = ["https://a:2379", "https://b:2379"]
-            etcd.prefix = "/mail/"
-            etcd.ca_file = "/ca.pem"
-            etcd.cert_file = "/node.pem"
-            etcd.key_file = "/node.key"
             roles = ["psn"]
             node.name = "psn-7"
             grpc = { listen = "0.0.0.0:1", insecure = true }
@@ -143,11 +138,6 @@ fn every_setting_can_be_given_in_every_source() {
         ("NUNCIO_DATA_DIR", "/var/lib/nuncio"),
         ("NUNCIO_STORE_URL", "postgres://nuncio:secret@db/mails"),
         ("NUNCIO_KEYS_FILE", "/run/secrets/nuncio.key"),
-        ("NUNCIO_ETCD_ENDPOINTS", "https://a:2379,https://b:2379"),
-        ("NUNCIO_ETCD_PREFIX", "/mail/"),
-        ("NUNCIO_ETCD_CA_FILE", "/ca.pem"),
-        ("NUNCIO_ETCD_CERT_FILE", "/node.pem"),
-        ("NUNCIO_ETCD_KEY_FILE", "/node.key"),
         ("NUNCIO_ROLES", "psn"),
         ("NUNCIO_NODE_NAME", "psn-7"),
         ("NUNCIO_GRPC_LISTEN", "0.0.0.0:1"),
@@ -165,11 +155,6 @@ fn every_setting_can_be_given_in_every_source() {
         "--data-dir=/var/lib/nuncio",
         "--store-url=postgres://nuncio:secret@db/mails",
         "--keys-file=/run/secrets/nuncio.key",
-        "--etcd-endpoints=https://a:2379,https://b:2379",
-        "--etcd-prefix=/mail/",
-        "--etcd-ca-file=/ca.pem",
-        "--etcd-cert-file=/node.pem",
-        "--etcd-key-file=/node.key",
         "--roles=psn",
         "--node-name=psn-7",
         "--grpc-listen=0.0.0.0:1",
@@ -308,6 +293,41 @@ fn the_url_of_the_collector_is_checked_and_not_shown() {
              `http://127.0.0.1:4317`",
         );
     }
+}
+
+#[test]
+fn etcd_can_be_given_in_every_source() {
+    let file = Given {
+        file: r#"
+            etcd.endpoints = ["https://a:2379", "https://b:2379/"]
+            etcd.prefix = "/mail/"
+            etcd.ca_file = "/ca.pem"
+            etcd.cert_file = "/node.pem"
+            etcd.key_file = "/node.key"
+        "#,
+        ..Given::default()
+    };
+    let env = [
+        ("NUNCIO_ETCD_ENDPOINTS", "https://a:2379,https://b:2379"),
+        ("NUNCIO_ETCD_PREFIX", "/mail/"),
+        ("NUNCIO_ETCD_CA_FILE", "/ca.pem"),
+        ("NUNCIO_ETCD_CERT_FILE", "/node.pem"),
+        ("NUNCIO_ETCD_KEY_FILE", "/node.key"),
+    ];
+    let flags = [
+        "--etcd-endpoints=https://a:2379,https://b:2379",
+        "--etcd-prefix=/mail/",
+        "--etcd-ca-file=/ca.pem",
+        "--etcd-cert-file=/node.pem",
+        "--etcd-key-file=/node.key",
+    ];
+    let by_file = file.load().unwrap();
+
+    assert_eq!(Given { env: &env, ..Given::default() }.load().unwrap(), by_file);
+    assert_eq!(Given { flags: &flags, ..Given::default() }.load().unwrap(), by_file);
+    let etcd = by_file.etcd.unwrap();
+    assert_eq!(etcd.endpoints, ["https://a:2379", "https://b:2379"]);
+    assert_eq!(etcd.identity.unwrap().key_file, Path::new("/node.key"));
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use tokio::io::copy_bidirectional;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
-use tokio::task::{JoinHandle, JoinSet};
+use tokio::task::JoinSet;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Way {
@@ -19,7 +19,8 @@ enum Way {
 pub(super) struct Proxy {
     address: SocketAddr,
     way: watch::Sender<Way>,
-    serving: JoinHandle<()>,
+    /// Ends with this value.
+    _serving: JoinSet<()>,
 }
 
 impl Proxy {
@@ -29,8 +30,9 @@ impl Proxy {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let way = watch::Sender::new(Way::Open);
-        let serving = tokio::spawn(serve(listener, target, way.subscribe()));
-        Self { address, way, serving }
+        let mut serving = JoinSet::new();
+        serving.spawn(serve(listener, target, way.subscribe()));
+        Self { address, way, _serving: serving }
     }
 
     /// The name is the one in etcd's certificate.
@@ -48,12 +50,6 @@ impl Proxy {
 
     pub(super) fn mend(&self) {
         self.way.send_replace(Way::Open);
-    }
-}
-
-impl Drop for Proxy {
-    fn drop(&mut self) {
-        self.serving.abort();
     }
 }
 
