@@ -106,6 +106,7 @@ async fn settings_saved_on_the_pan_are_those_by_which_the_psn_sends() {
     wait_for_generation(&psn, 1).await;
     pan.stop().await;
 
+    assert_eq!(psn.node().await.settings_trouble, "");
     let sent = send(&psn).await;
     assert_eq!(
         simulator.delivered(sent.message_id.trim_matches(['<', '>']), "guest@example.com"),
@@ -128,6 +129,8 @@ async fn a_node_starts_and_sends_while_etcd_is_away() {
     let psn = cluster.start("psn", NOWHERE).await;
 
     send(&psn).await;
+    let trouble = psn.node().await.settings_trouble;
+    assert!(trouble.contains("etcd"), "{trouble}");
     let ended = psn.stop().await;
     assert_eq!(ended.code, Some(0));
     assert!(ended.stderr.contains("begins with the last good ones"), "{}", ended.stderr);

@@ -386,6 +386,7 @@ impl Adapters {
             transport: Arc::<SmtpTransport>::clone(&self.smtp),
             tokens: Arc::clone(&self.tokens),
             settings: self.settings.smtp(),
+            etcd: self.etcd.as_ref().map(EtcdCluster::state),
             channels,
             waiting_alarms,
         }

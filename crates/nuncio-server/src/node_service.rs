@@ -10,6 +10,7 @@ use nuncio_api::convert::time::{duration, timestamp};
 use nuncio_api::error::unavailable;
 use nuncio_api::v1;
 use nuncio_api::v1::node_service_server::NodeService;
+use nuncio_cluster::etcd::EtcdState;
 use nuncio_core::ports::mail::SmtpTester;
 use nuncio_delivery::channel::ChannelStatus;
 use nuncio_pan::smtp_test::{read_settings, test_stream};
@@ -89,6 +90,15 @@ fn node(status: &NodeStatus, snapshot: &NodeSnapshot) -> v1::Node {
         channel: Some(channel(snapshot)),
         backlog: Some(snapshot.backlog.into()),
         waiting_alarms: i64::try_from(snapshot.waiting_alarms).unwrap_or(i64::MAX),
+        settings_trouble: settings_trouble(snapshot.etcd.as_ref()),
+    }
+}
+
+fn settings_trouble(etcd: Option<&EtcdState>) -> String {
+    match etcd {
+        None | Some(EtcdState::Connected) => String::new(),
+        Some(EtcdState::Connecting) => "etcd has not answered yet".to_owned(),
+        Some(EtcdState::Away(problem)) => problem.clone(),
     }
 }
 

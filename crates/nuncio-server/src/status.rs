@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use nuncio_cluster::etcd::EtcdState;
 use nuncio_core::ports::clock::Clock;
 use nuncio_core::ports::job_store::{Backlog, JobStore, StoreError};
 use nuncio_core::ports::mail::MailTransport;
@@ -29,6 +30,8 @@ pub struct NodeStatus {
     pub transport: Arc<dyn MailTransport>,
     pub tokens: Arc<dyn TokenSource>,
     pub settings: watch::Receiver<Option<Arc<SavedSmtpSettings>>>,
+    /// Whether this node hears of new settings; none where they are its own.
+    pub etcd: Option<watch::Receiver<EtcdState>>,
     pub channels: watch::Receiver<Channels>,
     /// How many alarms of this node the MnT does not have yet.
     pub waiting_alarms: watch::Receiver<usize>,
@@ -39,6 +42,7 @@ pub struct NodeStatus {
 pub struct NodeSnapshot {
     pub at: Timestamp,
     pub settings: Option<Arc<SavedSmtpSettings>>,
+    pub etcd: Option<EtcdState>,
     pub channels: Channels,
     pub connections: usize,
     pub token_expires_at: Option<Timestamp>,
@@ -52,6 +56,7 @@ impl NodeStatus {
         let channels = self.channels.borrow().clone();
         Ok(NodeSnapshot {
             at: self.clock.now(),
+            etcd: self.etcd.as_ref().map(|state| state.borrow().clone()),
             channels,
             connections: self.transport.connections(),
             token_expires_at: self.token_expires_at(settings.as_deref()).await,

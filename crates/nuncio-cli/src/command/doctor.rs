@@ -62,6 +62,7 @@ pub(crate) async fn run(context: &mut Context<'_>) -> Result<Exit, Failure> {
         note(context, &mut findings, secret::findings(settings))?;
     }
     for node in &response.nodes {
+        note(context, &mut findings, followed(node).into_iter().collect())?;
         note(context, &mut findings, vec![channel(node), backlog(node)])?;
     }
     conclude(context, &findings)
@@ -178,6 +179,17 @@ fn failed_stage(stage: &SmtpTestStage) -> Finding {
     };
     let detail = format!("{kind} failed{of}: {}: {}", stage.error_code, stage.cause);
     Finding::new("test", Verdict::Problem, detail).remedy(&stage.remedy)
+}
+
+/// Nothing where the node hears of new settings, or has its own.
+fn followed(node: &Node) -> Option<Finding> {
+    let trouble = node.settings_trouble.as_str();
+    if trouble.is_empty() {
+        return None;
+    }
+    let detail = format!("new ones are not heard of, the last good ones are used: {trouble}");
+    let finding = Finding::new(format!("settings of {}", node.name), Verdict::Warning, detail);
+    Some(finding.remedy("bring etcd back, or correct `etcd.*` in the configuration of this node"))
 }
 
 fn channel(node: &Node) -> Finding {

@@ -46,10 +46,14 @@ pub(crate) fn nodes(nodes: &[Node]) -> Table {
     table
 }
 
-/// Alarms that wait, and the channels that are not open: why, and what to do.
+/// Settings that are not followed, alarms that wait, and the channels that are not open: why, and what to do.
 pub(crate) fn troubles(nodes: &[Node]) -> Table {
     let mut table = Table::list();
     for node in nodes {
+        if !node.settings_trouble.is_empty() {
+            let trouble = format!("the last good ones are used: {}", node.settings_trouble);
+            table.row([Cell::from(&node.name), Cell::from("settings"), Cell::from(trouble)]);
+        }
         if 0 < node.waiting_alarms {
             let waiting = format!("{} wait until an MnT takes them", node.waiting_alarms);
             table.row([Cell::from(&node.name), Cell::from("alarms"), Cell::from(waiting)]);

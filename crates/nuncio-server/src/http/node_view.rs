@@ -1,6 +1,7 @@
 //! A node as probes and Prometheus see it.
 
 use async_trait::async_trait;
+use nuncio_cluster::etcd::EtcdState;
 use nuncio_delivery::channel::ChannelStatus;
 use nuncio_runtime::chain::Chain;
 use tracing::warn;
@@ -25,6 +26,7 @@ impl NodeView for NodeStatus {
             smtp_connections: Some(snapshot.connections),
             channel_open: Some(snapshot.channels.overall() == ChannelStatus::Open),
             settings_generation: settings.map(|saved| saved.generation),
+            settings_followed: snapshot.etcd.map(|state| state == EtcdState::Connected),
             waiting_alarms: Some(snapshot.waiting_alarms),
             clock_ahead: Some(self.machine.now().duration_since(self.clock.now()).as_secs()),
             oauth_token_expires_at: snapshot.token_expires_at,

@@ -37,6 +37,11 @@ impl Collector for GaugeCollector {
                 gauges.settings_generation,
             ),
             (
+                "settings_followed",
+                "Whether new settings of the cluster are heard of: 1, or 0 while the last good ones are used.",
+                gauges.settings_followed.map(i64::from),
+            ),
+            (
                 "alarms_waiting",
                 "Alarms of this node that wait until an MnT takes them.",
                 gauges.waiting_alarms.map(|count| i64::try_from(count).unwrap_or(i64::MAX)),

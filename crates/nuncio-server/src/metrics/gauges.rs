@@ -14,6 +14,8 @@ pub struct Gauges {
     /// Whether mail can go out as far as this node knows.
     pub channel_open: Option<bool>,
     pub settings_generation: Option<i64>,
+    /// Whether this node hears of new settings of its cluster.
+    pub settings_followed: Option<bool>,
     /// How many alarms of this node the MnT does not have yet.
     pub waiting_alarms: Option<usize>,
     /// How far the clock of the machine is ahead of what the node goes by, in seconds.
