@@ -4,6 +4,7 @@
 //! etcd cannot be reached. What it cannot open, or what vanishes from etcd, changes nothing either.
 
 mod config;
+mod error;
 mod store;
 mod watch;
 
@@ -30,7 +31,7 @@ use crate::keyring::Keyring;
 use crate::present::{Draft, Opened, Present, UnopenedError};
 
 pub use config::{EtcdConfig, IdentityFiles};
-pub use store::EtcdError;
+pub use error::EtcdError;
 
 /// Under the data folder: the last good settings.
 const LAST_GOOD_FOLDER: &str = "last-good-settings";

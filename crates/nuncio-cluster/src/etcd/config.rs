@@ -3,7 +3,10 @@
 use std::path::{Path, PathBuf};
 
 use etcd_client::{Certificate, ConnectOptions, Identity, TlsOptions};
+use rustls::pki_types::pem::{self, PemObject as _};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
+use super::error::EtcdError;
 use crate::files::{self, FileError};
 
 /// What a node has to know of etcd. Users and rights are given by the name in the client certificate
@@ -28,7 +31,7 @@ pub struct IdentityFiles {
 
 impl EtcdConfig {
     /// How etcd is connected to; the files are read anew.
-    pub(super) fn options(&self) -> Result<ConnectOptions, FileError> {
+    pub(super) fn options(&self) -> Result<ConnectOptions, EtcdError> {
         let options = ConnectOptions::new()
             .with_connect_timeout(super::CONNECT_TIMEOUT)
             .with_keep_alive(super::KEEP_ALIVE_INTERVAL, super::KEEP_ALIVE_TIMEOUT)
@@ -39,13 +42,27 @@ impl EtcdConfig {
         }
         let mut tls = TlsOptions::new().with_native_roots();
         if let Some(path) = &self.ca_file {
-            tls = tls.ca_certificate(Certificate::from_pem(read(path)?));
+            let pem = read(path)?;
+            check(path, "certificate", CertificateDer::from_pem_slice(&pem))?;
+            tls = tls.ca_certificate(Certificate::from_pem(pem));
         }
         if let Some(files) = &self.identity {
-            tls = tls.identity(Identity::from_pem(read(&files.cert_file)?, read(&files.key_file)?));
+            let (chain, key) = (read(&files.cert_file)?, read(&files.key_file)?);
+            check(&files.cert_file, "certificate", CertificateDer::from_pem_slice(&chain))?;
+            check(&files.key_file, "private key", PrivateKeyDer::from_pem_slice(&key))?;
+            tls = tls.identity(Identity::from_pem(chain, key));
         }
         Ok(options.with_tls(tls))
     }
+}
+
+fn check<T>(
+    path: &Path,
+    wanted: &'static str,
+    found: Result<T, pem::Error>,
+) -> Result<(), EtcdError> {
+    let missing = |_nothing| EtcdError::NoPem { path: path.to_owned(), wanted };
+    found.map(drop).map_err(missing)
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, FileError> {

@@ -7,16 +7,15 @@ use etcd_client::{
     WatchOptions, WatchStream,
 };
 use tokio::time::timeout;
-use tonic::Code;
 
 use super::config::EtcdConfig;
+use super::error::EtcdError;
 use crate::document::Document;
-use crate::files::FileError;
 
 /// Below the prefix of the cluster: the settings.
 const SETTINGS: &str = "settings/";
 /// How long etcd may take to answer.
-const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
+pub(super) const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
 /// The most that all documents together may have, in bytes. A value in etcd has 1.5 MiB at most by default.
 const LIST_BYTES_MAX: usize = 32 * 1024 * 1024;
 
@@ -26,6 +25,7 @@ pub(super) struct EtcdStore {
     client: Client,
     kv: KvClient,
     prefix: String,
+    has_identity: bool,
 }
 
 /// A document as it stands in etcd.
@@ -60,30 +60,15 @@ pub(super) enum Change {
     Removed { document: Document, revision: i64 },
 }
 
-/// Why etcd did not do it.
-#[derive(Debug, thiserror::Error)]
-pub enum EtcdError {
-    #[error("a file for etcd could not be used")]
-    File(#[from] FileError),
-    #[error("etcd has not answered within {} s", ANSWER_TIMEOUT.as_secs())]
-    Late,
-    #[error(
-        "etcd refuses this node: the user in its client certificate needs the right to {needed} `{prefix}`: {message}"
-    )]
-    Denied { needed: &'static str, prefix: String, message: String },
-    #[error("etcd cannot do it")]
-    Failed(#[source] etcd_client::Error),
-    #[error("the watch of etcd has ended: {0}")]
-    WatchEnded(String),
-}
-
 impl EtcdStore {
     /// Prepares connections; they are made when they are needed.
     pub(super) async fn new(config: &EtcdConfig) -> Result<Self, EtcdError> {
         let client = Client::connect(&config.endpoints, Some(config.options()?)).await;
-        let client = client.map_err(EtcdError::Failed)?;
+        let client = client.map_err(EtcdError::Configuration)?;
         let kv = client.kv_client().max_decoding_message_size(LIST_BYTES_MAX);
-        Ok(Self { client, kv, prefix: format!("{}{SETTINGS}", config.prefix) })
+        let (prefix, has_identity) =
+            (format!("{}{SETTINGS}", config.prefix), config.identity.is_some());
+        Ok(Self { client, kv, prefix, has_identity })
     }
 
     /// Reads all documents, as a majority of the members knows them.
@@ -127,6 +112,11 @@ impl EtcdStore {
         let options = WatchOptions::new().with_prefix().with_start_revision(after + 1);
         let mut client = self.client.watch_client();
         self.answered("watch", client.watch(self.prefix.as_str(), Some(options))).await
+    }
+
+    /// What an error of a watch means.
+    pub(super) fn watch_error(&self, error: etcd_client::Error) -> EtcdError {
+        EtcdError::of(error, ("watch", &self.prefix), self.has_identity)
     }
 
     /// What a message of the watch tells.
@@ -173,16 +163,6 @@ impl EtcdStore {
         call: impl Future<Output = Result<T, etcd_client::Error>>,
     ) -> Result<T, EtcdError> {
         let answer = timeout(ANSWER_TIMEOUT, call).await.map_err(|_elapsed| EtcdError::Late)?;
-        answer.map_err(|error| self.told(needed, error))
-    }
-
-    fn told(&self, needed: &'static str, error: etcd_client::Error) -> EtcdError {
-        if let etcd_client::Error::GRpcStatus(status) = &error
-            && matches!(status.code(), Code::PermissionDenied | Code::Unauthenticated)
-        {
-            let (prefix, message) = (self.prefix.clone(), status.message().to_owned());
-            return EtcdError::Denied { needed, prefix, message };
-        }
-        EtcdError::Failed(error)
+        answer.map_err(|error| EtcdError::of(error, (needed, &self.prefix), self.has_identity))
     }
 }

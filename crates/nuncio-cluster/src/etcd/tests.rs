@@ -315,6 +315,36 @@ async fn a_user_who_may_only_read_is_told_what_is_missing() {
     assert!(told.contains(&place.config.prefix), "{told}");
 }
 
+/// What a node says that asks etcd so.
+async fn trouble(place: &Place, change: impl FnOnce(&mut EtcdConfig)) -> String {
+    let mut config = place.config.clone();
+    change(&mut config);
+    let store = EtcdStore::new(&config).await;
+    let listed = match store {
+        Ok(store) => store.list().await.map(drop),
+        Err(problem) => Err(problem),
+    };
+    Chain(&listed.unwrap_err()).to_string()
+}
+
+#[tokio::test]
+async fn wrong_certificates_are_told_with_what_to_do() {
+    let place = Place::new();
+    let key = place.config.identity.clone().unwrap().key_file;
+
+    let told = trouble(&place, |config| config.ca_file = None).await;
+    assert!(told.contains("is not trusted") && told.contains("etcd.ca_file"), "{told}");
+    let told = trouble(&place, |config| config.ca_file = Some(key.clone())).await;
+    assert!(told.ends_with("holds no certificate in PEM"), "{told}");
+    let told = trouble(&place, |config| config.identity = None).await;
+    assert!(told.contains("etcd.cert_file"), "{told}");
+    let told = trouble(&place, |config| config.prefix = "/other/".to_owned()).await;
+    assert!(told.contains("needs the right to read `/other/settings/`"), "{told}");
+    let told = trouble(&place, |config| config.endpoints = vec!["https://localhost:1".to_owned()]);
+    let told = told.await;
+    assert!(told.starts_with("etcd cannot be reached: ") && told.contains("refused"), "{told}");
+}
+
 #[tokio::test]
 async fn nothing_in_etcd_or_on_disk_is_readable_without_the_key() {
     let place = Place::new();

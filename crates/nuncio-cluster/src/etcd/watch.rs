@@ -8,9 +8,10 @@ use std::time::Duration;
 use nuncio_runtime::chain::Chain;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
 use tokio_util::sync::CancellationToken;
-use tracing::{info, warn};
+use tracing::{debug, info, warn};
 
-use super::store::{Change, EtcdError};
+use super::error::EtcdError;
+use super::store::Change;
 use super::{EtcdState, Shared, tell_unopened, tell_vanished};
 
 /// How often etcd is asked how far its watch is. A stream can be dead without an end
@@ -80,7 +81,7 @@ async fn until_over(shared: &Shared) -> End {
                     }
                 }
                 Ok(None) => break EtcdError::WatchEnded("etcd has closed it".to_owned()),
-                Err(error) => break EtcdError::Failed(error),
+                Err(error) => break shared.store.watch_error(error),
             },
             _ = progress.tick() => {
                 if RESYNC_PERIOD <= began.elapsed() {
@@ -90,7 +91,7 @@ async fn until_over(shared: &Shared) -> End {
                     break EtcdError::WatchEnded(format!("nothing for {} s", SILENCE_MAX.as_secs()));
                 }
                 if let Err(error) = stream.request_progress().await {
-                    break EtcdError::Failed(error);
+                    break shared.store.watch_error(error);
                 }
             }
         }
@@ -133,14 +134,14 @@ fn tell_connected(shared: &Shared) {
     }
 }
 
-/// Says it once, and again when the reason is another one.
+/// Says it once; what is in the way may change with every attempt.
 fn tell_away(shared: &Shared, problem: &EtcdError) {
     let away = EtcdState::Away(Chain(problem).to_string());
-    let before = shared.state.send_replace(away.clone());
-    if before != away {
-        warn!(
-            "settings are not followed; this node goes on with the last good ones: {}",
-            Chain(problem)
-        );
+    match shared.state.send_replace(away) {
+        EtcdState::Away(_) => debug!("settings are still not followed: {}", Chain(problem)),
+        EtcdState::Connecting | EtcdState::Connected => {
+            let trouble = "settings are not followed; this node goes on with the last good ones";
+            warn!("{trouble}: {}", Chain(problem));
+        }
     }
 }
