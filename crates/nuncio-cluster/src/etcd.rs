@@ -224,6 +224,13 @@ impl Shared {
         known: &mut BTreeMap<Document, i64>,
         listed: Listed,
     ) -> Result<(), OpenError> {
+        let there: BTreeSet<Document> = listed.documents.iter().map(|one| one.document).collect();
+        let is_last_good = |document: &Document| 0 < self.present.generation(*document);
+        for document in Document::all().filter(is_last_good) {
+            if !there.contains(&document) {
+                tell_vanished(document);
+            }
+        }
         for stored in listed.documents {
             let document = stored.document;
             let Err(source) = self.take(known, stored).await else { continue };
@@ -275,15 +282,16 @@ impl Shared {
         envelope: Vec<u8>,
     ) {
         let (document, generation) = (opened.document(), opened.generation());
+        // Both at once: whoever drops this future later must not leave one without the other.
         known.insert(document, revision);
+        self.present.take(opened);
+        info!(document = document.name(), generation, "settings of the cluster");
         let folder = self.last_good.clone();
         let kept = spawn_blocking(move || folder.keep(document, &envelope)).await;
         if let Err(problem) = kept.expect("it only writes a file") {
             let trouble = "the last good settings are not kept; a restart without etcd begins with older ones";
             warn!(document = document.name(), "{trouble}: {}", Chain(&problem));
         }
-        info!(document = document.name(), generation, "settings of the cluster");
-        self.present.take(opened);
     }
 }
 
@@ -295,7 +303,7 @@ fn tell_unopened(document: Document, unopened: &UnopenedError) {
 fn tell_vanished(document: Document) {
     error!(
         document = document.name(),
-        "settings have vanished from etcd; this node goes on with those that it has until they are saved again"
+        "settings are not in etcd any more; this node goes on with those that it has until they are saved again"
     );
 }
 

@@ -176,6 +176,23 @@ async fn a_node_that_has_not_heard_of_a_save_does_not_overwrite_it() {
 }
 
 #[tokio::test]
+async fn a_save_whose_caller_goes_away_is_whole() {
+    let place = Place::new();
+    let node = place.following_node().await;
+    let mut was_cut = 0;
+    for step in 0..40 {
+        let patience = Duration::from_micros(150 * step);
+        was_cut += u32::from(timeout(patience, node.save(None)).await.is_err());
+        let agree = async {
+            // What was on its way may still arrive.
+            while place.node().await.generation() != node.generation() {}
+        };
+        assert!(timeout(SOON, agree).await.is_ok(), "cut after {patience:?}");
+    }
+    assert!(0 < was_cut, "each was faster than its caller");
+}
+
+#[tokio::test]
 async fn a_node_starts_without_etcd_with_the_last_good_settings() {
     let place = Place::new();
     let node = place.node().await;
