@@ -57,7 +57,7 @@ fn names(ids: &[MailJobId]) -> String {
 pub(super) fn due(except: Except) -> String {
     let urgent = first_of(|class| !class.is_patient(), "?2", except);
     let patient = first_of(MailClass::is_patient, "?6", except);
-    format!("{urgent} UNION ALL {patient} LIMIT ?2")
+    format!("{urgent} UNION ALL {patient} LIMIT +?2")
 }
 
 /// Selects the first jobs of these classes.
@@ -69,12 +69,12 @@ fn first_of(classes: impl Fn(MailClass) -> bool, limit: &str, except: Except) ->
     let of_class = |class: MailClass| {
         format!(
             "SELECT * FROM (SELECT id FROM mail_jobs WHERE {} AND class = '{}' AND due_at_us <= ?1 \
-             AND expires_at_us > ?1{left} ORDER BY due_at_us, id LIMIT {limit})",
+             AND expires_at_us > ?1{left} ORDER BY due_at_us, id LIMIT +{limit})",
             waiting!(),
             class.name()
         )
     };
     let classes = MailClass::ALL.into_iter().filter(|class| classes(*class));
     let all: Vec<_> = classes.map(of_class).collect();
-    format!("SELECT * FROM ({} LIMIT {limit})", all.join(" UNION ALL "))
+    format!("SELECT * FROM ({} LIMIT +{limit})", all.join(" UNION ALL "))
 }

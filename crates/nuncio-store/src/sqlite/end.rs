@@ -43,7 +43,7 @@ pub(super) async fn expired(
         held_columns!(),
         " FROM mail_jobs WHERE ",
         waiting!(),
-        " AND expires_at_us <= ? ORDER BY expires_at_us LIMIT ?"
+        " AND expires_at_us <= ? ORDER BY expires_at_us LIMIT +?"
     );
     let expired = sqlx::query_as(sql).bind(now.as_microsecond()).bind(limit);
     expired.fetch_all(&mut *tx.connection).await
@@ -56,7 +56,7 @@ pub(super) async fn remove_mails_of_unknown(
 ) -> sqlx::Result<()> {
     let sql = "DELETE FROM mail_bodies WHERE job IN (SELECT id FROM mail_jobs \
                WHERE state = 'UNKNOWN' AND expires_at_us <= ? \
-               AND EXISTS (SELECT 1 FROM mail_bodies WHERE job = id) LIMIT ?)";
+               AND EXISTS (SELECT 1 FROM mail_bodies WHERE job = id) LIMIT +?)";
     let delete = sqlx::query(sql).bind(now.as_microsecond()).bind(limit);
     delete.execute(&mut *tx.connection).await.map(drop)
 }
@@ -89,7 +89,7 @@ pub(super) async fn prune(tx: &mut Transaction<'_>, prune: &Prune) -> sqlx::Resu
     let sql = concat!(
         "DELETE FROM mail_jobs WHERE id IN (SELECT id FROM mail_jobs WHERE ",
         ended!(),
-        " AND updated_at_us < ? ORDER BY updated_at_us LIMIT ?)"
+        " AND updated_at_us < ? ORDER BY updated_at_us LIMIT +?)"
     );
     let delete = sqlx::query(sql).bind(prune.before.as_microsecond()).bind(prune.limit);
     delete.execute(&mut *tx.connection).await.map(|done| done.rows_affected())

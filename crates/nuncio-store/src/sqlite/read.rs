@@ -49,7 +49,7 @@ pub(super) async fn attempts(
 ) -> sqlx::Result<Vec<Attempt>> {
     let sql = "SELECT started_at_us, ended_at_us, outcome, detail, counted, mailbox, recipients \
                FROM mail_attempts \
-               WHERE job = ? ORDER BY seq DESC LIMIT ?";
+               WHERE job = ? ORDER BY seq DESC LIMIT +?";
     let last: Vec<AttemptRow> =
         sqlx::query_as(sql).bind(rows::id_to(id)).bind(limit).fetch_all(readers).await?;
     last.into_iter().rev().map(|row| Attempt::try_from(row).map_err(unreadable)).collect()
@@ -83,7 +83,7 @@ pub(super) async fn list(readers: &SqlitePool, query: &JobQuery) -> sqlx::Result
     }
     push_filter(&mut sql, query);
     // One more than the page tells whether there is another page.
-    sql.push(" ORDER BY id DESC LIMIT ").push_bind(i64::from(query.limit) + 1);
+    sql.push(" ORDER BY id DESC LIMIT +").push_bind(i64::from(query.limit) + 1);
     let found: Vec<JobRow> = sql.build_query_as().fetch_all(readers).await?;
     rows::page_from(found, query, stop).map_err(unreadable)
 }
@@ -93,7 +93,7 @@ async fn stop_of(readers: &SqlitePool, query: &JobQuery) -> sqlx::Result<Option<
     let Some(most) = query.examine_max.filter(|_| query.has_filter()) else { return Ok(None) };
     let mut sql = QueryBuilder::<Sqlite>::new("SELECT id FROM mail_jobs WHERE TRUE");
     push_range(&mut sql, query);
-    sql.push(" ORDER BY id DESC LIMIT 2 OFFSET ").push_bind(i64::from(most.max(1)) - 1);
+    sql.push(" ORDER BY id DESC LIMIT 2 OFFSET +").push_bind(i64::from(most.max(1)) - 1);
     let last_and_next: Vec<Vec<u8>> = sql.build_query_scalar().fetch_all(readers).await?;
     match last_and_next.as_slice() {
         [last, _next] => rows::id_from(last).map(Some).map_err(unreadable),
@@ -190,7 +190,7 @@ pub(super) async fn changes(
     if let Some(id) = id {
         sql.push(" AND c.job = ").push_bind(rows::id_to(id));
     }
-    sql.push(" ORDER BY c.seq LIMIT ").push_bind(limit);
+    sql.push(" ORDER BY c.seq LIMIT +").push_bind(limit);
     let found: Vec<ChangeRow> = sql.build_query_as().fetch_all(readers).await?;
     Ok(rows::changes_from(found))
 }

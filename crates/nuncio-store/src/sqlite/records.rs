@@ -38,11 +38,11 @@ pub(super) async fn list(readers: &SqlitePool, query: &RecordQuery) -> sqlx::Res
     let sql = match owner {
         Some(_) => {
             "SELECT id, version, owner, due_at_us, updated_at_us, content FROM records \
-             WHERE kind = ?1 AND id > ?2 AND owner = ?4 ORDER BY id LIMIT ?3"
+             WHERE kind = ?1 AND id > ?2 AND owner = ?4 ORDER BY id LIMIT +?3"
         }
         None => {
             "SELECT id, version, owner, due_at_us, updated_at_us, content FROM records \
-             WHERE kind = ?1 AND id > ?2 ORDER BY id LIMIT ?3"
+             WHERE kind = ?1 AND id > ?2 ORDER BY id LIMIT +?3"
         }
     };
     let mut list =
@@ -62,7 +62,7 @@ pub(super) async fn due(
 ) -> sqlx::Result<Vec<Record>> {
     let sql = "SELECT id, version, owner, due_at_us, updated_at_us, content FROM records \
                WHERE kind = ? AND due_at_us <= ? AND (due_at_us, id) > (?, ?) \
-               ORDER BY due_at_us, id LIMIT ?";
+               ORDER BY due_at_us, id LIMIT +?";
     let found: Vec<RecordRow> = sqlx::query_as(sql)
         .bind(kind.0)
         .bind(until.as_microsecond())

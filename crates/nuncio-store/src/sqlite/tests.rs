@@ -533,3 +533,16 @@ async fn what_runs_often_looks_only_into_indexes() {
         assert!(steps[0].starts_with("SEARCH") && steps[0].contains(index), "{steps:?}");
     }
 }
+
+#[test]
+fn no_statement_is_compiled_anew_for_its_limit() {
+    let sources = [
+        include_str!("claim.rs"),
+        include_str!("end.rs"),
+        include_str!("read.rs"),
+        include_str!("records.rs"),
+    ];
+    for bare in ["LIMIT ?", "LIMIT {", "OFFSET ?", "LIMIT \")", "OFFSET \")"] {
+        assert!(sources.iter().all(|source| !source.contains(bare)), "`{bare}`");
+    }
+}
