@@ -14,7 +14,6 @@ use nuncio_provider_sim::simulator::Simulator;
 use nuncio_tests::caller::Caller;
 use nuncio_tests::dice::{self, Dice};
 use nuncio_tests::environment;
-use nuncio_tests::process::ServeProcess;
 use nuncio_tests::real_servers::RealServers;
 use nuncio_tests::report::say;
 use nuncio_tests::settings::settings_for;
@@ -22,6 +21,7 @@ use tempfile::TempDir;
 use tokio::time::{Instant, sleep};
 use tonic::Status;
 
+use crate::place::Place;
 use crate::truth::Truth;
 
 /// How many times a node is killed.
@@ -49,7 +49,7 @@ struct Asked {
 /// Nodes that live and die, and their provider.
 struct World {
     simulator: Simulator,
-    nodes: Vec<(TempDir, Vec<String>, Option<ServeProcess>)>,
+    nodes: Vec<Place>,
 }
 
 impl World {
@@ -57,56 +57,44 @@ impl World {
         let simulator = Simulator::start(SimConfig::sink()).await.expect("the simulator starts");
         let takes = Action::Delay(PROVIDER_TAKES_MS);
         simulator.faults().push(Fault::always(Phase::EndOfData, takes));
-        let folder = || TempDir::with_prefix("nuncio-it-").expect("a folder can be made");
-        let nodes = nodes.iter().map(|args| (folder(), args.clone(), None)).collect();
-        let mut world = Self { simulator, nodes };
-        for index in 0..world.nodes.len() {
-            let caller = world.start(index).await;
-            caller.save_tested(settings_for(&world.simulator)).await;
-            remind_three_days_before(&caller).await;
-            tell_each_alarm_at_once(&caller).await;
+        let mut nodes: Vec<Place> = nodes.iter().map(|args| Place::new(args)).collect();
+        for place in &mut nodes {
+            let node = place.start().await;
+            node.save_tested(settings_for(&simulator)).await;
+            node.remind_guests_three_days_before().await;
+            tell_each_alarm_at_once(node).await;
         }
-        world
-    }
-
-    /// Starts a node, if it is down.
-    async fn start(&mut self, index: usize) -> Caller {
-        let (folder, args, node) = &mut self.nodes[index];
-        if node.is_none() {
-            let args: Vec<&str> = args.iter().map(String::as_str).collect();
-            *node = Some(ServeProcess::start(folder.path(), &args).await);
-        }
-        Caller::clone(node.as_ref().unwrap())
+        Self { simulator, nodes }
     }
 
     async fn live(mut self, kills: u64, mut dice: Dice) {
         let mut asked = Asked::default();
         let count = u64::try_from(self.nodes.len()).unwrap();
         for _ in 0..kills {
-            let mut callers = Vec::new();
-            for index in 0..self.nodes.len() {
-                callers.push(self.start(index).await);
+            for place in &mut self.nodes {
+                place.start().await;
             }
             let victim = usize::try_from(dice.below(count)).unwrap();
             let (life, dying) =
                 (Duration::from_millis(dice.below(LIFE_MS)), AtomicBool::new(false));
-            let process = self.nodes[victim].2.take().unwrap().process;
+            let caller = self.nodes[victim].caller();
+            let process = self.nodes[victim].take_process();
             let killing = async {
                 sleep(life).await;
                 dying.store(true, Ordering::SeqCst);
                 process.kill9().await
             };
-            let ((), ended) = tokio::join!(asked.go_on(&callers[victim], &dying), killing);
+            let ((), ended) = tokio::join!(asked.go_on(&caller, &dying), killing);
             assert_eq!(ended.signal, Some(9), "{ended:?}");
         }
-        let caller = self.start(0).await;
+        for place in &mut self.nodes {
+            place.start().await;
+        }
+        let caller = self.nodes[0].caller();
         asked.finish(&caller).await;
         self.check(&caller, asked.made, kills).await;
-        for (_, _, node) in self.nodes {
-            if let Some(node) = node {
-                let ended = node.stop().await;
-                assert_eq!(ended.code, Some(0), "{ended:?}");
-            }
+        for place in self.nodes {
+            place.stop().await;
         }
     }
 
@@ -228,19 +216,6 @@ async fn alarms(caller: &Caller) -> BTreeMap<String, usize> {
         }
         page_token = page.next_page_token;
     }
-}
-
-async fn remind_three_days_before(caller: &Caller) {
-    let before = Some(prost_types::Duration { seconds: 3 * 24 * 3600, nanos: 0 });
-    let stages = vec![v1::ReminderStage { before, portal: String::new() }];
-    let rule = v1::ReminderRule { enabled: true, stages, copy_to_sponsor: false };
-    let settings = v1::ReminderSettings { guests: Some(rule), ..Default::default() };
-    let request = v1::UpdateReminderSettingsRequest {
-        reminder_settings: Some(settings),
-        max_due_count: i64::MAX,
-        ..v1::UpdateReminderSettingsRequest::default()
-    };
-    caller.clients.reminders.clone().update_reminder_settings(request).await.unwrap();
 }
 
 /// Each alarm in a mail of its own, without a wait and without a limit that matters.

@@ -14,6 +14,7 @@ mod journey;
 mod kill;
 mod kill_roles;
 mod many_recipients;
+mod place;
 mod portal;
 mod postgres;
 mod process;

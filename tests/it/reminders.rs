@@ -71,18 +71,6 @@ fn csv(end: Timestamp) -> String {
     file
 }
 
-async fn remind_three_days_before(node: &TestNode) {
-    let before = Some(prost_types::Duration { seconds: 3 * 24 * 3600, nanos: 0 });
-    let stages = vec![v1::ReminderStage { before, portal: String::new() }];
-    let rule = v1::ReminderRule { enabled: true, stages, copy_to_sponsor: false };
-    let settings = v1::ReminderSettings { guests: Some(rule), ..Default::default() };
-    let request = v1::UpdateReminderSettingsRequest {
-        reminder_settings: Some(settings),
-        ..v1::UpdateReminderSettingsRequest::default()
-    };
-    node.clients.reminders.clone().update_reminder_settings(request).await.unwrap();
-}
-
 async fn import(node: &TestNode, folder: &Path, end: Timestamp) {
     let (file, rejected) = (folder.join("guests.csv"), folder.join("rejected.csv"));
     std::fs::write(&file, csv(end)).unwrap();
@@ -162,7 +150,7 @@ fn local_time(at: Timestamp, zone: &str) -> String {
 async fn guests_are_reminded_unless_the_mail_is_void(options: NodeOptions) {
     let simulator = Simulator::start(SimConfig::exchange()).await.expect("the simulator starts");
     let (node, folder, end) = (TestNode::start_with(options).await, TempDir::new().unwrap(), end());
-    remind_three_days_before(&node).await;
+    node.remind_guests_three_days_before().await;
     import(&node, folder.path(), end).await;
 
     // Nothing goes out while there are no settings of a provider: all mails wait.

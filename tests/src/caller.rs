@@ -214,6 +214,20 @@ impl Caller {
         self.save(settings).await.unwrap_or_else(|status| panic!("not saved: {status}"))
     }
 
+    /// Has guests reminded three days before their access ends.
+    pub async fn remind_guests_three_days_before(&self) {
+        let before = Some(prost_types::Duration { seconds: 3 * 24 * 3600, nanos: 0 });
+        let stages = vec![v1::ReminderStage { before, portal: String::new() }];
+        let rule = v1::ReminderRule { enabled: true, stages, copy_to_sponsor: false };
+        let settings = v1::ReminderSettings { guests: Some(rule), ..Default::default() };
+        let request = v1::UpdateReminderSettingsRequest {
+            reminder_settings: Some(settings),
+            ..v1::UpdateReminderSettingsRequest::default()
+        };
+        let answer = self.clients.reminders.clone().update_reminder_settings(request).await;
+        answer.unwrap_or_else(|status| panic!("not saved: {status}"));
+    }
+
     /// The node, as it tells about itself.
     pub async fn node(&self) -> v1::Node {
         let answer = self.clients.nodes.clone().list_nodes(v1::ListNodesRequest {}).await;

@@ -12,13 +12,11 @@ use nuncio_provider_sim::fault::{Action, Fault, Phase};
 use nuncio_provider_sim::simulator::Simulator;
 use nuncio_tests::caller::Caller;
 use nuncio_tests::dice::Dice;
-use nuncio_tests::process::{Process, ServeProcess};
 use nuncio_tests::settings::settings_for;
-use tempfile::TempDir;
-use tokio::time::sleep;
 
 use super::load::{self, Load};
 use super::moment::Moment;
+use crate::place::Place;
 use crate::truth::{Counts, Truth};
 
 /// How long the provider takes in these phases, in milliseconds: so each of them is there to be hit.
@@ -50,13 +48,6 @@ pub(super) struct Kills {
     pub(super) found: Counts,
 }
 
-/// Where a node lives again and again.
-struct Place {
-    folder: TempDir,
-    args: Vec<String>,
-    node: Option<ServeProcess>,
-}
-
 impl World {
     /// Nodes with these arguments that send to a provider of their own.
     pub(super) async fn new(dice: Dice, nodes: &[Vec<String>]) -> Self {
@@ -71,8 +62,7 @@ impl World {
         }
         let mut places = Vec::new();
         for args in nodes {
-            let folder = TempDir::with_prefix("nuncio-it-").expect("a folder can be made");
-            let mut place = Place { folder, args: args.clone(), node: None };
+            let mut place = Place::new(args);
             place.start().await.save_tested(settings_for(&simulator)).await;
             places.push(place);
         }
@@ -99,15 +89,14 @@ impl World {
         let unknown = counts.found.unknown_attempts;
         assert!(unknown <= CONNECTIONS * kills, "more than were under way: {counts}");
         for place in self.nodes {
-            let ended = place.node.expect("it was started").stop().await;
-            assert_eq!(ended.code, Some(0), "{ended:?}");
+            place.stop().await;
         }
         counts
     }
 
     /// Kills one of the nodes, and returns when.
     async fn kill(&mut self) -> Moment {
-        let down = self.nodes.iter().find(|place| place.node.is_none());
+        let down = self.nodes.iter().find(|place| place.is_down());
         let moment = match down {
             None => Moment::of_running(&mut self.dice),
             Some(_) => Moment::any(&mut self.dice),
@@ -132,7 +121,7 @@ impl World {
         let handing_in = callers.map(|(at, caller)| {
             round.hand_in(caller, if at == victim { &dying } else { &lasting })
         });
-        let process = self.nodes[victim].node.take().expect("it was started").process;
+        let process = self.nodes[victim].take_process();
         let killing = async {
             moment.come(&self.simulator, round.stored()).await;
             dying.store(true, Ordering::SeqCst);
@@ -185,30 +174,5 @@ impl fmt::Display for Kills {
             self.found,
             self.files,
         )
-    }
-}
-
-impl Place {
-    async fn start(&mut self) -> &ServeProcess {
-        let node = match self.node.take() {
-            Some(node) => node,
-            None => ServeProcess::start(self.folder.path(), &self.args()).await,
-        };
-        self.node.insert(node)
-    }
-
-    async fn kill_while_starting(&self, after: Duration) {
-        let process = Process::serve(self.folder.path(), &self.args());
-        sleep(after).await;
-        let ended = process.kill9().await;
-        assert_eq!(ended.signal, Some(9), "{after:?} after its start: {ended:?}");
-    }
-
-    fn args(&self) -> Vec<&str> {
-        self.args.iter().map(String::as_str).collect()
-    }
-
-    fn caller(&self) -> Caller {
-        Caller::clone(self.node.as_ref().expect("it was started"))
     }
 }
