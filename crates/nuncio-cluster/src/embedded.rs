@@ -11,7 +11,6 @@ use nuncio_core::settings::{SavedSmtpSettings, SmtpSettings};
 use tokio::sync::watch;
 use tracing::info;
 
-use crate::document::Document;
 use crate::files::{self, FileError};
 use crate::folder::{DocumentFolder, LoadError};
 use crate::keyring::{Keyring, KeyringError};
@@ -54,12 +53,7 @@ impl EmbeddedCluster {
     /// It reads and writes files, as a start may.
     pub fn open(data_dir: &Path, keys: Arc<Keyring>) -> Result<Self, OpenError> {
         let folder = DocumentFolder::open(data_dir.join(SETTINGS_FOLDER))?;
-        let present = Present::new();
-        for document in Document::all() {
-            if let Some(opened) = folder.load(document, &keys)? {
-                present.take(opened);
-            }
-        }
+        let present = Present::load(&folder, &keys)?;
         let saving = Mutex::new(());
         Ok(Self { shared: Arc::new(Shared { folder, keys, present, saving }) })
     }

@@ -94,12 +94,7 @@ impl EtcdCluster {
     ) -> Result<Self, OpenError> {
         let last_good = DocumentFolder::open(data_dir.join(LAST_GOOD_FOLDER));
         let last_good = last_good.map_err(LoadError::File)?;
-        let present = Present::new();
-        for document in Document::all() {
-            if let Some(opened) = last_good.load(document, &keys)? {
-                present.take(opened);
-            }
-        }
+        let present = Present::load(&last_good, &keys)?;
         let store = EtcdStore::new(config).await?;
         let (known, state) = (Mutex::default(), channel::Sender::default());
         let shared = Arc::new(Shared { store, keys, last_good, present, known, state });

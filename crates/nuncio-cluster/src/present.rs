@@ -13,6 +13,7 @@ use tokio::sync::watch;
 
 use crate::document::{Document, DocumentError, role, smtp};
 use crate::envelope::{Envelope, EnvelopeError};
+use crate::folder::{DocumentFolder, LoadError};
 use crate::keyring::Keyring;
 
 /// The settings as this node knows them now. Whoever watches hears of each change.
@@ -47,11 +48,17 @@ pub enum UnopenedError {
 }
 
 impl Present {
-    /// No settings yet.
-    pub(crate) fn new() -> Self {
+    /// What is kept in a folder, or why some of it cannot be used.
+    pub(crate) fn load(folder: &DocumentFolder, keys: &Keyring) -> Result<Self, LoadError> {
         let empty = |document| (document, watch::Sender::new(None));
         let documents = SettingsDocument::ALL.into_iter().map(empty).collect();
-        Self { smtp: watch::Sender::new(None), documents }
+        let present = Self { smtp: watch::Sender::new(None), documents };
+        for document in Document::all() {
+            if let Some(opened) = folder.load(document, keys)? {
+                present.take(opened);
+            }
+        }
+        Ok(present)
     }
 
     pub(crate) fn smtp(&self) -> &watch::Sender<Option<Arc<SavedSmtpSettings>>> {

@@ -194,9 +194,7 @@ fn public_url(text: &str) -> Result<Option<PublicUrl>, String> {
     }
     let url = text.strip_suffix('/').unwrap_or(text);
     let uri = url.parse::<Uri>().ok();
-    let host = uri.as_ref().and_then(Uri::host).unwrap_or_default();
-    let host = host.trim_start_matches('[').trim_end_matches(']');
-    let is_local = is_local(host);
+    let is_local = uri.as_ref().is_some_and(is_local);
     let is_known = uri.as_ref().is_some_and(|uri| {
         let scheme = uri.scheme_str();
         (scheme == Some("https") || scheme == Some("http") && is_local)
@@ -212,8 +210,10 @@ fn public_url(text: &str) -> Result<Option<PublicUrl>, String> {
     }
 }
 
-/// Whether a host of a URL is this machine.
-pub(super) fn is_local(host: &str) -> bool {
+/// Whether the host of a URL is this machine.
+pub(super) fn is_local(uri: &Uri) -> bool {
+    let host = uri.host().unwrap_or_default();
+    let host = host.trim_start_matches('[').trim_end_matches(']');
     host == "localhost"
         || host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
 }

@@ -81,13 +81,11 @@ fn problem_of(url: &str) -> Option<String> {
             "a URL names a user; etcd's user is the one in the client certificate".to_owned(),
         );
     }
-    let host = uri.as_ref().and_then(Uri::host).unwrap_or_default();
-    let host = host.trim_start_matches('[').trim_end_matches(']');
     let is_bare =
         uri.as_ref().is_some_and(|uri| ["", "/"].contains(&uri.path()) && uri.query().is_none());
     match uri.as_ref().and_then(Uri::scheme_str) {
         Some("https") if is_bare => None,
-        Some("http") if is_bare && is_local(host) => None,
+        Some("http") if is_bare && uri.as_ref().is_some_and(is_local) => None,
         Some("http") if is_bare => Some(format!(
             "`{url}` would send settings in the clear (http is for loopback addresses only); use https"
         )),
