@@ -1,0 +1,4 @@
+//! What the nodes of one store know of each other and settle among themselves.
+//!
+//! All of it lies in the store, beside the jobs and records over which they could quarrel: who cannot reach the store can
+//! neither claim a mail nor write a reminder, so nothing else has to be alive for a node to work.
