@@ -33,7 +33,7 @@ pub(crate) fn check(changes: &Changeset) -> Result<(), StoreError> {
 }
 
 fn check_all(changes: &Changeset) -> Result<(), MalformedError> {
-    let Changeset { writes, jobs, cancel, now: _ } = changes;
+    let Changeset { writes, jobs, cancel, now: _, is_quiet: _ } = changes;
     for (what, count) in
         [("writes", writes.len()), ("jobs", jobs.len()), ("cancellations", cancel.len())]
     {

@@ -37,7 +37,34 @@ pub(crate) struct Writer {
     room: Arc<Semaphore>,
     closing: CancellationToken,
     tasks: Mutex<JoinSet<()>>,
-    records: watch::Sender<()>,
+    records: Arc<RecordNews>,
+}
+
+/// Wakes those who wait for records.
+pub(crate) struct RecordNews {
+    changed: watch::Sender<()>,
+    /// Has the other nodes told that have the same store.
+    tell_others: Box<dyn Fn() + Send + Sync>,
+}
+
+impl RecordNews {
+    /// Of a store that only this node has.
+    pub(crate) fn of_this_node() -> Self {
+        Self::shared(watch::Sender::new(()), || {})
+    }
+
+    /// Of a store that other nodes have too: `changed` is also marked when they tell of theirs.
+    pub(crate) fn shared(
+        changed: watch::Sender<()>,
+        tell_others: impl Fn() + Send + Sync + 'static,
+    ) -> Self {
+        Self { changed, tell_others: Box::new(tell_others) }
+    }
+
+    fn tell(&self) {
+        self.changed.send_replace(());
+        (self.tell_others)();
+    }
 }
 
 /// A request on its way into a group.
@@ -50,11 +77,14 @@ struct Closed;
 
 impl Writer {
     /// Starts a writer over each of these engines; they take turns.
-    pub(crate) fn start<E: Engine>(engines: impl IntoIterator<Item = E>) -> Self {
+    pub(crate) fn start<E: Engine>(
+        engines: impl IntoIterator<Item = E>,
+        records: RecordNews,
+    ) -> Self {
         let (queue, requests) = mpsc::channel(QUEUE_MAX);
         let requests = Arc::new(Mutex::new(requests));
         let closing = CancellationToken::new();
-        let records = watch::Sender::new(());
+        let records = Arc::new(records);
         let mut tasks = JoinSet::new();
         for engine in engines {
             tasks.spawn(work(engine, requests.clone(), closing.clone(), records.clone()));
@@ -78,9 +108,9 @@ impl Writer {
         answer.await.map_err(|_| closed())?
     }
 
-    /// Marked changed after each commit with a changeset.
+    /// Marked changed after each commit with a changeset that is not quiet.
     pub(crate) fn records_changed(&self) -> watch::Receiver<()> {
-        self.records.subscribe()
+        self.records.changed.subscribe()
     }
 
     /// Lets nobody in any more, and waits until those who are in have been served.
@@ -99,7 +129,7 @@ async fn work<E: Engine>(
     mut engine: E,
     requests: Arc<Mutex<mpsc::Receiver<Enter>>>,
     closing: CancellationToken,
-    records: watch::Sender<()>,
+    records: Arc<RecordNews>,
 ) {
     loop {
         let entering = next(&requests, &closing).await;
@@ -112,7 +142,7 @@ async fn work<E: Engine>(
         }
         let outcome = group.commit_in_time(&mut engine).await.map_err(Arc::new);
         match &outcome {
-            Ok(()) if group.changes_records() => records.send_replace(()),
+            Ok(()) if group.tells_of_records() => records.tell(),
             Ok(()) => {}
             Err(error) => tracing::warn!(%error, "a group of writes to the job store has failed"),
         }

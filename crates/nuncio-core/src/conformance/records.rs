@@ -34,6 +34,7 @@ macro_rules! record_store_conformance {
             commit::concurrent_writes_that_expect_nothing_are_all_done
             commit::a_refused_changeset_spares_those_beside_it
             commit::every_changeset_wakes_who_waits
+            commit::a_quiet_changeset_wakes_nobody
             jobs::jobs_are_stored_with_the_records
             jobs::a_known_request_gives_its_job_and_the_records_are_written
             jobs::a_reused_request_id_leaves_all_undone

@@ -49,7 +49,8 @@ pub trait RecordStore: Send + Sync {
     /// Does all of the changeset or nothing.
     async fn commit(&self, changes: Changeset) -> Result<Committed, CommitError>;
 
-    /// Marked changed after each changeset of this process.
+    /// Marked changed after each changeset of this process that is not quiet, and soon after those of other nodes with
+    /// the same store. A wake-up can be lost, so whoever waits looks by himself too.
     fn records_changed(&self) -> watch::Receiver<()>;
 }
 
@@ -113,11 +114,13 @@ pub struct Changeset {
     /// Ended as `CANCELLED` if they still wait; others are left as they are.
     pub cancel: Vec<MailJobId>,
     pub now: Timestamp,
+    /// Nobody is [woken](RecordStore::records_changed): so what a node writes every few seconds keeps no role at work.
+    pub is_quiet: bool,
 }
 
 impl Changeset {
     pub fn new(now: Timestamp) -> Self {
-        Self { writes: Vec::new(), jobs: Vec::new(), cancel: Vec::new(), now }
+        Self { writes: Vec::new(), jobs: Vec::new(), cancel: Vec::new(), now, is_quiet: false }
     }
 }
 

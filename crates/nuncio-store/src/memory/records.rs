@@ -76,7 +76,7 @@ impl RecordStore for MemoryJobStore {
         tables.records.check(&changes.writes)?;
         tables.check_jobs(&changes.jobs)?;
         // From here on nothing fails.
-        let Changeset { writes, jobs, cancel, now } = changes;
+        let Changeset { writes, jobs, cancel, now, is_quiet } = changes;
         for write in writes {
             tables.records.write(write, whole_us(now));
         }
@@ -85,7 +85,9 @@ impl RecordStore for MemoryJobStore {
         let cancelled: Vec<_> = cancel.into_iter().filter(|id| tables.cancel(*id, now)).collect();
         let any_new = jobs.iter().any(|job| matches!(job, Submitted::New(_)));
         self.wake(any_new || !cancelled.is_empty());
-        self.records_changed.send_replace(());
+        if !is_quiet {
+            self.records_changed.send_replace(());
+        }
         Ok(Committed { jobs, cancelled })
     }
 

@@ -15,8 +15,8 @@ use crate::postgres::engine::{PostgresEngine, sqlstate};
 use crate::postgres::signals::{self, Signals};
 use crate::postgres::url::PostgresUrl;
 use crate::seal::{self, KeyError};
-use crate::write::Writer;
 use crate::write::engine::timed_out;
+use crate::write::{RecordNews, Writer};
 
 /// The schema, embedded. Migrations only go forward.
 static MIGRATIONS: Migrator = sqlx::migrate!("migrations/postgres");
@@ -94,7 +94,9 @@ pub(super) async fn open(
     let signals = Arc::new(Signals::new(seen, time));
     let listening = Mutex::new(signals::start(&readers, &signals));
     let engines = (0..WRITERS).map(|_| PostgresEngine::new(options.clone(), signals.clone()));
-    let writer = Writer::start(engines);
+    let telling = signals.clone();
+    let news = RecordNews::shared(signals.records.clone(), move || telling.records_committed());
+    let writer = Writer::start(engines, news);
     Ok(PostgresJobStore { writer, readers, signals, sealer, listening })
 }
 

@@ -3,9 +3,10 @@
 //! A node tells the others with a `NOTIFY`, outside of the transaction (a commit that notifies takes a lock
 //! of the whole server) and only so often. What is true is asked from the counter of commits, also without
 //! being told: then a lost notification costs a second, not a change. The same question tells the database's time.
+//! Of records there is no counter: roles look by themselves from time to time.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::time::Duration;
 
 use sqlx::PgPool;
@@ -13,6 +14,7 @@ use sqlx::postgres::PgListener;
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
+use uuid::Uuid;
 
 use crate::postgres::clock::{DatabaseClock, Told};
 use crate::rows::{self, unreadable};
@@ -31,6 +33,12 @@ pub(super) struct Signals {
     changed: watch::Sender<()>,
     /// The count of commits up to which the watchers were woken.
     seen: AtomicI64,
+    /// Marked when there are records to look at, of whichever node.
+    pub(super) records: watch::Sender<()>,
+    /// Whether this node has records to tell of.
+    records_to_tell: AtomicBool,
+    /// In the notifications of this node, which it hears too.
+    node: String,
     committed: Notify,
     heard: Notify,
     pub(super) clock: Arc<DatabaseClock>,
@@ -41,6 +49,9 @@ impl Signals {
         Self {
             changed: watch::Sender::new(()),
             seen: AtomicI64::new(seen),
+            records: watch::Sender::new(()),
+            records_to_tell: AtomicBool::new(false),
+            node: Uuid::now_v7().to_string(),
             committed: Notify::new(),
             heard: Notify::new(),
             clock: Arc::new(DatabaseClock::new(time)),
@@ -55,6 +66,24 @@ impl Signals {
     pub(super) fn committed(&self, wakes: i64) {
         self.wake(wakes);
         self.committed.notify_one();
+    }
+
+    /// A writer of this node has committed records that others may wait for.
+    pub(super) fn records_committed(&self) {
+        self.records_to_tell.store(true, Ordering::Release);
+        self.committed.notify_one();
+    }
+
+    /// What a notification says: the node whose records it is about, or nothing.
+    fn payload(&self) -> &str {
+        if self.records_to_tell.swap(false, Ordering::AcqRel) { &self.node } else { "" }
+    }
+
+    fn hear(&self, payload: &str) {
+        if !payload.is_empty() && payload != self.node {
+            self.records.send_replace(());
+        }
+        self.heard.notify_one();
     }
 
     fn wake(&self, wakes: i64) {
@@ -87,7 +116,8 @@ pub(super) async fn read(pool: &PgPool) -> sqlx::Result<(i64, Told)> {
 async fn tell(pool: PgPool, signals: Arc<Signals>) {
     loop {
         signals.committed.notified().await;
-        let told = sqlx::query("SELECT pg_notify($1, '')").bind(CHANNEL).execute(&pool).await;
+        let tell = sqlx::query("SELECT pg_notify($1, $2)").bind(CHANNEL).bind(signals.payload());
+        let told = tell.execute(&pool).await;
         if let Err(error) = told {
             tracing::debug!(%error, "other nodes could not be told of a commit");
         }
@@ -142,7 +172,6 @@ async fn listen_once(pool: &PgPool, signals: &Signals) -> sqlx::Result<()> {
     let mut listener = PgListener::connect_with(pool).await?;
     listener.listen(CHANNEL).await?;
     loop {
-        listener.recv().await?;
-        signals.heard.notify_one();
+        signals.hear(listener.recv().await?.payload());
     }
 }

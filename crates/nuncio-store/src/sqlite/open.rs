@@ -17,7 +17,7 @@ use crate::sqlite::SqliteJobStore;
 use crate::sqlite::engine::{SQLITE_CORRUPT, SQLITE_NOTADB, SqliteEngine, sqlite_code};
 use crate::sqlite::stage;
 use crate::sqlite::values::ROWS_MAX;
-use crate::write::Writer;
+use crate::write::{RecordNews, Writer};
 
 /// The schema, embedded. Migrations only go forward.
 static MIGRATIONS: Migrator = sqlx::migrate!("migrations/sqlite");
@@ -103,7 +103,8 @@ pub(super) async fn open(
         .await
         .map_err(at)?;
     let changed = watch::Sender::new(());
-    let writer = Writer::start([SqliteEngine::new(options, connection, changed.clone())]);
+    let engine = SqliteEngine::new(options, connection, changed.clone());
+    let writer = Writer::start([engine], RecordNews::of_this_node());
     Ok(SqliteJobStore { writer, readers, changed, sealer, lock })
 }
 

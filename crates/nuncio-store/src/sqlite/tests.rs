@@ -12,6 +12,7 @@ use tempfile::TempDir;
 
 use super::open::Limits;
 use super::*;
+use crate::write::RecordNews;
 use crate::write::engine::Engine;
 
 mod sealed;
@@ -411,7 +412,7 @@ async fn a_writer_that_lost_its_connection_opens_another() {
     engine.begin().await.unwrap();
     engine.roll_back(&sqlx::Error::WorkerCrashed).await;
     assert!(!engine.is_connected());
-    let writer = Writer::start([engine]);
+    let writer = Writer::start([engine], RecordNews::of_this_node());
 
     let submitted = writer.write(Submit::new(job(1), &TestSealer("key"))).await.unwrap();
 

@@ -25,6 +25,7 @@ pub(crate) struct Commit {
     submits: Vec<Submit>,
     cancel: Vec<MailJobId>,
     now: Timestamp,
+    pub(crate) is_quiet: bool,
 }
 
 /// A record as it shall be.
@@ -48,9 +49,9 @@ enum Fate<'a> {
 
 impl Commit {
     pub(crate) fn new(changes: Changeset, sealer: &dyn Sealer) -> Self {
-        let Changeset { writes, jobs, cancel, now } = changes;
+        let Changeset { writes, jobs, cancel, now, is_quiet } = changes;
         let submits = jobs.into_iter().map(|new| Submit::new(new, sealer)).collect();
-        Self { writes, submits, cancel, now: whole_us(now) }
+        Self { writes, submits, cancel, now: whole_us(now), is_quiet }
     }
 }
 

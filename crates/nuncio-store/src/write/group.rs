@@ -191,9 +191,10 @@ impl Group {
         self.prunings.run(engine, manner).await
     }
 
-    /// Whether a changeset was done.
-    pub(crate) fn changes_records(&self) -> bool {
-        self.commits.answers.iter().any(|answer| matches!(answer, Some(Ok(_))))
+    /// Whether a changeset was done of which others are told.
+    pub(crate) fn tells_of_records(&self) -> bool {
+        let Lane { ops, answers, .. } = &self.commits;
+        ops.iter().zip(answers).any(|(op, answer)| !op.is_quiet && matches!(answer, Some(Ok(_))))
     }
 
     /// Gives each caller its answer, or all of them the reason why there is none.

@@ -301,3 +301,14 @@ pub async fn every_changeset_wakes_who_waits(store: &impl RecordStore) {
     assert!(refused.is_err());
     assert!(!changed.has_changed().unwrap());
 }
+
+pub async fn a_quiet_changeset_wakes_nobody(store: &impl RecordStore) {
+    let mut changed = store.records_changed();
+    changed.borrow_and_update();
+    let quiet = Changeset { is_quiet: true, ..changes([put("ann", Expected::Any)]) };
+
+    store.commit(quiet).await.unwrap();
+
+    assert!(!changed.has_changed().unwrap());
+    assert!(read(store, "ann").await.is_some());
+}

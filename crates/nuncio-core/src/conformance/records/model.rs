@@ -124,7 +124,7 @@ impl Model {
             writes: writes.collect(),
             jobs: jobs.collect(),
             cancel: draft.cancel.iter().map(|number| id(*number)).collect(),
-            now,
+            ..Changeset::new(now)
         }
     }
 
