@@ -36,13 +36,14 @@ impl Alarms {
     ) -> Vec<AlarmChange> {
         let since = match status {
             ChannelStatus::Paused { .. } => Some(self.paused_since.unwrap_or(now)),
-            ChannelStatus::NotConfigured | ChannelStatus::Open | ChannelStatus::Closed { .. } => {
-                None
-            }
+            ChannelStatus::NotConfigured
+            | ChannelStatus::Standby
+            | ChannelStatus::Open
+            | ChannelStatus::Closed { .. } => None,
         };
         self.paused_since = since;
         match status {
-            ChannelStatus::NotConfigured => Vec::new(),
+            ChannelStatus::NotConfigured | ChannelStatus::Standby => Vec::new(),
             ChannelStatus::Open => {
                 let first = healthy && !self.proven;
                 self.proven |= healthy;

@@ -14,6 +14,7 @@ use nuncio_core::ports::job_store::{Claimed, JobStore, Lease, LeaseError, Settle
 use nuncio_core::ports::mail::{BodyGate, MailTransport, OutgoingMail};
 use nuncio_core::retry::{Decision, decide};
 use nuncio_core::settings::SavedSmtpSettings;
+use nuncio_nodes::election::Leadership;
 use nuncio_runtime::chain::Chain;
 use tokio::time::{Instant, interval_at, sleep};
 use tracing::{info, warn};
@@ -39,6 +40,8 @@ pub(crate) struct Context {
     pub(crate) observer: Arc<dyn DeliveryObserver>,
     pub(crate) senders: Senders,
     pub(crate) lease: Duration,
+    /// The right to send for this mailbox.
+    pub(crate) leadership: Leadership,
 }
 
 /// An attempt whose mail is no longer on its way.
@@ -93,7 +96,8 @@ impl Context {
         let wanted = outgoing.recipients.len();
         let (store, failed, opened) =
             (&*self.store, AtomicBool::new(false), AtomicBool::new(false));
-        let gate = LeaseGate { store, lease: &lease, entered, opened, failed };
+        let leadership = &self.leadership;
+        let gate = LeaseGate { store, lease: &lease, leadership, entered, opened, failed };
         let (outcome, refused) = self.hand_over_by_senders(&settings, outgoing, &gate).await;
         let (ended_at, took) = (self.clock.now(), started.elapsed());
         let generation = settings.generation;
@@ -309,17 +313,24 @@ impl Context {
 struct LeaseGate<'a> {
     store: &'a dyn JobStore,
     lease: &'a Lease,
+    leadership: &'a Leadership,
     /// Until then it is noted already.
     entered: Option<Instant>,
     /// A body may have gone out.
     opened: AtomicBool,
-    /// The store did not say whether the job is ours, nor whether it has noted anything.
+    /// The store did not say whether the job is ours, nor whether it has noted anything; or it may say by now that
+    /// another node sends for the mailbox.
     failed: AtomicBool,
 }
 
 #[async_trait]
 impl BodyGate for LeaseGate<'_> {
     async fn open(&self) -> bool {
+        if !self.leadership.is_trusted() {
+            self.failed.store(true, Ordering::Relaxed);
+            warn!(job.name = %self.lease.job, "mail stays here: another node may send for the mailbox by now");
+            return false;
+        }
         if self.entered.is_some_and(|until| Instant::now() < until) {
             self.opened.store(true, Ordering::Relaxed);
             return true;

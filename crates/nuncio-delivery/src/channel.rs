@@ -171,6 +171,8 @@ impl Channel {
 pub enum ChannelStatus {
     /// There are no SMTP settings yet.
     NotConfigured,
+    /// Another node sends for the mailbox.
+    Standby,
     Open,
     /// The provider or the network is in trouble; tried again at `retry_at`.
     Paused {
@@ -195,7 +197,8 @@ impl Channels {
             ChannelStatus::Open => (0, None),
             ChannelStatus::Paused { retry_at, .. } => (1, Some(*retry_at)),
             ChannelStatus::Closed { retry_at, .. } => (2, Some(*retry_at)),
-            ChannelStatus::NotConfigured => (3, None),
+            ChannelStatus::Standby => (3, None),
+            ChannelStatus::NotConfigured => (4, None),
         };
         self.0.values().min_by_key(|one| rank(one)).cloned().unwrap_or(ChannelStatus::NotConfigured)
     }

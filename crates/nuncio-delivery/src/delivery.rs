@@ -8,6 +8,7 @@ use nuncio_core::ports::job_store::{Incarnation, JobStore};
 use nuncio_core::ports::mail::MailTransport;
 use nuncio_core::settings::SavedSmtpSettings;
 use nuncio_core::settings::document::SavedDocument;
+use nuncio_nodes::election::Elections;
 use nuncio_runtime::tasks::{TaskError, Tasks};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -34,6 +35,8 @@ pub struct Delivery {
     pub channels: watch::Sender<Channels>,
     /// The life of this node.
     pub incarnation: Incarnation,
+    /// Of the nodes with this store one sends for a mailbox: its connections and its budget are not to be shared out.
+    pub elections: Elections,
     /// How long a node that has died keeps its jobs from others. Leases are extended while mails are under way.
     pub lease: Duration,
     /// How long an ended job is kept.

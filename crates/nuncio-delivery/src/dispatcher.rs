@@ -3,6 +3,8 @@
 //! A mail goes through three hands: a claim leases it, a sending hands it over, a settling records what came
 //! of it. All three go on side by side, so that the claim of the next mail and the record of the last one
 //! wait for the same commit, and no connection waits for the disk longer than that.
+//!
+//! Of several nodes with one store, it runs on the one that leads the mailbox.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,12 +16,12 @@ use nuncio_core::pacing::connections;
 use nuncio_core::ports::job_store::{Claim, Claimed, StoreError};
 use nuncio_core::retry::decide_over_budget;
 use nuncio_core::settings::{MailboxLimits, SavedSmtpSettings};
+use nuncio_nodes::election::Leadership;
 use nuncio_runtime::chain::Chain;
 use nuncio_runtime::trace;
 use tokio::sync::watch;
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::{Instant, sleep_until};
-use tokio_util::sync::CancellationToken;
 use tracing::{Instrument as _, Span, error, info, info_span, warn};
 
 use crate::alarms::{AlarmChange, Alarms};
@@ -30,6 +32,7 @@ use crate::channel::{Channel, ChannelStatus, Effect, Permit};
 use crate::delivery::Delivery;
 use crate::history::{History, Past};
 use crate::observer::Alarm;
+use crate::reach::Reach;
 
 /// How long it waits when there is nothing to wait for, or the store cannot be used.
 const IDLE: Duration = Duration::from_secs(1);
@@ -65,6 +68,8 @@ pub(crate) struct Dispatcher {
     budget: Budget,
     alarms: Alarms,
     history: History,
+    /// None if nobody else could send for the mailbox.
+    reach: Option<Reach>,
     started: Instant,
 }
 
@@ -114,7 +119,14 @@ enum Step {
 }
 
 impl Dispatcher {
-    pub(crate) fn new(delivery: Delivery, mailbox: EmailAddress) -> Self {
+    /// With `yields`, the mailbox is left to other nodes if this one cannot reach the provider.
+    pub(crate) fn new(
+        delivery: Delivery,
+        mailbox: EmailAddress,
+        leadership: Leadership,
+        yields: bool,
+    ) -> Self {
+        let reach = (yields && leadership.has_others()).then(Reach::default);
         let context = Arc::new(Context {
             mailbox: mailbox.clone(),
             store: Arc::clone(&delivery.store),
@@ -124,6 +136,7 @@ impl Dispatcher {
             observer: Arc::clone(&delivery.observer),
             senders: delivery.senders.clone(),
             lease: delivery.lease,
+            leadership,
         });
         Self {
             history: History::before(delivery.clock.now(), mailbox.clone()),
@@ -143,22 +156,26 @@ impl Dispatcher {
             avoided: Avoided::default(),
             budget: Budget::default(),
             alarms: Alarms::default(),
+            reach,
             started: Instant::now(),
         }
     }
 
-    /// Sends what is due until `stop` is cancelled; then lets end what is under way.
-    pub(crate) async fn run(mut self, stop: CancellationToken) {
+    /// Sends what is due until the leadership is over; then lets end what is under way. Gives whether it has ended by
+    /// itself, because others may reach the provider.
+    pub(crate) async fn run(mut self) -> bool {
+        let stop = self.context.leadership.over().clone();
         let mut settings = self.delivery.settings.clone();
         let mut trusted = self.delivery.trusted.clone();
         trusted.mark_unchanged();
         let mut changed = self.delivery.store.changed();
         self.take_settings(&mut settings).await;
-        while !stop.is_cancelled() {
+        while !stop.is_cancelled() && !self.is_out_of_reach() {
             let present = settings.borrow().clone();
             let wake = match self.step(present) {
                 Step::AskForPast => {
-                    self.history.ask(Arc::clone(&self.delivery.store));
+                    let asker = self.delivery.incarnation.clone();
+                    self.history.ask(Arc::clone(&self.delivery.store), asker);
                     continue;
                 }
                 Step::Claim(settings, ask) => {
@@ -188,7 +205,13 @@ impl Dispatcher {
                 () = sleep_until(wake) => self.tell_alarms(false),
             }
         }
+        let yields = self.is_out_of_reach();
         self.drain().await;
+        yields
+    }
+
+    fn is_out_of_reach(&self) -> bool {
+        self.reach.as_ref().is_some_and(|reach| reach.is_lost(self.started.elapsed()))
     }
 
     fn step(&mut self, settings: Option<Arc<SavedSmtpSettings>>) -> Step {
@@ -197,6 +220,9 @@ impl Dispatcher {
             saved.settings.mailboxes().any(|mailbox| *mailbox == self.mailbox)
         };
         let Some(saved) = settings.filter(ours) else { return Step::Wait(at_last) };
+        if !self.context.leadership.is_trusted() {
+            return Step::Wait(at_last); // Until it is told that it leads no more.
+        }
         match self.history.past(&saved.settings.limits) {
             Past::Known => {}
             Past::Unknown => return Step::AskForPast,
@@ -406,6 +432,9 @@ impl Dispatcher {
         }
         let jitter = self.delivery.entropy.jitter();
         let healthy = matches!(sent.effect, Effect::Healthy);
+        if let Some(reach) = &mut self.reach {
+            reach.observe(&sent.effect, now);
+        }
         let opened = self.channel.observe(sent.effect, now, jitter);
         self.tell_channel(healthy);
         if opened {
@@ -504,10 +533,11 @@ impl Dispatcher {
         }
     }
 
-    /// The moment to wake at: this one, or earlier if there is an alarm to tell before.
+    /// The moment to wake at: this one, or earlier if there is an alarm to tell before, or others take over.
     fn wake(&self, wake: Instant) -> Instant {
-        let look_again_at = self.alarms.look_again_at();
-        look_again_at.map_or(wake, |at| wake.min(self.started + at))
+        let yields_at = self.reach.as_ref().and_then(Reach::lost_at);
+        let earlier = self.alarms.look_again_at().into_iter().chain(yields_at);
+        earlier.map(|at| self.started + at).fold(wake, Instant::min)
     }
 
     /// Lets everything end that has begun: what a claim brings is sent, too.
@@ -536,7 +566,7 @@ impl Dispatcher {
 
 fn log_channel(mailbox: &EmailAddress, status: &ChannelStatus) {
     match status {
-        ChannelStatus::NotConfigured => {}
+        ChannelStatus::NotConfigured | ChannelStatus::Standby => {}
         ChannelStatus::Open => info!(%mailbox, "the way to the provider is open"),
         ChannelStatus::Paused { reason, .. } => {
             warn!(%mailbox, reason = reason.code, "sending is paused: {}", reason.message);

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use nuncio_core::address::EmailAddress;
-use nuncio_core::ports::job_store::{JobStore, MailboxUsage, StoreError};
+use nuncio_core::ports::job_store::{Incarnation, JobStore, MailboxUsage, StoreError};
 use nuncio_core::settings::MailboxLimits;
 use nuncio_runtime::chain::Chain;
 use std::sync::Arc;
@@ -70,9 +70,9 @@ impl History {
         }
     }
 
-    pub(crate) fn ask(&mut self, store: Arc<dyn JobStore>) {
+    pub(crate) fn ask(&mut self, store: Arc<dyn JobStore>, asker: Incarnation) {
         let began_at = self.began_at;
-        self.asking.spawn(async move { store.usage(began_at).await });
+        self.asking.spawn(async move { store.usage(began_at, &asker).await });
     }
 
     /// Waits for the store's answer; nothing if it was not asked.

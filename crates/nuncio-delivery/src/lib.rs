@@ -17,6 +17,7 @@ mod dispatcher;
 mod history;
 mod housekeeping;
 mod mailboxes;
+mod reach;
 
 #[cfg(test)]
 mod tests;

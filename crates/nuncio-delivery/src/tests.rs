@@ -4,6 +4,7 @@ mod budget;
 mod channel;
 mod clock;
 mod mailboxes;
+mod nodes;
 mod sandbox;
 mod senders;
 

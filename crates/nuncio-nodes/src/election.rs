@@ -89,6 +89,11 @@ impl Elections {
         Self { among: Some(Arc::new(among)), led: watch::Sender::default() }
     }
 
+    /// Whether nobody else can lead.
+    pub fn is_alone(&self) -> bool {
+        self.among.is_none()
+    }
+
     /// What this node leads, with the term; 0 where it is alone with its store.
     pub fn led(&self) -> watch::Receiver<BTreeMap<Duty, i64>> {
         self.led.subscribe()

@@ -37,7 +37,7 @@ pub(crate) async fn send(
     let transport = SmtpTransport::new(tokens, Arc::clone(&sender.clock), &sender.node);
     let sending = async {
         let outcome = transport.send(&settings, &target.from, &outgoing, &Open).await;
-        transport.close_idle().await;
+        transport.close_all_idle().await;
         outcome
     };
     let late = |_elapsed| {

@@ -96,8 +96,13 @@ impl SmtpTransport {
         while stop.run_until_cancelled(sleep(SWEEP_INTERVAL)).await.is_some() {
             quit_all(self.pool.take_outworn(self.clock.now(), false)).await;
         }
-        self.close_idle().await;
+        self.close_all_idle().await;
         Ok(())
+    }
+
+    /// Closes all connections that are not in use, with QUIT.
+    pub async fn close_all_idle(&self) {
+        quit_all(self.pool.take_outworn(self.clock.now(), true)).await;
     }
 
     async fn hand_over(
@@ -371,8 +376,8 @@ impl MailTransport for SmtpTransport {
         self.pool.open()
     }
 
-    async fn close_idle(&self) {
-        quit_all(self.pool.take_outworn(self.clock.now(), true)).await;
+    async fn close_idle(&self, mailbox: &EmailAddress) {
+        quit_all(std::iter::from_fn(|| self.pool.take_idle(mailbox)).collect()).await;
     }
 }
 

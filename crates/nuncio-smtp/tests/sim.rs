@@ -205,7 +205,7 @@ impl Fixture {
     }
 
     async fn finish(self) {
-        self.transport.close_idle().await;
+        self.transport.close_all_idle().await;
         assert_eq!(self.simulator.stats().protocol_errors, 0);
         self.simulator.shutdown().await;
     }

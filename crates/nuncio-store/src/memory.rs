@@ -91,7 +91,11 @@ impl JobStore for MemoryJobStore {
         Ok(attempts[attempts.len().saturating_sub(count(limit))..].to_vec())
     }
 
-    async fn usage(&self, now: Timestamp) -> Result<Vec<MailboxUsage>, StoreError> {
+    async fn usage(
+        &self,
+        now: Timestamp,
+        asker: &Incarnation,
+    ) -> Result<Vec<MailboxUsage>, StoreError> {
         let tables = self.tables();
         let exact = now - USAGE_EXACT;
         let mut sums: BTreeMap<(Timestamp, Option<&str>), MailboxUsage> = BTreeMap::new();
@@ -115,7 +119,10 @@ impl JobStore for MemoryJobStore {
             sum.messages += 1;
             sum.recipients += used.recipients;
         }
-        Ok(sums.into_values().collect())
+        let mut told: Vec<_> = sums.into_values().collect();
+        told.extend(tables.under_way_but_at(asker, now));
+        told.sort_by_key(|one| one.ended_at);
+        Ok(told)
     }
 
     async fn list(&self, query: &JobQuery) -> Result<JobPage, StoreError> {
@@ -338,6 +345,18 @@ impl MemoryJobStore {
 }
 
 impl Tables {
+    /// What others have under way, if there is any.
+    fn under_way_but_at(&self, asker: &Incarnation, now: Timestamp) -> Option<MailboxUsage> {
+        let is_others =
+            |row: &&Row| row.holder.as_ref().is_some_and(|holder| holder.incarnation != *asker);
+        let others: Vec<_> = self.jobs.values().filter(is_others).collect();
+        let recipients = others.iter().map(|row| row.job.recipients.len()).sum::<usize>();
+        let number = |count| u32::try_from(count).expect("tests have some dozens of them");
+        let (messages, recipients) = (number(others.len()), number(recipients));
+        let usage = MailboxUsage { mailbox: None, ended_at: now, messages, recipients };
+        (0 < messages).then_some(usage)
+    }
+
     /// Stores the job, or finds out why not without a change.
     fn submit(&mut self, new: NewJob) -> Result<Submitted, SubmitError> {
         if let Some(known) = self.known(&new)? {

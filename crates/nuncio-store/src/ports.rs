@@ -24,8 +24,12 @@ macro_rules! implement_ports {
                 read::attempts(&self.readers, id, limit).await.map_err(store_error)
             }
 
-            async fn usage(&self, now: Timestamp) -> Result<Vec<MailboxUsage>, StoreError> {
-                read::usage(&self.readers, now).await.map_err(store_error)
+            async fn usage(
+                &self,
+                now: Timestamp,
+                asker: &Incarnation,
+            ) -> Result<Vec<MailboxUsage>, StoreError> {
+                read::usage(&self.readers, now, asker).await.map_err(store_error)
             }
 
             async fn list(&self, query: &JobQuery) -> Result<JobPage, StoreError> {

@@ -59,6 +59,7 @@ macro_rules! job_store_conformance {
             usage::attempts_long_after_the_question_are_not_told
             usage::only_attempts_that_may_have_reached_the_provider_count
             usage::an_attempt_of_a_dead_node_counts_for_any_mailbox
+            usage::what_others_have_under_way_counts_for_any_mailbox
             rescue::a_lease_is_rescued_when_it_ends_and_not_before
             rescue::an_extended_lease_is_rescued_later
             rescue::a_job_whose_body_did_not_go_out_is_due_again

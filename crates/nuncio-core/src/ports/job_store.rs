@@ -36,8 +36,13 @@ pub trait JobStore: Send + Sync {
     /// What the attempts of the last [`USAGE_PERIOD`] used of the mailboxes' budgets, oldest first: those
     /// of the last [`USAGE_EXACT`] with the moments when they ended, older ones in sums of [`USAGE_STEP`]
     /// that are told with the end of the step. A node that starts learns from it what all nodes have used. What
-    /// ended more than [`USAGE_EXACT`] after `now` is not told: who asks late has counted it.
-    async fn usage(&self, now: Timestamp) -> Result<Vec<MailboxUsage>, StoreError>;
+    /// ended more than [`USAGE_EXACT`] after `now` is not told: who asks late has counted it. What others than `asker` have
+    /// under way counts for any mailbox, as if it ended now: one of them may have sent for it until a moment ago.
+    async fn usage(
+        &self,
+        now: Timestamp,
+        asker: &Incarnation,
+    ) -> Result<Vec<MailboxUsage>, StoreError>;
 
     /// Jobs, newest first.
     async fn list(&self, query: &JobQuery) -> Result<JobPage, StoreError>;
@@ -262,7 +267,7 @@ pub const USAGE_STEP: Duration = Duration::from_mins(5);
 /// What attempts that ended at one time used of a mailbox's budget.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MailboxUsage {
-    /// None if their nodes died: then it may have been any mailbox.
+    /// None if their nodes died, or have not told yet: then it may have been any mailbox.
     pub mailbox: Option<EmailAddress>,
     /// Never before the attempts ended.
     pub ended_at: Timestamp,

@@ -36,8 +36,8 @@ pub trait MailTransport: Send + Sync {
     /// How many connections are open.
     fn connections(&self) -> usize;
 
-    /// Closes all connections that are not in use, with QUIT.
-    async fn close_idle(&self);
+    /// Closes the connections of a mailbox that are not in use, with QUIT.
+    async fn close_idle(&self, mailbox: &EmailAddress);
 }
 
 /// Opens for the body of a mail, or stays shut.

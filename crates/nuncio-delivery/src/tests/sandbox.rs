@@ -1,5 +1,6 @@
 //! Delivery with a scripted provider, a store in memory and virtual time.
 
+mod seat;
 mod store;
 
 use std::collections::VecDeque;
@@ -23,6 +24,7 @@ use nuncio_core::settings::document::SavedDocument;
 use nuncio_core::settings::*;
 use nuncio_core::template::Templates;
 use nuncio_core::violation::Violations;
+use nuncio_nodes::election::Elections;
 use nuncio_runtime::clock::{TestClock, TestEntropy};
 use nuncio_runtime::tasks::TaskError;
 use tokio::sync::watch;
@@ -96,6 +98,7 @@ impl Sandbox {
             trusted: trusted_seen,
             channels,
             incarnation: Incarnation("first".to_owned()),
+            elections: Elections::alone(),
             lease: Duration::from_mins(1),
             retention: Duration::from_hours(24),
             drain_timeout: Duration::from_secs(20),
@@ -609,7 +612,7 @@ impl MailTransport for Provider {
         0
     }
 
-    async fn close_idle(&self) {}
+    async fn close_idle(&self, _mailbox: &EmailAddress) {}
 }
 
 /// Remembers which jobs ended, and which alarms were raised and cleared.

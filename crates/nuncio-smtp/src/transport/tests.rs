@@ -55,7 +55,7 @@ impl Fixture {
 
     /// Ends the test; tells what was asked of the token source.
     async fn finish(self) -> String {
-        self.transport.close_idle().await;
+        self.transport.close_all_idle().await;
         assert_eq!(self.transport.connections(), 0, "every connection is closed");
         drop(self.transport);
         self.servers.finish().await;

@@ -6,8 +6,8 @@ use jiff::Timestamp;
 use nuncio_core::class::MailClass;
 use nuncio_core::job::{Attempt, Job, MailJobId};
 use nuncio_core::ports::job_store::{
-    Backlog, Change, ChangeSeq, JobPage, JobQuery, MailboxUsage, USAGE_EXACT, USAGE_PERIOD,
-    USAGE_STEP,
+    Backlog, Change, ChangeSeq, Incarnation, JobPage, JobQuery, MailboxUsage, USAGE_EXACT,
+    USAGE_PERIOD, USAGE_STEP,
 };
 use sqlx::{AssertSqlSafe, QueryBuilder, Sqlite, SqliteConnection, SqlitePool};
 
@@ -56,18 +56,27 @@ pub(super) async fn attempts(
 }
 
 /// The last step ends before what is told exactly, so that no sum is told with a moment that is to come.
-pub(super) async fn usage(readers: &SqlitePool, now: Timestamp) -> sqlx::Result<Vec<MailboxUsage>> {
+pub(super) async fn usage(
+    readers: &SqlitePool,
+    now: Timestamp,
+    asker: &Incarnation,
+) -> sqlx::Result<Vec<MailboxUsage>> {
     let sql = "SELECT mailbox, CASE WHEN ended_at_us > ?2 THEN ended_at_us \
                ELSE ?2 - (?2 - ended_at_us) / ?3 * ?3 END AS told_at_us, \
                COUNT(*) AS messages, SUM(recipients) AS recipients \
                FROM mail_attempts WHERE recipients IS NOT NULL \
                AND ended_at_us > ?1 AND ended_at_us <= ?4 \
-               GROUP BY mailbox, told_at_us ORDER BY told_at_us, mailbox";
+               GROUP BY mailbox, told_at_us \
+               UNION ALL SELECT NULL, ?5, COUNT(*), SUM(json_array_length(recipients)) \
+               FROM mail_jobs WHERE state = 'SENDING' AND lease_holder <> ?6 HAVING COUNT(*) > 0 \
+               ORDER BY told_at_us, mailbox";
     let found: Vec<UsageRow> = sqlx::query_as(sql)
         .bind((now - USAGE_PERIOD).as_microsecond())
         .bind((now - USAGE_EXACT).as_microsecond())
         .bind(i64::try_from(USAGE_STEP.as_micros()).expect("it is some minutes"))
         .bind((now + USAGE_EXACT).as_microsecond())
+        .bind(now.as_microsecond())
+        .bind(&asker.0)
         .fetch_all(readers)
         .await?;
     found.into_iter().map(|row| MailboxUsage::try_from(row).map_err(unreadable)).collect()

@@ -22,7 +22,7 @@ pub async fn attempts_of_the_last_minute_are_told_one_by_one(store: &impl JobSto
         usage("a@example.com", at(1000), 1, 3),
         usage("b@example.com", at(1001), 1, 4),
     ];
-    assert_eq!(store.usage(at(1000)).await.unwrap(), expect);
+    assert_eq!(store.usage(at(1000), &node("a")).await.unwrap(), expect);
 }
 
 pub async fn older_attempts_of_a_day_are_told_in_sums_of_five_minutes(store: &impl JobStore) {
@@ -48,7 +48,7 @@ pub async fn older_attempts_of_a_day_are_told_in_sums_of_five_minutes(store: &im
         usage("b@example.com", ago(60), 1, 7),
         usage("a@example.com", ago(60) + US, 1, 5),
     ];
-    assert_eq!(store.usage(now).await.unwrap(), expect);
+    assert_eq!(store.usage(now, &node("a")).await.unwrap(), expect);
 }
 
 pub async fn attempts_long_after_the_question_are_not_told(store: &impl JobStore) {
@@ -57,7 +57,7 @@ pub async fn attempts_long_after_the_question_are_not_told(store: &impl JobStore
     attempt(store, 3, at(1060) + US, Some(used("a@example.com", 3))).await;
 
     let expect = [usage("a@example.com", at(1000), 1, 1), usage("a@example.com", at(1060), 1, 2)];
-    assert_eq!(store.usage(at(1000)).await.unwrap(), expect);
+    assert_eq!(store.usage(at(1000), &node("a")).await.unwrap(), expect);
 }
 
 pub async fn only_attempts_that_may_have_reached_the_provider_count(store: &impl JobStore) {
@@ -65,7 +65,7 @@ pub async fn only_attempts_that_may_have_reached_the_provider_count(store: &impl
     let two = Some(used("a@example.com", 2));
     attempt(store, 2, at(20), two.clone()).await;
 
-    let told = store.usage(at(30)).await.unwrap();
+    let told = store.usage(at(30), &node("a")).await.unwrap();
 
     assert_eq!(told, [usage("a@example.com", at(20), 1, 2)]);
     assert_eq!(store.attempts(id(1), 9).await.unwrap()[0].used, None);
@@ -83,7 +83,18 @@ pub async fn an_attempt_of_a_dead_node_counts_for_any_mailbox(store: &impl JobSt
     store.rescue(Dead::AllBut(node("b")), at(5)).await.unwrap();
 
     let expect = MailboxUsage { mailbox: None, ended_at: at(5), messages: 1, recipients: 2 };
-    assert_eq!(store.usage(at(6)).await.unwrap(), [expect]);
+    assert_eq!(store.usage(at(6), &node("b")).await.unwrap(), [expect]);
+}
+
+pub async fn what_others_have_under_way_counts_for_any_mailbox(store: &impl JobStore) {
+    for (number, holder) in [(1, "a"), (2, "b"), (3, "c")] {
+        let mail = mail(&["a@example.com", "b@example.com"]);
+        submit(store, NewJob { mail, ..job(number) }).await;
+        assert_eq!(store.claim(claim_of(holder, at(1), 1)).await.unwrap().len(), 1);
+    }
+
+    let expect = MailboxUsage { mailbox: None, ended_at: at(5), messages: 2, recipients: 4 };
+    assert_eq!(store.usage(at(5), &node("a")).await.unwrap(), [expect]);
 }
 
 /// The smallest step of time.

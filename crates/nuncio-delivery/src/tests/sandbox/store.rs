@@ -51,11 +51,15 @@ impl JobStore for Store {
         self.inner.attempts(id, limit).await
     }
 
-    async fn usage(&self, now: Timestamp) -> Result<Vec<MailboxUsage>, StoreError> {
+    async fn usage(
+        &self,
+        now: Timestamp,
+        asker: &Incarnation,
+    ) -> Result<Vec<MailboxUsage>, StoreError> {
         if take_one(&self.failing_usage) {
             return Err(StoreError::Unusable("connection refused".into()));
         }
-        self.inner.usage(now).await
+        self.inner.usage(now, asker).await
     }
 
     async fn list(&self, query: &JobQuery) -> Result<JobPage, StoreError> {

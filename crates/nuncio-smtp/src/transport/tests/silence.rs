@@ -62,7 +62,7 @@ async fn to_part_takes_three_seconds_at_most() {
         assert_eq!(show(&fixture.send(&["a@x.test"]).await), "accepted 250");
         let started = Instant::now();
 
-        fixture.transport.close_idle().await;
+        fixture.transport.close_all_idle().await;
 
         assert_eq!(started.elapsed(), limit, "{end}");
         fixture.finish().await;

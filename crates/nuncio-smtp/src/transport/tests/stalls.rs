@@ -46,7 +46,7 @@ async fn check(phase: SimPhase, text_octets: usize, expect: &str) {
     assert_eq!(show(&stalled), expect, "{phase:?}: {stalled:?}");
     assert!(SHORT <= took && took < AT_MOST, "{phase:?} took {took:?}");
     assert_eq!(show(&next), "accepted 250", "{phase:?}: another connection serves");
-    transport.close_idle().await;
+    transport.close_all_idle().await;
     simulator.shutdown().await;
 }
 
