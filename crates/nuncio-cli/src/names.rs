@@ -204,7 +204,7 @@ pub(crate) fn guest_tone(state: GuestState) -> Tone {
 
 pub(crate) fn channel_tone(state: ChannelState) -> Tone {
     match state {
-        ChannelState::Open => Tone::Good,
+        ChannelState::Open | ChannelState::Standby => Tone::Good,
         ChannelState::Paused | ChannelState::NotConfigured => Tone::Warning,
         ChannelState::Closed => Tone::Bad,
         ChannelState::Unspecified => Tone::Plain,

@@ -34,7 +34,7 @@ pub(crate) struct Notifier {
 
 impl Notifier {
     /// Works until `stop` is cancelled.
-    pub(crate) async fn run(self, stop: CancellationToken) -> Result<(), StoreError> {
+    pub(crate) async fn run(self, stop: CancellationToken) {
         let mut changed = self.rounds.store.records_changed();
         let mut rules_changed = self.rounds.rules.changed();
         while !stop.is_cancelled() {
@@ -63,7 +63,6 @@ impl Notifier {
                 } => {}
             }
         }
-        Ok(())
     }
 
     /// Does all that is due.

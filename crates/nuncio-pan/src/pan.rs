@@ -2,6 +2,7 @@
 
 use std::convert::Infallible;
 use std::sync::Arc;
+use std::time::Duration;
 
 use nuncio_api::limits::MESSAGE_BYTES_MAX;
 use nuncio_api::v1::directory_service_server::DirectoryServiceServer;
@@ -11,8 +12,12 @@ use nuncio_api::v1::smtp_settings_service_server::SmtpSettingsServiceServer;
 use nuncio_api::v1::trust_store_service_server::TrustStoreServiceServer;
 use nuncio_core::ports::clock::Clock;
 use nuncio_core::ports::mail::SmtpTester;
+use nuncio_core::ports::records::RecordStore;
 use nuncio_core::ports::settings::SettingsShare;
 use nuncio_directory::directory::Directory;
+use nuncio_nodes::election::{Elections, Leadership};
+use nuncio_nodes::fenced::FencedRecords;
+use nuncio_nodes::lease::Duty;
 use tokio_util::sync::CancellationToken;
 use tonic::service::RoutesBuilder;
 
@@ -34,6 +39,8 @@ pub struct Pan {
     pub directory: Directory,
     /// The name of this node.
     pub node: String,
+    /// Of the nodes with this role and store one is the primary PAN; all of them serve.
+    pub elections: Elections,
     pub reminders: Reminders,
     pub secret_watch: SecretWatch,
     pub trust_watch: TrustWatch,
@@ -67,15 +74,31 @@ impl Pan {
         routes.add_service(service.max_decoding_message_size(MESSAGE_BYTES_MAX));
     }
 
-    /// Runs the parts of the role that work by themselves, until `shutdown` is cancelled.
+    /// Runs the parts of the role that work by themselves while this node is the primary PAN, until `shutdown` is cancelled.
     pub async fn run(self, shutdown: CancellationToken) -> Result<(), Infallible> {
-        let keeper = self.reminders.clone();
-        let (sent, kept, watched, trusted) = tokio::join!(
-            self.reminders.run(shutdown.clone()),
-            keeper.keep_house(shutdown.clone()),
-            self.secret_watch.run(shutdown.clone()),
-            self.trust_watch.run(shutdown),
+        let elections = self.elections.clone();
+        let lead = async |leadership: Leadership| self.work(&leadership).await;
+        elections.lead(Duty::Pan, shutdown, lead).await;
+        Ok(())
+    }
+
+    /// Works for one term.
+    async fn work(&self, leadership: &Leadership) -> Duration {
+        let fenced =
+            |records: &Arc<dyn RecordStore>| FencedRecords::over(Arc::clone(records), leadership);
+        let mut reminders = self.reminders.clone();
+        reminders.records = fenced(&reminders.records);
+        let mut secret_watch = self.secret_watch.clone();
+        secret_watch.records = fenced(&secret_watch.records);
+        let mut trust_watch = self.trust_watch.clone();
+        trust_watch.records = fenced(&trust_watch.records);
+        let (keeper, over) = (reminders.clone(), leadership.over());
+        let (Ok(()), Ok(()), Ok(()), Ok(())) = tokio::join!(
+            reminders.run(over.clone()),
+            keeper.keep_house(over.clone()),
+            secret_watch.run(over.clone()),
+            trust_watch.run(over.clone()),
         );
-        sent.and(kept).and(watched).and(trusted)
+        Duration::ZERO
     }
 }

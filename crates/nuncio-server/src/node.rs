@@ -40,6 +40,7 @@ use nuncio_delivery::observer::{DeliveryObserver, tell_ended};
 use nuncio_delivery::senders::Senders;
 use nuncio_directory::directory::Directory;
 use nuncio_mnt::mnt::{Mnt, MntPorts};
+use nuncio_nodes::election::Elections;
 use nuncio_oauth::cache::TokenCache;
 use nuncio_pan::pan::Pan;
 use nuncio_pan::reminders::follow_up::Reminding;
@@ -314,6 +315,7 @@ struct Adapters {
     /// The keys of this node.
     sealer: Arc<dyn Sealer>,
     incarnation: Incarnation,
+    elections: Elections,
     templates: Arc<TemplateShare>,
     /// The jobs that the last run left half done, as they stand now.
     rescued: Vec<Job>,
@@ -337,6 +339,7 @@ impl Adapters {
             warn!(jobs, "took back {jobs} mail jobs that the last run left half done");
         }
         let name = config.node_name.as_str();
+        let elections = store.elections(&clock, &incarnation, name);
         // Tokens and mails are shown to others, who do not go by the database's time.
         let cache = TokenCache::new(Arc::clone(&machine), Arc::clone(&entropy));
         let trusted = settings.document(SettingsDocument::TrustStore);
@@ -363,6 +366,7 @@ impl Adapters {
             authorities,
             sealer,
             incarnation,
+            elections,
             templates,
             rescued,
         })
@@ -388,6 +392,7 @@ impl Adapters {
             settings: self.settings.smtp(),
             etcd: self.etcd.as_ref().map(EtcdCluster::state),
             channels,
+            led: self.elections.led(),
             waiting_alarms,
         }
     }
@@ -438,6 +443,7 @@ impl Adapters {
             clock: Arc::clone(&self.clock),
             directory: self.directory(),
             node: node.to_owned(),
+            elections: self.elections.clone(),
         }
     }
 
@@ -481,6 +487,7 @@ impl Adapters {
             records: self.store.records(),
             settings: Arc::clone(&self.settings),
             intake: intake.clone(),
+            elections: self.elections.clone(),
         })
     }
 
@@ -502,6 +509,7 @@ impl Adapters {
             trusted: self.settings.document(SettingsDocument::TrustStore),
             channels,
             incarnation: self.incarnation.clone(),
+            elections: self.elections.clone(),
             lease: config.lease,
             retention: config.retention,
             drain_timeout: config.drain_timeout,

@@ -121,6 +121,7 @@ fn channel(snapshot: &NodeSnapshot) -> v1::Channel {
 fn mailbox_channel(email_address: String, status: &ChannelStatus) -> v1::MailboxChannel {
     let (state, trouble) = match status {
         ChannelStatus::NotConfigured => (v1::ChannelState::NotConfigured, None),
+        ChannelStatus::Standby => (v1::ChannelState::Standby, None),
         ChannelStatus::Open => (v1::ChannelState::Open, None),
         ChannelStatus::Paused { reason, retry_at } => {
             (v1::ChannelState::Paused, Some((reason, retry_at)))

@@ -1,6 +1,6 @@
 //! How this node is: for `NodeService`, for the metrics and for readiness.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -12,6 +12,7 @@ use nuncio_core::ports::mail::MailTransport;
 use nuncio_core::ports::token::{TokenRequest, TokenSource};
 use nuncio_core::settings::{Authentication, SavedSmtpSettings};
 use nuncio_delivery::channel::Channels;
+use nuncio_nodes::lease::Duty;
 use tokio::sync::watch;
 
 use crate::config::Role;
@@ -33,6 +34,8 @@ pub struct NodeStatus {
     /// Whether this node hears of new settings; none where they are its own.
     pub etcd: Option<watch::Receiver<EtcdState>>,
     pub channels: watch::Receiver<Channels>,
+    /// What this node leads, with the term.
+    pub led: watch::Receiver<BTreeMap<Duty, i64>>,
     /// How many alarms of this node the MnT does not have yet.
     pub waiting_alarms: watch::Receiver<usize>,
 }
@@ -44,6 +47,8 @@ pub struct NodeSnapshot {
     pub settings: Option<Arc<SavedSmtpSettings>>,
     pub etcd: Option<EtcdState>,
     pub channels: Channels,
+    /// What it leads, with the term.
+    pub leads: BTreeMap<Duty, i64>,
     pub connections: usize,
     pub token_expires_at: Option<Timestamp>,
     pub backlog: Backlog,
@@ -53,11 +58,12 @@ pub struct NodeSnapshot {
 impl NodeStatus {
     pub async fn snapshot(&self) -> Result<NodeSnapshot, StoreError> {
         let settings = self.settings.borrow().clone();
-        let channels = self.channels.borrow().clone();
+        let (channels, leads) = (self.channels.borrow().clone(), self.led.borrow().clone());
         Ok(NodeSnapshot {
             at: self.clock.now(),
             etcd: self.etcd.as_ref().map(|state| state.borrow().clone()),
             channels,
+            leads,
             connections: self.transport.connections(),
             token_expires_at: self.token_expires_at(settings.as_deref()).await,
             backlog: self.store.backlog().await?,

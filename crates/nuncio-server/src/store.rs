@@ -9,6 +9,7 @@ use nuncio_core::ports::clock::Clock;
 use nuncio_core::ports::job_store::{Dead, Incarnation, JobStore, StoreError};
 use nuncio_core::ports::records::RecordStore;
 use nuncio_core::ports::sealer::Sealer;
+use nuncio_nodes::election::Elections;
 use nuncio_store::postgres::{self, PostgresJobStore};
 use nuncio_store::sqlite::{self, SqliteJobStore};
 use tracing::warn;
@@ -78,6 +79,24 @@ impl Store {
             );
         }
         clock
+    }
+
+    /// How it is settled what this node does of that which only one node with its store may do.
+    pub(crate) fn elections(
+        &self,
+        clock: &Arc<dyn Clock>,
+        incarnation: &Incarnation,
+        node: &str,
+    ) -> Elections {
+        match self {
+            Self::Sqlite(_) => Elections::alone(),
+            Self::Postgres(_) => Elections::among(
+                self.records(),
+                Arc::clone(clock),
+                incarnation.clone(),
+                node.to_owned(),
+            ),
+        }
     }
 
     pub(crate) fn port(&self) -> Arc<dyn JobStore> {

@@ -195,7 +195,7 @@ fn followed(node: &Node) -> Option<Finding> {
 fn channel(node: &Node) -> Finding {
     let channel = node.channel.clone().unwrap_or_default();
     let verdict = match channel.state() {
-        ChannelState::Open => Verdict::Well,
+        ChannelState::Open | ChannelState::Standby => Verdict::Well,
         ChannelState::Paused => Verdict::Warning,
         ChannelState::NotConfigured | ChannelState::Closed | ChannelState::Unspecified => {
             Verdict::Problem

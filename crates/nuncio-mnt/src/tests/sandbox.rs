@@ -20,6 +20,7 @@ use nuncio_core::retry::decide;
 use nuncio_core::template::Templates;
 use nuncio_delivery::intake::Intake;
 use nuncio_delivery::observer::{Alarm, AlarmKind, DeliveryObserver};
+use nuncio_nodes::election::Elections;
 use nuncio_runtime::clock::{TestClock, TestEntropy};
 use nuncio_store::memory::MemoryJobStore;
 use tempfile::TempDir;
@@ -328,6 +329,7 @@ fn start_role(
         records: Arc::clone(records),
         settings: Arc::<EmbeddedCluster>::clone(settings),
         intake,
+        elections: Elections::alone(),
     });
     let stop = CancellationToken::new();
     let api = mnt.api(&stop);

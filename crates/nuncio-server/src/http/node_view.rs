@@ -3,6 +3,7 @@
 use async_trait::async_trait;
 use nuncio_cluster::etcd::EtcdState;
 use nuncio_delivery::channel::ChannelStatus;
+use nuncio_nodes::lease::Duty;
 use nuncio_runtime::chain::Chain;
 use tracing::warn;
 
@@ -24,7 +25,14 @@ impl NodeView for NodeStatus {
         Gauges {
             backlog: Some(snapshot.backlog),
             smtp_connections: Some(snapshot.connections),
-            channel_open: Some(snapshot.channels.overall() == ChannelStatus::Open),
+            channel_open: match snapshot.channels.overall() {
+                ChannelStatus::Standby => None,
+                ChannelStatus::Open => Some(true),
+                ChannelStatus::NotConfigured
+                | ChannelStatus::Paused { .. }
+                | ChannelStatus::Closed { .. } => Some(false),
+            },
+            leads: snapshot.leads.keys().map(Duty::name).collect(),
             settings_generation: settings.map(|saved| saved.generation),
             settings_followed: snapshot.etcd.map(|state| state == EtcdState::Connected),
             waiting_alarms: Some(snapshot.waiting_alarms),

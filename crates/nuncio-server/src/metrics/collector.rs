@@ -20,6 +20,7 @@ impl Collector for GaugeCollector {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
         let gauges = self.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
         encode_backlog(&mut encoder, &gauges)?;
+        encode_duties(&mut encoder, &gauges)?;
         let simple = [
             (
                 "smtp_connections",
@@ -28,7 +29,7 @@ impl Collector for GaugeCollector {
             ),
             (
                 "channel_open",
-                "Whether mail can go out: 1, or 0 if somebody or some time must help first.",
+                "Whether mail can go out: 1, or 0 if somebody or some time must help first; not there while other nodes send.",
                 gauges.channel_open.map(i64::from),
             ),
             (
@@ -96,6 +97,15 @@ fn encode_backlog(encoder: &mut DescriptorEncoder<'_>, gauges: &Gauges) -> fmt::
     ] {
         let count = ConstGauge::new(i64::try_from(count).unwrap_or(i64::MAX));
         count.encode(metric.encode_family(&[("state", state.name())])?)?;
+    }
+    Ok(())
+}
+
+fn encode_duties(encoder: &mut DescriptorEncoder<'_>, gauges: &Gauges) -> fmt::Result {
+    let help = "What this node does of that which one node at a time does: the primary PAN, the active MnT, the sender of a mailbox.";
+    let mut metric = encoder.encode_descriptor("leads", help, None, MetricType::Gauge)?;
+    for duty in &gauges.leads {
+        ConstGauge::new(1_i64).encode(metric.encode_family(&[("duty", duty.as_str())])?)?;
     }
     Ok(())
 }

@@ -11,8 +11,10 @@ use nuncio_core::settings::{Authentication, SmtpSettings};
 pub struct Gauges {
     pub backlog: Option<Backlog>,
     pub smtp_connections: Option<usize>,
-    /// Whether mail can go out as far as this node knows.
+    /// Whether mail can go out as far as this node knows; none if other nodes send.
     pub channel_open: Option<bool>,
+    /// What this node does of that which only one node with its store may do.
+    pub leads: Vec<String>,
     pub settings_generation: Option<i64>,
     /// Whether this node hears of new settings of its cluster.
     pub settings_followed: Option<bool>,
