@@ -13,6 +13,7 @@ mod faults;
 mod journey;
 mod kill;
 mod kill_roles;
+mod leaders;
 mod many_recipients;
 mod place;
 mod portal;

@@ -109,6 +109,16 @@ impl Process {
         self.signal("TERM").await;
     }
 
+    /// Sends SIGSTOP: it stands still until it is resumed, and does not know it.
+    pub async fn pause(&self) {
+        self.signal("STOP").await;
+    }
+
+    /// Sends SIGCONT.
+    pub async fn resume(&self) {
+        self.signal("CONT").await;
+    }
+
     /// Sends SIGKILL, and waits until the process is gone.
     pub async fn kill9(mut self) -> Ended {
         self.child.start_kill().expect("it is our process");

@@ -12,6 +12,7 @@ use tokio::task::JoinSet;
 pub struct Relay {
     pub address: SocketAddr,
     target: Arc<Mutex<Option<SocketAddr>>>,
+    passing: Arc<Mutex<JoinSet<()>>>,
     _running: JoinSet<()>,
 }
 
@@ -21,25 +22,33 @@ impl Relay {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port is free");
         let address = listener.local_addr().expect("it is bound");
         let target: Arc<Mutex<Option<SocketAddr>>> = Arc::default();
-        let (mut running, known) = (JoinSet::new(), Arc::clone(&target));
+        let passing: Arc<Mutex<JoinSet<()>>> = Arc::default();
+        let (mut running, known, connections) =
+            (JoinSet::new(), Arc::clone(&target), Arc::clone(&passing));
         running.spawn(async move {
-            let mut passing = JoinSet::new();
             while let Ok((mut client, _)) = listener.accept().await {
                 let to = *known.lock().expect("no holder of this lock panics");
                 // With nobody behind it the connection ends at once.
                 let Some(to) = to else { continue };
-                passing.spawn(async move {
+                let mut connections = connections.lock().expect("no holder of this lock panics");
+                connections.spawn(async move {
                     if let Ok(mut server) = TcpStream::connect(to).await {
                         drop(copy_bidirectional(&mut client, &mut server).await);
                     }
                 });
             }
         });
-        Self { address, target, _running: running }
+        Self { address, target, passing, _running: running }
     }
 
     /// From now on new connections go there, or nowhere.
     pub fn lead_to(&self, target: Option<SocketAddr>) {
         *self.target.lock().expect("no holder of this lock panics") = target;
+    }
+
+    /// Cuts all connections, and lets nobody through until it leads somewhere again.
+    pub fn cut(&self) {
+        self.lead_to(None);
+        self.passing.lock().expect("no holder of this lock panics").abort_all();
     }
 }

@@ -54,6 +54,9 @@ pub(super) fn check(
     let seconds = |seconds| whole(seconds, LEASE_S_MAX, "seconds");
     let lease = sources.get(Key::LeaseS, problems, seconds, LEASE_S.into());
     let mnt = sources.get_text(Key::PeersMnt, problems, peer, None);
+    if let (Some(Some(_)), Some(store)) = (&etcd, &store_url) {
+        etcd::check_store(sources, store.value.is_some(), problems);
+    }
     if let (Some(grpc), Some(insecure)) = (&grpc, &insecure) {
         check_exposure(grpc, insecure.value, problems);
     }

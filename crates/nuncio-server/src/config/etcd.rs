@@ -57,6 +57,22 @@ pub(super) fn check(sources: &Sources, problems: &mut Problems) -> Option<Option
     Some(Some(EtcdConfig { endpoints, prefix, ca_file, identity }))
 }
 
+/// Nodes with common settings send from the same mailboxes, and only what lies in a common store is counted together.
+pub(super) fn check_store(sources: &Sources, is_shared: bool, problems: &mut Problems) {
+    if is_shared {
+        return;
+    }
+    let problem = format!(
+        "needs `{}` too: nodes that share settings share mailboxes, and only with a common database they keep to \
+         the limits of a mailbox together",
+        Key::StoreUrl.name()
+    );
+    let source = sources.get(Key::EtcdEndpoints, problems, endpoints, Vec::new());
+    if let Some(source) = source.map(|found| found.source) {
+        problems.add(Key::EtcdEndpoints.name(), &source, problem);
+    }
+}
+
 fn endpoints(urls: Vec<String>) -> Result<Vec<String>, String> {
     if ENDPOINTS_MAX < urls.len() {
         return Err(format!("names {} members; {ENDPOINTS_MAX} are the most", urls.len()));

@@ -299,6 +299,7 @@ fn the_url_of_the_collector_is_checked_and_not_shown() {
 fn etcd_can_be_given_in_every_source() {
     let file = Given {
         file: r#"
+            store.url = "postgres://nuncio@db/nuncio"
             etcd.endpoints = ["https://a:2379", "https://b:2379/"]
             etcd.prefix = "/mail/"
             etcd.ca_file = "/ca.pem"
@@ -308,6 +309,7 @@ fn etcd_can_be_given_in_every_source() {
         ..Given::default()
     };
     let env = [
+        ("NUNCIO_STORE_URL", "postgres://nuncio@db/nuncio"),
         ("NUNCIO_ETCD_ENDPOINTS", "https://a:2379,https://b:2379"),
         ("NUNCIO_ETCD_PREFIX", "/mail/"),
         ("NUNCIO_ETCD_CA_FILE", "/ca.pem"),
@@ -315,6 +317,7 @@ fn etcd_can_be_given_in_every_source() {
         ("NUNCIO_ETCD_KEY_FILE", "/node.key"),
     ];
     let flags = [
+        "--store-url=postgres://nuncio@db/nuncio",
         "--etcd-endpoints=https://a:2379,https://b:2379",
         "--etcd-prefix=/mail/",
         "--etcd-ca-file=/ca.pem",
@@ -353,7 +356,8 @@ fn everything_wrong_about_etcd_is_told_at_once() {
 fn a_certificate_for_etcd_needs_its_key_and_an_etcd() {
     let endpoint = "--etcd-endpoints=https://db:2379";
     let told = |flags: &[&str]| {
-        let given = Given { flags, ..Given::default() };
+        let flags = [&["--store-url=postgres://nuncio@db/nuncio"], flags].concat();
+        let given = Given { flags: &flags, ..Given::default() };
         said(&given.load().unwrap_err())
     };
 
@@ -429,4 +433,17 @@ fn a_strange_host_name_does_not_become_the_name() {
     let config = Config::load(&ServeArgs::default(), &env).unwrap();
 
     assert_eq!(config.node_name.as_str(), "nuncio");
+}
+
+#[test]
+fn nodes_that_share_settings_need_a_store_in_common() {
+    let given = Given { flags: &["--etcd-endpoints=https://db:2379"], ..Given::default() };
+
+    assert_eq!(
+        said(&given.load().unwrap_err()),
+        [
+            "etcd.endpoints: needs `store.url` too: nodes that share settings share mailboxes, and only with a common \
+          database they keep to the limits of a mailbox together"
+        ]
+    );
 }
