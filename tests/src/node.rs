@@ -154,6 +154,7 @@ impl StoppedNode {
         let writer = logs.clone();
         let (dispatch, telemetry) = subscriber(&config, move || writer.clone())
             .unwrap_or_else(|error| panic!("no telemetry: {error}"));
+        let log = telemetry.log.clone();
         let runtime = Builder::new_multi_thread()
             .worker_threads(THREADS)
             .thread_name("node")
@@ -170,7 +171,7 @@ impl StoppedNode {
             let listeners = Listeners::bind(&config).await.map_err(|error| format!("{error:?}"))?;
             let addresses = listeners.addresses().map_err(|error| format!("{error:?}"))?;
             let portal = listeners.portal_address().ok_or("the page is not served")?;
-            let node = Node::build(&config, listeners).await;
+            let node = Node::build(&config, listeners, Some(log)).await;
             let node = node.map_err(|error| format!("{error:?}"))?;
             tell.send((addresses, portal)).map_err(|_| "nobody waits for the node".to_owned())?;
             node.run(stop).await.map_err(|error| format!("{error:?}"))

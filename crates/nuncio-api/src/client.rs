@@ -9,6 +9,7 @@ use crate::v1::alarm_route_service_client::AlarmRouteServiceClient;
 use crate::v1::alarm_service_client::AlarmServiceClient;
 use crate::v1::directory_service_client::DirectoryServiceClient;
 use crate::v1::guest_mail_settings_service_client::GuestMailSettingsServiceClient;
+use crate::v1::log_level_service_client::LogLevelServiceClient;
 use crate::v1::mail_job_service_client::MailJobServiceClient;
 use crate::v1::node_service_client::NodeServiceClient;
 use crate::v1::portal_service_client::PortalServiceClient;
@@ -30,6 +31,7 @@ pub struct Clients {
     pub alarm_routes: AlarmRouteServiceClient<Channel>,
     pub directory: DirectoryServiceClient<Channel>,
     pub guest_mail: GuestMailSettingsServiceClient<Channel>,
+    pub log_levels: LogLevelServiceClient<Channel>,
     pub mail_jobs: MailJobServiceClient<Channel>,
     pub portal: PortalServiceClient<Channel>,
     pub settings: SettingsServiceClient<Channel>,
@@ -105,6 +107,7 @@ impl Clients {
             alarm_routes: client!(AlarmRouteServiceClient),
             directory: client!(DirectoryServiceClient),
             guest_mail: client!(GuestMailSettingsServiceClient),
+            log_levels: client!(LogLevelServiceClient),
             mail_jobs: client!(MailJobServiceClient),
             portal: client!(PortalServiceClient),
             settings: client!(SettingsServiceClient),

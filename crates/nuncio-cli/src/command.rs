@@ -10,6 +10,7 @@ pub(crate) mod completions;
 pub(crate) mod doctor;
 pub(crate) mod guests;
 pub(crate) mod jobs;
+pub(crate) mod log_levels;
 pub(crate) mod nodes;
 pub(crate) mod people;
 pub(crate) mod portal;
@@ -49,6 +50,9 @@ pub enum ClientCommand {
     /// Look at what mails say, change it, and try it
     #[command(subcommand)]
     Templates(templates::TemplatesCommand),
+    /// Have components log more or less for a while
+    #[command(subcommand)]
+    LogLevels(log_levels::LogLevelsCommand),
     /// Find out what keeps mail from going out
     #[command(after_long_help = exit::HELP)]
     Doctor,

@@ -3,8 +3,8 @@
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use nuncio_api::v1::{
     AlarmCategory, AlarmOutcome, AlarmSeverity, AlarmState, AlarmTypeStatus, ChannelState,
-    ClientSecretUse, GuestState, MailClass, MailJobState, NodeRole, PortalEvent, RecipientState,
-    SmtpTestStageKind, TemplateVariableKind, UserKind,
+    ClientSecretUse, GuestState, LogSeverity, MailClass, MailJobState, NodeRole, PortalEvent,
+    RecipientState, SmtpTestStageKind, TemplateVariableKind, UserKind,
 };
 
 use crate::output::Tone;
@@ -90,6 +90,18 @@ pub(crate) fn severity_parser() -> impl TypedValueParser<Value = AlarmSeverity> 
         let name = format!("ALARM_SEVERITY_{}", name.to_uppercase());
         AlarmSeverity::from_str_name(&name).expect("each possible value is one of the API")
     })
+}
+
+/// Reads a severity of log messages: `debug`.
+pub(crate) fn log_severity_parser() -> impl TypedValueParser<Value = LogSeverity> {
+    PossibleValuesParser::new(["error", "warn", "info", "debug"]).map(|name| {
+        let name = format!("LOG_SEVERITY_{}", name.to_uppercase());
+        LogSeverity::from_str_name(&name).expect("each possible value is one of the API")
+    })
+}
+
+pub(crate) fn log_severity(severity: LogSeverity) -> &'static str {
+    severity.as_str_name().trim_start_matches("LOG_SEVERITY_")
 }
 
 /// Reads a state of an alarm: `firing`.

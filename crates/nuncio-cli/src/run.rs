@@ -3,8 +3,8 @@
 use nuncio_api::client::{Clients, connect};
 
 use crate::command::{
-    ClientCommand, alarms, completions, doctor, guests, jobs, nodes, portal, reminders, send,
-    settings, templates, users,
+    ClientCommand, alarms, completions, doctor, guests, jobs, log_levels, nodes, portal, reminders,
+    send, settings, templates, users,
 };
 use crate::environment::Environment;
 use crate::exit::Exit;
@@ -47,6 +47,7 @@ pub async fn run(
         ClientCommand::Templates(command) => Box::pin(templates::run(&mut context, command)).await,
         ClientCommand::Alarms(command) => Box::pin(alarms::run(&mut context, command)).await,
         ClientCommand::Doctor => Box::pin(doctor::run(&mut context)).await,
+        ClientCommand::LogLevels(command) => log_levels::run(&mut context, command).await,
         ClientCommand::Nodes => nodes::run(&mut context).await,
         ClientCommand::Completions { shell } => completions::run(&mut context, shell, program),
     };

@@ -14,6 +14,7 @@ pub mod changes;
 pub mod document;
 pub mod draft;
 pub mod guest_mail;
+pub mod log_levels;
 pub mod preset;
 pub mod proxy;
 pub mod trust_store;

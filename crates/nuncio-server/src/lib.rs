@@ -9,6 +9,7 @@ pub mod node;
 pub mod status;
 
 pub mod http;
+pub mod log_levels;
 pub mod metrics;
 
 mod alarms;

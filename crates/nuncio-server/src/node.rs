@@ -10,6 +10,9 @@ use nuncio_api::v1::alarm_route_service_server::SERVICE_NAME as ALARM_ROUTE_SERV
 use nuncio_api::v1::alarm_service_server::SERVICE_NAME as ALARM_SERVICE;
 use nuncio_api::v1::directory_service_server::SERVICE_NAME as DIRECTORY_SERVICE;
 use nuncio_api::v1::guest_mail_settings_service_server::SERVICE_NAME as GUEST_MAIL_SERVICE;
+use nuncio_api::v1::log_level_service_server::{
+    LogLevelServiceServer, SERVICE_NAME as LOG_LEVEL_SERVICE,
+};
 use nuncio_api::v1::mail_job_service_server::SERVICE_NAME as MAIL_JOB_SERVICE;
 use nuncio_api::v1::node_service_server::{NodeServiceServer, SERVICE_NAME as NODE_SERVICE};
 use nuncio_api::v1::portal_service_server::SERVICE_NAME as PORTAL_SERVICE;
@@ -32,7 +35,7 @@ use nuncio_core::ports::sealer::Sealer;
 use nuncio_core::ports::settings::SettingsShare;
 use nuncio_core::ports::token::TokenSource;
 use nuncio_core::ports::trust::Authorities;
-use nuncio_core::settings::document::SettingsDocument;
+use nuncio_core::settings::document::{SavedDocument, SettingsDocument};
 use nuncio_delivery::channel::Channels;
 use nuncio_delivery::delivery::Delivery;
 use nuncio_delivery::intake::Intake;
@@ -66,6 +69,8 @@ use crate::alarms::NodeAlarms;
 use crate::config::{Config, Role};
 use crate::grpc::GrpcServer;
 use crate::http::{HttpServer, run_page};
+use crate::log_levels::LogControl;
+use crate::log_levels::service::LogLevelApi;
 use crate::metrics::Metrics;
 use crate::node_service::Nodes;
 use crate::settings_service::SettingsApi;
@@ -92,6 +97,14 @@ pub struct Node {
     store: Store,
     streams: CancellationToken,
     drain_timeout: Duration,
+    log: Option<FollowedLog>,
+}
+
+/// The log, and what its levels follow.
+struct FollowedLog {
+    log: LogControl,
+    levels: watch::Receiver<Option<Arc<SavedDocument>>>,
+    clock: Arc<dyn Clock>,
 }
 
 /// The ports of a node. They are bound first, so that a node which cannot serve does no work.
@@ -160,7 +173,13 @@ impl Listeners {
 
 impl Node {
     /// Builds adapters, roles and listeners. Jobs that the last run left half done are taken back.
-    pub async fn build(config: &Config, listeners: Listeners) -> Result<Self, StartError> {
+    ///
+    /// `log`, if there is one, follows the levels in the settings.
+    pub async fn build(
+        config: &Config,
+        listeners: Listeners,
+        log: Option<LogControl>,
+    ) -> Result<Self, StartError> {
         let adapters = Adapters::open(config).await?;
         let (channels, channels_seen) = watch::channel(Channels::default());
         let address = listeners.grpc.local_addr().unwrap_or(config.grpc_listen);
@@ -171,11 +190,12 @@ impl Node {
         let streams = CancellationToken::new();
 
         let mut routes = RoutesBuilder::default();
-        let mut services = vec![NODE_SERVICE, SETTINGS_SERVICE];
+        let mut services = vec![NODE_SERVICE, SETTINGS_SERVICE, LOG_LEVEL_SERVICE];
         let (node, tester) = (status.clone(), Arc::clone(&adapters.tester));
         routes.add_service(NodeServiceServer::new(Nodes { status: node, tester }));
         let settings = SettingsApi { settings: Arc::clone(&adapters.settings) };
         routes.add_service(SettingsServiceServer::new(settings));
+        routes.add_service(LogLevelServiceServer::new(adapters.log_levels()));
         let observer = alarms.observer();
         let intake = adapters.intake(&observer);
         let mnt = config.roles.contains(&Role::Mnt).then(|| adapters.mnt(&intake));
@@ -213,7 +233,9 @@ impl Node {
             services.push(ALARM_ROUTE_SERVICE);
         }
         let delivery = adapters.delivery(config, observer, channels);
+        let levels = adapters.settings.document(SettingsDocument::LogLevels);
         Ok(Self {
+            log: log.map(|log| FollowedLog { log, levels, clock: Arc::clone(&adapters.clock) }),
             grpc: GrpcServer::new(routes, services)?,
             http: HttpServer::new(metrics, status),
             listeners,
@@ -282,6 +304,12 @@ impl Node {
         if let Some(etcd) = self.etcd {
             tasks.spawn("settings", |stop| async move {
                 etcd.run(stop).await;
+                Ok::<(), io::Error>(())
+            });
+        }
+        if let Some(FollowedLog { log, levels, clock }) = self.log {
+            tasks.spawn("log levels", |stop| async move {
+                log.follow(levels, clock, stop).await;
                 Ok::<(), io::Error>(())
             });
         }
@@ -476,6 +504,11 @@ impl Adapters {
             sealer: Arc::clone(&self.sealer),
             public_url,
         }
+    }
+
+    fn log_levels(&self) -> LogLevelApi {
+        let (settings, clock) = (Arc::clone(&self.settings), Arc::clone(&self.clock));
+        LogLevelApi { settings, clock }
     }
 
     fn senders(&self) -> Senders {

@@ -12,6 +12,7 @@ use tracing::{info, warn};
 use crate::VERSION;
 use crate::config::args::ServeArgs;
 use crate::config::{Config, ProcessEnvironment, Role};
+use crate::log_levels::LogControl;
 use crate::node::{Listeners, Node, StartError};
 use crate::telemetry::{Telemetry, TelemetryError};
 
@@ -52,18 +53,22 @@ async fn run(args: &ServeArgs) -> Result<(), ServeError> {
     }
     let telemetry = Telemetry::install(&config)?;
     let shutdown = shutdown_on_signal().map_err(ServeError::Signals)?;
-    let result = run_node(&config, shutdown).await;
+    let result = run_node(&config, telemetry.log.clone(), shutdown).await;
     if let Err(error) = telemetry.shutdown().await {
         warn!("the last spans are lost: {}", Chain(&error));
     }
     result
 }
 
-async fn run_node(config: &Config, shutdown: CancellationToken) -> Result<(), ServeError> {
+async fn run_node(
+    config: &Config,
+    log: LogControl,
+    shutdown: CancellationToken,
+) -> Result<(), ServeError> {
     let listeners = Listeners::bind(config).await?;
     let addresses = listeners.addresses();
     let portal = listeners.portal_address();
-    let node = Node::build(config, listeners).await?;
+    let node = Node::build(config, listeners, Some(log)).await?;
     if let Ok((grpc, http)) = addresses {
         let roles: Vec<_> = config.roles.iter().map(|role| Role::name(*role)).collect();
         info!(

@@ -16,9 +16,10 @@ use tracing_subscriber::filter::{FilterExt as _, Targets};
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::{SubscriberInitExt as _, TryInitError};
-use tracing_subscriber::{EnvFilter, Layer, Registry};
+use tracing_subscriber::{EnvFilter, Layer, Registry, reload};
 
-use crate::config::{Config, LogConfig, LogFilter, LogFormat, OtlpEndpoint};
+use crate::config::{Config, LogConfig, LogFormat, OtlpEndpoint};
+use crate::log_levels::{LogControl, filter};
 
 /// How long one export of spans may take.
 const EXPORT_TIMEOUT: Duration = Duration::from_secs(3);
@@ -51,6 +52,8 @@ pub struct Telemetry;
 #[must_use = "without `shutdown` the last spans are lost"]
 pub struct TelemetryGuard {
     provider: Option<SdkTracerProvider>,
+    /// Changes what is logged.
+    pub log: LogControl,
 }
 
 /// Why logs and traces could not be set up.
@@ -123,24 +126,28 @@ where
         let layer = tracing_opentelemetry::layer().with_tracer(provider.tracer("nuncio"));
         layer.with_location(false).with_threads(false).with_filter(trace_filter())
     });
-    let subscriber = Registry::default().with(log_layer(&config.log, writer, ansi)).with(traces);
-    Ok((Dispatch::new(subscriber), TelemetryGuard { provider }))
+    let (levels, handle) = reload::Layer::new(filter(config.log.filter.as_str()));
+    let log = LogControl::new(config.log.filter.as_str().to_owned(), handle);
+    let subscriber =
+        Registry::default().with(log_layer(&config.log, levels, writer, ansi)).with(traces);
+    Ok((Dispatch::new(subscriber), TelemetryGuard { provider, log }))
 }
 
-fn log_layer<W>(log: &LogConfig, writer: W, ansi: bool) -> Box<dyn Layer<Registry> + Send + Sync>
+fn log_layer<W>(
+    log: &LogConfig,
+    levels: reload::Layer<EnvFilter, Registry>,
+    writer: W,
+    ansi: bool,
+) -> Box<dyn Layer<Registry> + Send + Sync>
 where
     W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
 {
     let layer = tracing_subscriber::fmt::layer().with_writer(writer).with_ansi(ansi);
-    let filter = env_filter(&log.filter).and(caps(LevelFilter::TRACE));
+    let filter = levels.and(caps(LevelFilter::TRACE));
     match log.format {
         LogFormat::Human => layer.with_filter(filter).boxed(),
         LogFormat::Json => layer.json().flatten_event(true).with_filter(filter).boxed(),
     }
-}
-
-fn env_filter(filter: &LogFilter) -> EnvFilter {
-    EnvFilter::builder().parse(filter.as_str()).expect("the configuration has checked it")
 }
 
 /// Spans of ours are recorded whatever the log leaves out; those of others never.

@@ -147,7 +147,7 @@ impl Stage {
         let config = Config::load(&serve, &HashMap::new())?;
         let listeners = Listeners::bind(&config).await?;
         let (grpc, http) = listeners.addresses()?;
-        let node = Node::build(&config, listeners).await?;
+        let node = Node::build(&config, listeners, None).await?;
         fact(out, "node", &format!("gRPC at {grpc}, health and metrics at {http}"))?;
         fact(out, "", &format!("jobs and settings in {}", folder.path().join("data").display()))?;
         let shutdown = CancellationToken::new();

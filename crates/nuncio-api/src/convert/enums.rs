@@ -12,6 +12,7 @@ use nuncio_core::portal::PortalEvent;
 use nuncio_core::portal::approval::{ApprovalState, Verdict};
 use nuncio_core::reminder::{Channel, WhyNot};
 use nuncio_core::settings::guest_mail::SenderChoice;
+use nuncio_core::settings::log_levels::LogSeverity;
 use nuncio_core::settings::trust_store::TrustUse;
 use nuncio_core::settings::{Encryption, Provider};
 use nuncio_core::smtp_test::StageKind;
@@ -71,6 +72,13 @@ macro_rules! pairs {
         }
     };
 }
+
+pairs!(LogSeverity, LogSeverity:
+    Error = Error,
+    Warn = Warn,
+    Info = Info,
+    Debug = Debug,
+);
 
 pairs!(ReminderChannel, Channel:
     Subject = Subject,

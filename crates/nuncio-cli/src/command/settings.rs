@@ -45,8 +45,8 @@ pub enum SettingsCommand {
     /// Show who changed settings, when and what, the newest first
     #[command(after_long_help = exit::HELP)]
     History {
-        /// Only this document: `smtp`, `guest-mail`, `alarms`, `reminders`, `alarm-routes` or
-        /// `trust-store`
+        /// Only this document: `smtp`, `guest-mail`, `alarms`, `reminders`, `alarm-routes`, `trust-store`
+        /// or `log-levels`
         #[arg(default_value = "", hide_default_value = true)]
         document: String,
     },

@@ -22,16 +22,19 @@ pub enum SettingsDocument {
     PortalKeys,
     /// Certificate authorities that are trusted beside the system's.
     TrustStore,
+    /// Which components log more or less for a while.
+    LogLevels,
 }
 
 impl SettingsDocument {
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::GuestMail,
         Self::Alarms,
         Self::Reminders,
         Self::AlarmRoutes,
         Self::PortalKeys,
         Self::TrustStore,
+        Self::LogLevels,
     ];
 
     /// The name under which it is kept: `guest-mail`.
@@ -43,6 +46,7 @@ impl SettingsDocument {
             Self::AlarmRoutes => "alarm-routes",
             Self::PortalKeys => "portal-keys",
             Self::TrustStore => "trust-store",
+            Self::LogLevels => "log-levels",
         }
     }
 }
