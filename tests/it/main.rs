@@ -23,6 +23,7 @@ mod python_client;
 mod real;
 mod reminders;
 mod roles;
+mod rolling_restart;
 mod routes;
 mod secret_expiry;
 mod secrets;
