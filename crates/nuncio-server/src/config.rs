@@ -11,6 +11,7 @@ use std::time::Duration;
 
 mod check;
 mod etcd;
+mod grpc;
 mod sources;
 
 pub mod args;
@@ -67,6 +68,8 @@ pub struct Config {
     pub roles: BTreeSet<Role>,
     /// Where gRPC is served. Port 0 means any free one.
     pub grpc_listen: SocketAddr,
+    /// The certificate behind which gRPC is served; none means in the clear.
+    pub grpc_tls: Option<GrpcTls>,
     /// Where health and metrics are served. Port 0 means any free one.
     pub http_listen: SocketAddr,
     /// Where the page behind approval links is served; none means not at all. Port 0 means any free one.
@@ -95,6 +98,16 @@ pub enum Role {
     Mnt,
     /// Takes mail jobs and sends them.
     Psn,
+}
+
+/// The files of TLS, all in PEM. They are looked at again while the node runs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GrpcTls {
+    /// The certificate of this node, then those above it.
+    pub cert_file: PathBuf,
+    pub key_file: PathBuf,
+    /// Who signs the certificates of clients and of other nodes; none means that clients show none.
+    pub client_ca_file: Option<PathBuf>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,16 +1,25 @@
 //! The gRPC listener: all services of a node on one port, with health and reflection.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use nuncio_api::v1::FILE_DESCRIPTOR_SET;
 use tokio::net::TcpListener;
+use tokio::sync::watch;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 use tonic::service::{Routes, RoutesBuilder};
 use tonic::transport::Server;
-use tonic::transport::server::TcpIncoming;
 use tonic_health::ServingStatus;
 use tonic_health::server::HealthReporter;
+
+use crate::grpc::certificates::Tls;
+use crate::grpc::incoming::incoming;
+
+pub(crate) mod certificates;
+mod incoming;
+#[cfg(test)]
+mod testing;
 
 /// How often a silent connection is asked whether it lives, and how long its answer may take.
 const KEEP_ALIVE_PERIOD: Duration = Duration::from_secs(30);
@@ -29,6 +38,8 @@ pub(crate) struct GrpcServer {
     routes: Routes,
     health: HealthReporter,
     services: Vec<&'static str>,
+    /// None means in the clear.
+    tls: Option<watch::Receiver<Arc<Tls>>>,
 }
 
 impl GrpcServer {
@@ -36,6 +47,7 @@ impl GrpcServer {
     pub(crate) fn new(
         mut routes: RoutesBuilder,
         services: Vec<&'static str>,
+        tls: Option<watch::Receiver<Arc<Tls>>>,
     ) -> Result<Self, tonic_reflection::server::Error> {
         let (health, health_service) = tonic_health::server::health_reporter();
         let reflection = tonic_reflection::server::Builder::configure()
@@ -44,7 +56,7 @@ impl GrpcServer {
             .build_v1()?;
         routes.add_service(health_service);
         routes.add_service(reflection);
-        Ok(Self { routes: routes.routes(), health, services })
+        Ok(Self { routes: routes.routes(), health, services, tls })
     }
 
     /// Serves until `stop` is cancelled: then `NOT_SERVING`, GOAWAY, and the calls under way end.
@@ -53,7 +65,7 @@ impl GrpcServer {
         listener: TcpListener,
         stop: CancellationToken,
     ) -> Result<(), tonic::transport::Error> {
-        let Self { routes, health, services } = self;
+        let Self { routes, health, services, tls } = self;
         set_all(&health, &services, ServingStatus::Serving).await;
         let stopped = async {
             stop.cancelled().await;
@@ -63,15 +75,13 @@ impl GrpcServer {
             stop.cancelled().await;
             sleep(CALLS_END_TIMEOUT).await;
         };
-        // Without it an answer waits for the client's delayed acknowledgement, 40 ms.
-        let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
         let serving = Server::builder()
             .http2_keepalive_interval(Some(KEEP_ALIVE_PERIOD))
             .http2_keepalive_timeout(Some(KEEP_ALIVE_TIMEOUT))
             .concurrency_limit_per_connection(CALLS_PER_CONNECTION_MAX)
             .max_concurrent_streams(STREAMS_PER_CONNECTION_MAX)
             .add_routes(routes)
-            .serve_with_incoming_shutdown(incoming, stopped);
+            .serve_with_incoming_shutdown(incoming(listener, tls), stopped);
         tokio::select! {
             served = serving => served,
             () = overdue => Ok(()),

@@ -68,6 +68,7 @@ use tracing::{info, warn};
 use crate::alarms::NodeAlarms;
 use crate::config::{Config, Role};
 use crate::grpc::GrpcServer;
+use crate::grpc::certificates::{CertificateError, Certificates};
 use crate::http::{HttpServer, run_page};
 use crate::log_levels::LogControl;
 use crate::log_levels::service::LogLevelApi;
@@ -94,6 +95,7 @@ pub struct Node {
     smtp: Arc<SmtpTransport>,
     templates: Arc<TemplateShare>,
     etcd: Option<EtcdCluster>,
+    certificates: Option<Certificates>,
     store: Store,
     streams: CancellationToken,
     drain_timeout: Duration,
@@ -140,6 +142,8 @@ pub enum StartError {
     Mnt(#[from] nuncio_api::client::ConnectError),
     #[error("the portals' own templates cannot be read")]
     Templates(#[source] StoreError),
+    #[error("gRPC cannot be served by TLS")]
+    Certificates(#[from] CertificateError),
     #[error("gRPC reflection cannot be set up")]
     Reflection(#[from] tonic_reflection::server::Error),
 }
@@ -180,12 +184,18 @@ impl Node {
         listeners: Listeners,
         log: Option<LogControl>,
     ) -> Result<Self, StartError> {
+        let certificates = certificates(config).await?;
+        let tls = certificates.as_ref().map(Certificates::current);
         let adapters = Adapters::open(config).await?;
         let (channels, channels_seen) = watch::channel(Channels::default());
         let address = listeners.grpc.local_addr().unwrap_or(config.grpc_listen);
         let metrics = Arc::new(Metrics::new());
         let mut alarms = adapters.alarms(config, address, Arc::<Metrics>::clone(&metrics)).await?;
-        let status = adapters.status(config, address, channels_seen, alarms.waiting());
+        let certificate = tls.clone();
+        let status = NodeStatus {
+            certificate,
+            ..adapters.status(config, address, channels_seen, alarms.waiting())
+        };
         tell_ended(&*metrics, &adapters.rescued);
         let streams = CancellationToken::new();
 
@@ -236,7 +246,7 @@ impl Node {
         let levels = adapters.settings.document(SettingsDocument::LogLevels);
         Ok(Self {
             log: log.map(|log| FollowedLog { log, levels, clock: Arc::clone(&adapters.clock) }),
-            grpc: GrpcServer::new(routes, services)?,
+            grpc: GrpcServer::new(routes, services, tls)?,
             http: HttpServer::new(metrics, status),
             listeners,
             mnt,
@@ -247,6 +257,7 @@ impl Node {
             smtp: adapters.smtp,
             templates: adapters.templates,
             etcd: adapters.etcd,
+            certificates,
             store: adapters.store,
             streams,
             drain_timeout: config.drain_timeout,
@@ -312,6 +323,9 @@ impl Node {
                 log.follow(levels, clock, stop).await;
                 Ok::<(), io::Error>(())
             });
+        }
+        if let Some(certificates) = self.certificates {
+            tasks.spawn("certificates", |stop| certificates.run(stop));
         }
         let smtp = self.smtp;
         tasks.spawn("smtp connections", |stop| async move { smtp.run(stop).await });
@@ -422,6 +436,7 @@ impl Adapters {
             channels,
             led: self.elections.led(),
             waiting_alarms,
+            certificate: None,
         }
     }
 
@@ -548,6 +563,12 @@ impl Adapters {
             drain_timeout: config.drain_timeout,
         }
     }
+}
+
+/// The certificate of this node, if it serves TLS. It is the first to be read, as without it there is nothing to start for.
+async fn certificates(config: &Config) -> Result<Option<Certificates>, CertificateError> {
+    let Some(files) = config.grpc_tls.clone() else { return Ok(None) };
+    Certificates::open(files, Arc::new(SystemClock)).await.map(Some)
 }
 
 /// The settings of this node, or of the cluster to which it belongs.

@@ -107,7 +107,7 @@ pub struct ServeArgs {
     #[arg(
         long,
         value_name = "ADDRESS:PORT",
-        help = "Where gRPC is served: a loopback address unless --grpc-insecure is given \
+        help = "Where gRPC is served: a loopback address unless there is a certificate or --grpc-insecure is given \
                 [default: 127.0.0.1:7587] [env: NUNCIO_GRPC_LISTEN] [file: grpc.listen]"
     )]
     pub grpc_listen: Option<String>,
@@ -122,6 +122,32 @@ pub struct ServeArgs {
                 that protects it [default: false] [env: NUNCIO_GRPC_INSECURE] [file: grpc.insecure]"
     )]
     pub grpc_insecure: Option<String>,
+
+    #[arg(
+        long,
+        value_name = "FILE",
+        help = "Certificate of this node in PEM, then those above it: gRPC is then served by TLS. It is also shown to \
+                other nodes. The files of TLS are read again when they change [default: none] \
+                [env: NUNCIO_GRPC_TLS_CERT_FILE] [file: grpc.tls.cert_file]"
+    )]
+    pub grpc_tls_cert_file: Option<String>,
+
+    #[arg(
+        long,
+        value_name = "FILE",
+        help = "Private key of that certificate in PEM, without a passphrase [default: none] \
+                [env: NUNCIO_GRPC_TLS_KEY_FILE] [file: grpc.tls.key_file]"
+    )]
+    pub grpc_tls_key_file: Option<String>,
+
+    #[arg(
+        long,
+        value_name = "FILE",
+        help = "Certificate authorities in PEM that sign the certificates of clients and of the other nodes \
+                [default: none, clients show no certificate] [env: NUNCIO_GRPC_TLS_CLIENT_CA_FILE] \
+                [file: grpc.tls.client_ca_file]"
+    )]
+    pub grpc_tls_client_ca_file: Option<String>,
 
     #[arg(
         long,
