@@ -6,6 +6,7 @@ use crate::command::{
     ClientCommand, alarms, completions, doctor, guests, jobs, log_levels, nodes, portal, reminders,
     send, settings, templates, users,
 };
+use crate::credentials::credentials;
 use crate::environment::Environment;
 use crate::exit::Exit;
 use crate::failure::Failure;
@@ -21,7 +22,8 @@ pub(crate) struct Context<'a> {
 
 impl Context<'_> {
     pub(crate) async fn connect(&self) -> Result<Clients, Failure> {
-        Ok(connect(&self.globals.server, self.globals.timeout).await?)
+        let credentials = credentials(self.globals).await?;
+        Ok(connect(&self.globals.server, self.globals.timeout, &credentials).await?)
     }
 }
 

@@ -104,10 +104,10 @@ pub enum Role {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct GrpcTls {
     /// The certificate of this node, then those above it.
-    pub cert_file: PathBuf,
-    pub key_file: PathBuf,
+    pub cert: PathBuf,
+    pub key: PathBuf,
     /// Who signs the certificates of clients and of other nodes; none means that clients show none.
-    pub client_ca_file: Option<PathBuf>,
+    pub client_ca: Option<PathBuf>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -136,7 +136,7 @@ pub struct NodeName(String);
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OtlpEndpoint(String);
 
-/// The gRPC address of another node, with the scheme `http`.
+/// The gRPC address of another node, with the scheme `http` or `https`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PeerUrl(String);
 

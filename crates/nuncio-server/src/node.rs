@@ -68,7 +68,7 @@ use tracing::{info, warn};
 use crate::alarms::NodeAlarms;
 use crate::config::{Config, Role};
 use crate::grpc::GrpcServer;
-use crate::grpc::certificates::{CertificateError, Certificates};
+use crate::grpc::certificates::{CertificateError, Certificates, Tls};
 use crate::http::{HttpServer, run_page};
 use crate::log_levels::LogControl;
 use crate::log_levels::service::LogLevelApi;
@@ -184,18 +184,12 @@ impl Node {
         listeners: Listeners,
         log: Option<LogControl>,
     ) -> Result<Self, StartError> {
-        let certificates = certificates(config).await?;
-        let tls = certificates.as_ref().map(Certificates::current);
         let adapters = Adapters::open(config).await?;
         let (channels, channels_seen) = watch::channel(Channels::default());
         let address = listeners.grpc.local_addr().unwrap_or(config.grpc_listen);
         let metrics = Arc::new(Metrics::new());
         let mut alarms = adapters.alarms(config, address, Arc::<Metrics>::clone(&metrics)).await?;
-        let certificate = tls.clone();
-        let status = NodeStatus {
-            certificate,
-            ..adapters.status(config, address, channels_seen, alarms.waiting())
-        };
+        let status = adapters.status(config, address, channels_seen, alarms.waiting());
         tell_ended(&*metrics, &adapters.rescued);
         let streams = CancellationToken::new();
 
@@ -246,7 +240,7 @@ impl Node {
         let levels = adapters.settings.document(SettingsDocument::LogLevels);
         Ok(Self {
             log: log.map(|log| FollowedLog { log, levels, clock: Arc::clone(&adapters.clock) }),
-            grpc: GrpcServer::new(routes, services, tls)?,
+            grpc: GrpcServer::new(routes, services, adapters.tls())?,
             http: HttpServer::new(metrics, status),
             listeners,
             mnt,
@@ -257,7 +251,7 @@ impl Node {
             smtp: adapters.smtp,
             templates: adapters.templates,
             etcd: adapters.etcd,
-            certificates,
+            certificates: adapters.certificates,
             store: adapters.store,
             streams,
             drain_timeout: config.drain_timeout,
@@ -340,6 +334,8 @@ impl Node {
 
 /// What the roles get as ports.
 struct Adapters {
+    /// What gRPC is served with; none means in the clear.
+    certificates: Option<Certificates>,
     /// The clock of the machine.
     machine: Arc<dyn Clock>,
     /// What all nodes of a store go by.
@@ -365,6 +361,7 @@ struct Adapters {
 
 impl Adapters {
     async fn open(config: &Config) -> Result<Self, StartError> {
+        let certificates = certificates(config).await?;
         make_data_dir(&config.data_dir)?;
         let machine: Arc<dyn Clock> = Arc::new(SystemClock);
         let entropy: Arc<dyn Entropy> = Arc::new(SystemEntropy);
@@ -396,6 +393,7 @@ impl Adapters {
         // Before anything is served: a mail must not be made from the wrong texts.
         templates.refresh().await.map_err(StartError::Templates)?;
         Ok(Self {
+            certificates,
             machine,
             clock,
             entropy,
@@ -412,6 +410,10 @@ impl Adapters {
             templates,
             rescued,
         })
+    }
+
+    fn tls(&self) -> Option<watch::Receiver<Arc<Tls>>> {
+        self.certificates.as_ref().map(Certificates::current)
     }
 
     fn status(
@@ -436,7 +438,7 @@ impl Adapters {
             channels,
             led: self.elections.led(),
             waiting_alarms,
-            certificate: None,
+            certificate: self.tls(),
         }
     }
 
@@ -448,7 +450,8 @@ impl Adapters {
         observer: Arc<dyn DeliveryObserver>,
     ) -> Result<NodeAlarms, StartError> {
         let chance = (Arc::clone(&self.clock), Arc::clone(&self.entropy));
-        NodeAlarms::open(config, address, self.store.records(), chance, observer).await
+        let calls = self.certificates.as_ref().map(Certificates::calls).unwrap_or_default();
+        NodeAlarms::open(config, (address, &calls), self.store.records(), chance, observer).await
     }
 
     fn pan(

@@ -6,6 +6,8 @@ pub mod identity;
 
 pub mod server;
 
+pub mod pinned;
+
 pub mod chain;
 
 pub mod diagnosis;

@@ -22,7 +22,7 @@ use Layer::{AllBut, NoDependencies, Only};
 const LAYERS: &[(&str, Layer)] = &[
     ("nuncio-core", Only(&[])),
     ("nuncio-runtime", Only(&["nuncio-core"])),
-    ("nuncio-api", Only(&["nuncio-core"])),
+    ("nuncio-api", Only(&["nuncio-core", "nuncio-tls"])),
     ("nuncio-store", Only(&["nuncio-core"])),
     ("nuncio-cluster", Only(&["nuncio-core", "nuncio-runtime"])),
     ("nuncio-directory", Only(&["nuncio-core"])),

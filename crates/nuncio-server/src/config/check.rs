@@ -244,7 +244,7 @@ fn peer(text: &str) -> Result<Option<PeerUrl>, String> {
     let uri = text.parse::<Uri>().ok();
     let known = uri.as_ref().is_some_and(|uri| {
         let bare = |authority: &Authority| !authority.as_str().contains('@');
-        uri.scheme_str() == Some("http")
+        matches!(uri.scheme_str(), Some("http" | "https"))
             && uri.authority().is_some_and(bare)
             && ["", "/"].contains(&uri.path())
             && uri.query().is_none()
@@ -252,7 +252,7 @@ fn peer(text: &str) -> Result<Option<PeerUrl>, String> {
     if known {
         Ok(Some(PeerUrl(text.to_owned())))
     } else {
-        Err("is no address of a node; give it as `http://mnt:7587` (TLS comes in a later version)"
+        Err("is no address of a node; give it as `https://mnt:7587` or `http://mnt:7587`"
             .to_owned())
     }
 }

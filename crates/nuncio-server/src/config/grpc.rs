@@ -28,8 +28,8 @@ fn tls(sources: &Sources, problems: &mut Problems) -> Option<Option<GrpcTls>> {
     let client_ca_file = file(Key::GrpcTlsClientCaFile);
     let (cert_file, key_file, client_ca_file) = (cert_file?, key_file?, client_ca_file?);
     match (cert_file.value, key_file.value, client_ca_file.value) {
-        (Some(cert_file), Some(key_file), client_ca_file) => {
-            return Some(Some(GrpcTls { cert_file, key_file, client_ca_file }));
+        (Some(cert), Some(key), client_ca) => {
+            return Some(Some(GrpcTls { cert, key, client_ca }));
         }
         (None, None, None) => {}
         (None, None, Some(_)) => {

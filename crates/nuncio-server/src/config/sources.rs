@@ -252,11 +252,11 @@ impl Sources {
     ) {
         for (name, value) in table {
             let name = if section.is_empty() { name } else { format!("{section}.{name}") };
-            match value {
-                toml::Value::Table(inner) if is_section(&name) => {
-                    self.add_section(&name, source, inner, problems);
-                }
-                value => self.add_entry(&name, source, value, problems),
+            if is_section(&name) && value.is_table() {
+                let inner = value.try_into().expect("it is a table");
+                self.add_section(&name, source, inner, problems);
+            } else {
+                self.add_entry(&name, source, value, problems);
             }
         }
     }

@@ -425,11 +425,11 @@ fn grpc_beyond_loopback_needs_no_consent_behind_a_certificate() {
     let by_file = Given { file, ..Given::default() }.load().unwrap();
     let by_variables = Given { env: &env, ..Given::default() }.load().unwrap();
 
-    let (cert_file, key_file) = (PathBuf::from("n.pem"), PathBuf::from("n.key"));
-    let tls = GrpcTls { cert_file, key_file, client_ca_file: None };
+    let (cert, key) = (PathBuf::from("n.pem"), PathBuf::from("n.key"));
+    let tls = GrpcTls { cert, key, client_ca: None };
     assert_eq!(by_file.grpc_tls.as_ref(), Some(&tls));
-    let client_ca_file = Some(PathBuf::from("ca.pem"));
-    assert_eq!(by_variables.grpc_tls, Some(GrpcTls { client_ca_file, ..tls }));
+    let client_ca = Some(PathBuf::from("ca.pem"));
+    assert_eq!(by_variables.grpc_tls, Some(GrpcTls { client_ca, ..tls }));
 }
 
 #[test]

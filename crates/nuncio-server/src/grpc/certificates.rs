@@ -6,6 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
+use nuncio_api::client::Credentials;
+use nuncio_api::client::tls::{ClientPem, ClientTls, ClientTlsError};
 use nuncio_core::ports::clock::Clock;
 use nuncio_runtime::chain::Chain;
 use nuncio_tls::identity::{Identity, IdentityError};
@@ -37,6 +39,15 @@ pub(crate) struct Tls {
     pub(crate) not_after: Timestamp,
 }
 
+/// How a node proves who it is when it calls.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Calls {
+    /// Itself.
+    pub(crate) own: Credentials,
+    /// Other nodes.
+    pub(crate) peers: Credentials,
+}
+
 /// Keeps [`Tls`] as the files are.
 pub(crate) struct Certificates {
     files: GrpcTls,
@@ -45,6 +56,8 @@ pub(crate) struct Certificates {
     seen: Result<Contents, String>,
     warned_at: Option<Timestamp>,
     current: watch::Sender<Arc<Tls>>,
+    own: ClientTls,
+    peers: ClientTls,
 }
 
 /// Why TLS cannot be served.
@@ -58,6 +71,8 @@ pub enum CertificateError {
     Identity(#[from] IdentityError),
     #[error("the certificate authorities of clients cannot be used (`grpc.tls.client_ca_file`)")]
     ClientCa(#[from] TrustError),
+    #[error("other nodes cannot be called by TLS")]
+    Peers(#[from] ClientTlsError),
 }
 
 /// The files as they were read. The key is among them: it has no `Debug`.
@@ -75,9 +90,16 @@ impl Certificates {
         clock: Arc<dyn Clock>,
     ) -> Result<Self, CertificateError> {
         let contents = read(&files).await?;
-        let tls = tls(&contents, clock.now())?;
+        let Made { tls, own, peers } = make(&contents, clock.now())?;
         let current = watch::Sender::new(Arc::new(tls));
-        Ok(Self { files, clock, seen: Ok(contents), warned_at: None, current })
+        Ok(Self { files, clock, seen: Ok(contents), warned_at: None, current, own, peers })
+    }
+
+    /// How this node calls, as it is from now on: to others it shows its certificate, and it trusts those of the same
+    /// authorities.
+    pub(crate) fn calls(&self) -> Calls {
+        let with = |tls: &ClientTls| Credentials { tls: Some(tls.clone()), token: None };
+        Calls { own: with(&self.own), peers: with(&self.peers) }
     }
 
     /// What to make new connections with, as it is from now on.
@@ -109,14 +131,16 @@ impl Certificates {
             }
             Ok(contents) if self.seen.as_ref().ok() == Some(&contents) => {}
             Ok(contents) => {
-                match tls(&contents, self.clock.now()) {
-                    Ok(tls) => {
+                match make(&contents, self.clock.now()) {
+                    Ok(Made { tls, own, peers }) => {
                         let until = tls.not_after;
                         info!(
                             "new connections of gRPC use a certificate that is valid until {until}"
                         );
                         self.warned_at = None;
                         self.current.send_replace(Arc::new(tls));
+                        self.own.replace(&own);
+                        self.peers.replace(&peers);
                     }
                     Err(error) => {
                         error!("the certificate of gRPC stays as it is: {}", Chain(&error));
@@ -145,19 +169,34 @@ impl Certificates {
     }
 }
 
-fn tls(contents: &Contents, now: Timestamp) -> Result<Tls, CertificateError> {
-    let identity = Identity::from_pem(&contents.certificate, &contents.key)?;
+/// What follows from the files.
+struct Made {
+    tls: Tls,
+    own: ClientTls,
+    peers: ClientTls,
+}
+
+fn make(contents: &Contents, now: Timestamp) -> Result<Made, CertificateError> {
+    let pair = (contents.certificate.as_slice(), contents.key.as_slice());
+    let identity = Identity::from_pem(pair.0, pair.1)?;
     identity.check_validity(now)?;
     let client_ca = contents.client_ca.as_deref().map(String::from_utf8_lossy);
-    let server = http2_server(&identity, client_ca.as_deref())?;
-    Ok(Tls { server, not_after: identity.facts().not_after })
+    let authorities = client_ca.as_deref();
+    let server = http2_server(&identity, authorities)?;
+    // Without authorities of clients no node asks for a certificate.
+    let shown = authorities.and(Some(pair));
+    Ok(Made {
+        tls: Tls { server, not_after: identity.facts().not_after },
+        own: ClientTls::of_own_node(pair)?,
+        peers: ClientTls::from_pem(ClientPem { authorities, identity: shown })?,
+    })
 }
 
 async fn read(files: &GrpcTls) -> Result<Contents, CertificateError> {
     Ok(Contents {
-        certificate: read_file("grpc.tls.cert_file", &files.cert_file).await?,
-        key: read_file("grpc.tls.key_file", &files.key_file).await?,
-        client_ca: match &files.client_ca_file {
+        certificate: read_file("grpc.tls.cert_file", &files.cert).await?,
+        key: read_file("grpc.tls.key_file", &files.key).await?,
+        client_ca: match &files.client_ca {
             Some(path) => Some(read_file("grpc.tls.client_ca_file", path).await?),
             None => None,
         },

@@ -49,9 +49,9 @@ pub(crate) fn write(folder: &Path, (certificate, key): &(String, String), ca: &s
         path
     };
     GrpcTls {
-        cert_file: file("node.pem", certificate),
-        key_file: file("node.key", key),
-        client_ca_file: Some(file("ca.pem", ca)),
+        cert: file("node.pem", certificate),
+        key: file("node.key", key),
+        client_ca: Some(file("ca.pem", ca)),
     }
 }
 

@@ -40,10 +40,10 @@ async fn what_cannot_be_used_leaves_the_old_certificate_until_it_can() {
     let (newer, expired) = (authority.issue(2029), authority.issue(2026));
 
     // The certificate is there before its key, a file is gone, a certificate has ended.
-    fs::write(&files.cert_file, &newer.0).unwrap();
+    fs::write(&files.cert, &newer.0).unwrap();
     certificates.look().await;
     assert_eq!(end(&current), "2028-01-01T00:00:00Z");
-    fs::remove_file(&files.key_file).unwrap();
+    fs::remove_file(&files.key).unwrap();
     certificates.look().await;
     assert_eq!(end(&current), "2028-01-01T00:00:00Z");
     write(folder.path(), &expired, &authority.pem());
@@ -66,13 +66,13 @@ async fn a_bad_file_is_told_by_its_setting() {
         assert!(told.contains(expected), "{told}");
     };
 
-    let missing = GrpcTls { cert_file: folder.path().join("none.pem"), ..files.clone() };
+    let missing = GrpcTls { cert: folder.path().join("none.pem"), ..files.clone() };
     check(&missing, "none.pem` (`grpc.tls.cert_file`) cannot be read; check path and rights").await;
-    let swapped = GrpcTls { cert_file: files.key_file.clone(), ..files.clone() };
+    let swapped = GrpcTls { cert: files.key.clone(), ..files.clone() };
     check(&swapped, "the certificate file holds no certificate in PEM").await;
-    let no_authority = GrpcTls { client_ca_file: Some(files.key_file.clone()), ..files.clone() };
+    let no_authority = GrpcTls { client_ca: Some(files.key.clone()), ..files.clone() };
     check(&no_authority, "(`grpc.tls.client_ca_file`): the text holds a private key").await;
-    fs::write(&files.key_file, authority.issue(2028).1).unwrap();
+    fs::write(&files.key, authority.issue(2028).1).unwrap();
     check(&files, "the private key does not belong to the certificate").await;
     write(folder.path(), &authority.issue(2026), &authority.pem());
     check(&files, "expired at 2026-01-01T00:00:00Z; renew it").await;
