@@ -60,8 +60,15 @@ const LAYERS: &[(&str, Layer)] = &[
     ("xtask", NoDependencies),
 ];
 
-const PROGRAM: &[&str] =
-    &["nuncio-runtime", "nuncio-api", "nuncio-server", "nuncio-cli", "nuncio-provider-sim"];
+const PROGRAM: &[&str] = &[
+    "nuncio-core",
+    "nuncio-runtime",
+    "nuncio-api",
+    "nuncio-tls",
+    "nuncio-server",
+    "nuncio-cli",
+    "nuncio-provider-sim",
+];
 
 const ROLE: &[&str] = &[
     "nuncio-core",
