@@ -16,6 +16,7 @@ use crate::client::token::{ApiToken, Bearer};
 use crate::limits::MESSAGE_BYTES_MAX;
 use crate::v1::alarm_route_service_client::AlarmRouteServiceClient;
 use crate::v1::alarm_service_client::AlarmServiceClient;
+use crate::v1::caller_service_client::CallerServiceClient;
 use crate::v1::directory_service_client::DirectoryServiceClient;
 use crate::v1::guest_mail_settings_service_client::GuestMailSettingsServiceClient;
 use crate::v1::log_level_service_client::LogLevelServiceClient;
@@ -41,6 +42,7 @@ pub type Transport = InterceptedService<Channel, Bearer>;
 pub struct Clients {
     pub alarms: AlarmServiceClient<Transport>,
     pub alarm_routes: AlarmRouteServiceClient<Transport>,
+    pub callers: CallerServiceClient<Transport>,
     pub directory: DirectoryServiceClient<Transport>,
     pub guest_mail: GuestMailSettingsServiceClient<Transport>,
     pub log_levels: LogLevelServiceClient<Transport>,
@@ -169,6 +171,7 @@ impl Clients {
         Self {
             alarms: client!(AlarmServiceClient),
             alarm_routes: client!(AlarmRouteServiceClient),
+            callers: client!(CallerServiceClient),
             directory: client!(DirectoryServiceClient),
             guest_mail: client!(GuestMailSettingsServiceClient),
             log_levels: client!(LogLevelServiceClient),

@@ -283,6 +283,10 @@ fn own_remedy(reason: &str) -> Option<&'static str> {
             Some("add `--test`, which tests exactly these values and saves them if they pass")
         }
         "ETAG_MISMATCH" => Some("look at what is there now with `get`, then save again"),
+        "CREDENTIALS_MISSING" => {
+            Some("give `--token-file`, or `--cert-file` with `--key-file`, of a caller")
+        }
+        "CALLER_NOT_FOUND" => Some("see which there are with `nuncio callers list`"),
         "GUEST_NOT_FOUND" => Some("see which there are with `nuncio guests list`"),
         "USER_NOT_FOUND" => Some("see which there are with `nuncio users list`"),
         "TEMPLATE_NOT_FOUND" => Some("see which there are with `nuncio templates list`"),

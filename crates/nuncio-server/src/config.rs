@@ -70,6 +70,8 @@ pub struct Config {
     pub grpc_listen: SocketAddr,
     /// The certificate behind which gRPC is served; none means in the clear.
     pub grpc_tls: Option<GrpcTls>,
+    /// Names of clients with a certificate that may do everything.
+    pub grpc_administrators: BTreeSet<String>,
     /// Where health and metrics are served. Port 0 means any free one.
     pub http_listen: SocketAddr,
     /// Where the page behind approval links is served; none means not at all. Port 0 means any free one.

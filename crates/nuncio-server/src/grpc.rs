@@ -13,11 +13,13 @@ use tonic::transport::Server;
 use tonic_health::ServingStatus;
 use tonic_health::server::HealthReporter;
 
+use crate::access::{Access, guarded};
 use crate::grpc::certificates::Tls;
 use crate::grpc::incoming::incoming;
 
 pub(crate) mod certificates;
 mod incoming;
+pub(crate) mod peer;
 #[cfg(test)]
 mod testing;
 
@@ -38,8 +40,14 @@ pub(crate) struct GrpcServer {
     routes: Routes,
     health: HealthReporter,
     services: Vec<&'static str>,
+    entrance: Entrance,
+}
+
+/// How calls come in.
+pub(crate) struct Entrance {
     /// None means in the clear.
-    tls: Option<watch::Receiver<Arc<Tls>>>,
+    pub(crate) tls: Option<watch::Receiver<Arc<Tls>>>,
+    pub(crate) access: Arc<Access>,
 }
 
 impl GrpcServer {
@@ -47,7 +55,7 @@ impl GrpcServer {
     pub(crate) fn new(
         mut routes: RoutesBuilder,
         services: Vec<&'static str>,
-        tls: Option<watch::Receiver<Arc<Tls>>>,
+        entrance: Entrance,
     ) -> Result<Self, tonic_reflection::server::Error> {
         let (health, health_service) = tonic_health::server::health_reporter();
         let reflection = tonic_reflection::server::Builder::configure()
@@ -56,7 +64,7 @@ impl GrpcServer {
             .build_v1()?;
         routes.add_service(health_service);
         routes.add_service(reflection);
-        Ok(Self { routes: routes.routes(), health, services, tls })
+        Ok(Self { routes: routes.routes(), health, services, entrance })
     }
 
     /// Serves until `stop` is cancelled: then `NOT_SERVING`, GOAWAY, and the calls under way end.
@@ -65,7 +73,8 @@ impl GrpcServer {
         listener: TcpListener,
         stop: CancellationToken,
     ) -> Result<(), tonic::transport::Error> {
-        let Self { routes, health, services, tls } = self;
+        let Self { routes, health, services, entrance } = self;
+        let Entrance { tls, access } = entrance;
         set_all(&health, &services, ServingStatus::Serving).await;
         let stopped = async {
             stop.cancelled().await;
@@ -80,7 +89,7 @@ impl GrpcServer {
             .http2_keepalive_timeout(Some(KEEP_ALIVE_TIMEOUT))
             .concurrency_limit_per_connection(CALLS_PER_CONNECTION_MAX)
             .max_concurrent_streams(STREAMS_PER_CONNECTION_MAX)
-            .add_routes(routes)
+            .add_routes(guarded(routes, access))
             .serve_with_incoming_shutdown(incoming(listener, tls), stopped);
         tokio::select! {
             served = serving => served,

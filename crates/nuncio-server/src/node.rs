@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use nuncio_api::v1::alarm_route_service_server::SERVICE_NAME as ALARM_ROUTE_SERVICE;
 use nuncio_api::v1::alarm_service_server::SERVICE_NAME as ALARM_SERVICE;
+use nuncio_api::v1::caller_service_server::SERVICE_NAME as CALLER_SERVICE;
 use nuncio_api::v1::directory_service_server::SERVICE_NAME as DIRECTORY_SERVICE;
 use nuncio_api::v1::guest_mail_settings_service_server::SERVICE_NAME as GUEST_MAIL_SERVICE;
 use nuncio_api::v1::log_level_service_server::{
@@ -45,6 +46,7 @@ use nuncio_directory::directory::Directory;
 use nuncio_mnt::mnt::{Mnt, MntPorts};
 use nuncio_nodes::election::Elections;
 use nuncio_oauth::cache::TokenCache;
+use nuncio_pan::callers::token::new_token;
 use nuncio_pan::pan::Pan;
 use nuncio_pan::reminders::follow_up::Reminding;
 use nuncio_pan::reminders::{ReminderObserver, Reminders};
@@ -65,10 +67,11 @@ use tokio_util::sync::CancellationToken;
 use tonic::service::RoutesBuilder;
 use tracing::{info, warn};
 
+use crate::access::Access;
 use crate::alarms::NodeAlarms;
 use crate::config::{Config, Role};
-use crate::grpc::GrpcServer;
 use crate::grpc::certificates::{CertificateError, Certificates, Tls};
+use crate::grpc::{Entrance, GrpcServer};
 use crate::http::{HttpServer, run_page};
 use crate::log_levels::LogControl;
 use crate::log_levels::service::LogLevelApi;
@@ -213,7 +216,7 @@ impl Node {
         if let Some(pan) = &pan {
             pan.register(&mut routes, &streams);
             services.extend([SMTP_SETTINGS_SERVICE, GUEST_MAIL_SERVICE, TRUST_STORE_SERVICE]);
-            services.extend([DIRECTORY_SERVICE, REMINDER_SERVICE]);
+            services.extend([DIRECTORY_SERVICE, REMINDER_SERVICE, CALLER_SERVICE]);
         }
         let psn = config.roles.contains(&Role::Psn).then(|| {
             let public_url = public_url(config, &listeners);
@@ -240,7 +243,7 @@ impl Node {
         let levels = adapters.settings.document(SettingsDocument::LogLevels);
         Ok(Self {
             log: log.map(|log| FollowedLog { log, levels, clock: Arc::clone(&adapters.clock) }),
-            grpc: GrpcServer::new(routes, services, adapters.tls())?,
+            grpc: GrpcServer::new(routes, services, adapters.entrance(config, &metrics))?,
             http: HttpServer::new(metrics, status),
             listeners,
             mnt,
@@ -336,6 +339,8 @@ impl Node {
 struct Adapters {
     /// What gRPC is served with; none means in the clear.
     certificates: Option<Certificates>,
+    /// By it this node knows its own calls. It lives as long as the process.
+    own_token: String,
     /// The clock of the machine.
     machine: Arc<dyn Clock>,
     /// What all nodes of a store go by.
@@ -394,6 +399,7 @@ impl Adapters {
         templates.refresh().await.map_err(StartError::Templates)?;
         Ok(Self {
             certificates,
+            own_token: new_token(&*entropy),
             machine,
             clock,
             entropy,
@@ -414,6 +420,18 @@ impl Adapters {
 
     fn tls(&self) -> Option<watch::Receiver<Arc<Tls>>> {
         self.certificates.as_ref().map(Certificates::current)
+    }
+
+    /// Who may call this node, and how.
+    fn entrance(&self, config: &Config, metrics: &Arc<Metrics>) -> Entrance {
+        let document = self.settings.document(SettingsDocument::Callers);
+        let own = (self.own_token.as_str(), config.node_name.as_str());
+        let administrators = config.grpc_administrators.clone();
+        let access = Access::new(document, administrators, own, Arc::clone(metrics));
+        if self.certificates.is_some() && !access.has_administrator() {
+            warn!("nobody may administer this node; name a client in `grpc.administrators`");
+        }
+        Entrance { tls: self.tls(), access: Arc::new(access) }
     }
 
     fn status(
@@ -450,7 +468,8 @@ impl Adapters {
         observer: Arc<dyn DeliveryObserver>,
     ) -> Result<NodeAlarms, StartError> {
         let chance = (Arc::clone(&self.clock), Arc::clone(&self.entropy));
-        let calls = self.certificates.as_ref().map(Certificates::calls).unwrap_or_default();
+        let calls = self.certificates.as_ref().map(|tls| tls.calls(&self.own_token));
+        let calls = calls.unwrap_or_default();
         NodeAlarms::open(config, (address, &calls), self.store.records(), chance, observer).await
     }
 

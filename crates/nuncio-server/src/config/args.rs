@@ -151,6 +151,15 @@ pub struct ServeArgs {
 
     #[arg(
         long,
+        value_name = "NAMES",
+        help = "Names of clients that may do everything, separated by commas: those in their certificates, \
+                spiffe://…/nuncio/client/NAME. The other callers are made by `nuncio callers create` [default: none] \
+                [env: NUNCIO_GRPC_ADMINISTRATORS] [file: grpc.administrators]"
+    )]
+    pub grpc_administrators: Option<String>,
+
+    #[arg(
+        long,
         value_name = "ADDRESS:PORT",
         help = "Where health checks and metrics are served, in plain HTTP; they hold no secret \
                 [default: 127.0.0.1:7588] [env: NUNCIO_HTTP_LISTEN] [file: http.listen]"

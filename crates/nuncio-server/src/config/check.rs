@@ -56,7 +56,7 @@ pub(super) fn check(
     if let (Some(Some(_)), Some(store)) = (&etcd, &store_url) {
         etcd::check_store(sources, store.value.is_some(), problems);
     }
-    if let (Some((grpc, _)), Some(http)) = (&grpc, &http) {
+    if let (Some(grpc::Grpc { listen: grpc, .. }), Some(http)) = (&grpc, &http) {
         check_ports(
             (Key::GrpcListen, grpc.value),
             (Key::HttpListen, http.value),
@@ -69,7 +69,7 @@ pub(super) fn check(
             }
         }
     }
-    let (grpc, grpc_tls) = grpc?;
+    let grpc::Grpc { listen: grpc, tls: grpc_tls, administrators } = grpc?;
     Some(Config {
         node_name: node_name?.value,
         data_dir: data_dir?.value,
@@ -79,6 +79,7 @@ pub(super) fn check(
         roles: roles?.value,
         grpc_listen: grpc.value,
         grpc_tls,
+        grpc_administrators: administrators,
         http_listen: http?.value,
         portal_listen: portal?.value,
         portal_public_url: public_url?.value,

@@ -1,23 +1,47 @@
 //! The settings about gRPC: where, and behind which certificate.
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
+
+use nuncio_core::caller::{NAME_CHARS_MAX, is_free};
 
 use super::check::{listen, optional_file};
 use super::problem::Problems;
 use super::sources::{Found, Key, Sources};
 use super::{GRPC_LISTEN, GrpcTls};
 
-/// Where gRPC is served, and its TLS; nothing where something is wrong.
-pub(super) fn check(
-    sources: &Sources,
-    problems: &mut Problems,
-) -> Option<(Found<SocketAddr>, Option<GrpcTls>)> {
+/// The settings, valid.
+pub(super) struct Grpc {
+    pub(super) listen: Found<SocketAddr>,
+    pub(super) tls: Option<GrpcTls>,
+    pub(super) administrators: BTreeSet<String>,
+}
+
+/// Nothing where something is wrong.
+pub(super) fn check(sources: &Sources, problems: &mut Problems) -> Option<Grpc> {
     let address = sources.get_text(Key::GrpcListen, problems, listen, GRPC_LISTEN);
     let insecure = sources.get(Key::GrpcInsecure, problems, Ok, false);
     let tls = tls(sources, problems);
-    let (address, insecure, tls) = (address?, insecure?, tls?);
-    check_exposure(&address, insecure.value, tls.is_some(), problems);
-    Some((address, tls))
+    let names = sources.get(Key::GrpcAdministrators, problems, administrators, BTreeSet::new());
+    let (listen, insecure, tls, names) = (address?, insecure?, tls?, names?);
+    check_exposure(&listen, insecure.value, tls.is_some(), problems);
+    let has_certificates = tls.as_ref().is_some_and(|tls| tls.client_ca.is_some());
+    if !names.value.is_empty() && !has_certificates {
+        let ca = Key::GrpcTlsClientCaFile.name();
+        let problem =
+            format!("names clients by their certificates, and `{ca}` is not given; give it");
+        problems.add(Key::GrpcAdministrators.name(), &names.source, problem);
+    }
+    Some(Grpc { listen, tls, administrators: names.value })
+}
+
+fn administrators(names: Vec<String>) -> Result<BTreeSet<String>, String> {
+    match names.iter().find(|name| !is_free(name)) {
+        None => Ok(names.into_iter().collect()),
+        Some(wrong) => Err(format!(
+            "`{wrong}` is no name of a client; use 1 to {NAME_CHARS_MAX} letters, digits, `-`, `_` and `.`"
+        )),
+    }
 }
 
 #[expect(clippy::option_option, reason = "the outer one tells of problems, as in all checks")]

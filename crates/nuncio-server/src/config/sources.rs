@@ -30,6 +30,7 @@ pub(super) enum Key {
     GrpcTlsCertFile,
     GrpcTlsKeyFile,
     GrpcTlsClientCaFile,
+    GrpcAdministrators,
     HttpListen,
     PortalListen,
     PortalPublicUrl,
@@ -43,7 +44,7 @@ pub(super) enum Key {
 }
 
 impl Key {
-    pub(super) const ALL: [Self; 25] = [
+    pub(super) const ALL: [Self; 26] = [
         Self::DataDir,
         Self::StoreUrl,
         Self::KeysFile,
@@ -59,6 +60,7 @@ impl Key {
         Self::GrpcTlsCertFile,
         Self::GrpcTlsKeyFile,
         Self::GrpcTlsClientCaFile,
+        Self::GrpcAdministrators,
         Self::HttpListen,
         Self::PortalListen,
         Self::PortalPublicUrl,
@@ -89,6 +91,7 @@ impl Key {
             Self::GrpcTlsCertFile => "grpc.tls.cert_file",
             Self::GrpcTlsKeyFile => "grpc.tls.key_file",
             Self::GrpcTlsClientCaFile => "grpc.tls.client_ca_file",
+            Self::GrpcAdministrators => "grpc.administrators",
             Self::HttpListen => "http.listen",
             Self::PortalListen => "portal.listen",
             Self::PortalPublicUrl => "portal.public_url",
@@ -127,6 +130,7 @@ impl Key {
             Self::GrpcTlsCertFile => args.grpc_tls_cert_file.as_deref(),
             Self::GrpcTlsKeyFile => args.grpc_tls_key_file.as_deref(),
             Self::GrpcTlsClientCaFile => args.grpc_tls_client_ca_file.as_deref(),
+            Self::GrpcAdministrators => args.grpc_administrators.as_deref(),
             Self::HttpListen => args.http_listen.as_deref(),
             Self::PortalListen => args.portal_listen.as_deref(),
             Self::PortalPublicUrl => args.portal_public_url.as_deref(),

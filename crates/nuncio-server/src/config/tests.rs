@@ -280,7 +280,7 @@ fn a_wrong_value_says_what_to_do() {
     );
     check(
         "grpc: adress = ''",
-        "grpc.adress: is no setting; remove it, or use one of `grpc.listen`, `grpc.insecure`",
+        "grpc.adress: is no setting; remove it, or use one of `grpc.listen`, `grpc.insecure`, `grpc.administrators`",
     );
     check("grpc = 5", "grpc: is a section; write it as `[grpc]`");
 }
@@ -446,6 +446,14 @@ fn a_part_of_the_tls_of_grpc_names_what_is_missing() {
         "grpc.tls: client_ca_file = 'ca.pem'",
         "grpc.tls.client_ca_file: is for TLS, and this node has no certificate; give it by `grpc.tls.cert_file` and \
          `grpc.tls.key_file`, or leave this out",
+    );
+    check(
+        "grpc: administrators = ['admin']",
+        "grpc.administrators: names clients by their certificates, and `grpc.tls.client_ca_file` is not given; give it",
+    );
+    check(
+        "grpc: administrators = ['a b']",
+        "grpc.administrators: `a b` is no name of a client; use 1 to 64 letters, digits, `-`, `_` and `.`",
     );
     check(
         "grpc.tls: cert = 'n.pem'",

@@ -8,8 +8,11 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use nuncio_api::client::Credentials;
 use nuncio_api::client::tls::{ClientPem, ClientTls, ClientTlsError};
+use nuncio_api::client::token::ApiToken;
+use nuncio_core::caller::certificate_name::{CertificateName, TrustDomain};
 use nuncio_core::ports::clock::Clock;
 use nuncio_runtime::chain::Chain;
+use nuncio_tls::chain::uris;
 use nuncio_tls::identity::{Identity, IdentityError};
 use nuncio_tls::server::http2_server;
 use nuncio_tls::trust::TrustError;
@@ -35,6 +38,8 @@ const WARN_PERIOD_HOURS: i64 = 24;
 /// What new connections are made with.
 pub(crate) struct Tls {
     pub(crate) server: Arc<ServerConfig>,
+    /// That of the node's own certificate; none if its name is not one of nuncio's.
+    pub(crate) trust_domain: Option<TrustDomain>,
     /// The last moment of the certificate.
     pub(crate) not_after: Timestamp,
 }
@@ -96,10 +101,13 @@ impl Certificates {
     }
 
     /// How this node calls, as it is from now on: to others it shows its certificate, and it trusts those of the same
-    /// authorities.
-    pub(crate) fn calls(&self) -> Calls {
-        let with = |tls: &ClientTls| Credentials { tls: Some(tls.clone()), token: None };
-        Calls { own: with(&self.own), peers: with(&self.peers) }
+    /// authorities. Itself it shows a token, as its certificate need not be one for clients.
+    pub(crate) fn calls(&self, own_token: &str) -> Calls {
+        let token = ApiToken::new(own_token).ok();
+        Calls {
+            own: Credentials { tls: Some(self.own.clone()), token },
+            peers: Credentials { tls: Some(self.peers.clone()), token: None },
+        }
     }
 
     /// What to make new connections with, as it is from now on.
@@ -183,10 +191,12 @@ fn make(contents: &Contents, now: Timestamp) -> Result<Made, CertificateError> {
     let client_ca = contents.client_ca.as_deref().map(String::from_utf8_lossy);
     let authorities = client_ca.as_deref();
     let server = http2_server(&identity, authorities)?;
+    let name = CertificateName::of(&uris(identity.certificate()), None).ok();
+    let trust_domain = name.map(|name| name.trust_domain);
     // Without authorities of clients no node asks for a certificate.
     let shown = authorities.and(Some(pair));
     Ok(Made {
-        tls: Tls { server, not_after: identity.facts().not_after },
+        tls: Tls { server, trust_domain, not_after: identity.facts().not_after },
         own: ClientTls::of_own_node(pair)?,
         peers: ClientTls::from_pem(ClientPem { authorities, identity: shown })?,
     })

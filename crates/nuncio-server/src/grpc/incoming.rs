@@ -7,8 +7,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use futures::Stream;
-use futures::stream::unfold;
+use futures::stream::{self, unfold};
 use nuncio_runtime::chain::Chain;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
@@ -21,6 +20,7 @@ use tonic::transport::server::Connected;
 use tracing::{debug, warn};
 
 use super::certificates::Tls;
+use super::peer::{Link, Peer};
 
 /// How long a handshake may take. A client behind a slow line needs some round trips and no more.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
@@ -30,7 +30,12 @@ const HANDSHAKES_MAX: usize = 1024;
 const NO_ROOM_PAUSE: Duration = Duration::from_millis(100);
 
 /// A connection over which calls come.
-pub(super) enum Connection {
+pub(super) struct Connection {
+    stream: Stream,
+    peer: Peer,
+}
+
+enum Stream {
     Clear(TcpStream),
     Tls(Box<TlsStream<TcpStream>>),
 }
@@ -40,7 +45,7 @@ pub(super) enum Connection {
 pub(super) fn incoming(
     listener: TcpListener,
     tls: Option<watch::Receiver<Arc<Tls>>>,
-) -> impl Stream<Item = io::Result<Connection>> {
+) -> impl stream::Stream<Item = io::Result<Connection>> {
     let door = Door { listener, tls, handshakes: JoinSet::new() };
     unfold(door, async |mut door| Some((Ok(door.next().await), door)))
 }
@@ -82,11 +87,19 @@ impl Door {
     fn greet(&mut self, socket: TcpStream, address: SocketAddr) -> Option<Connection> {
         // Without it an answer waits for the client's delayed acknowledgement, 40 ms. It fails where the client is gone.
         drop(socket.set_nodelay(true));
-        let Some(tls) = &self.tls else { return Some(Connection::Clear(socket)) };
-        let acceptor = TlsAcceptor::from(Arc::clone(&tls.borrow().server));
+        let Some(tls) = &self.tls else {
+            let peer = Peer { address, link: Link::Clear };
+            return Some(Connection { stream: Stream::Clear(socket), peer });
+        };
+        let tls = Arc::clone(&tls.borrow());
+        let acceptor = TlsAcceptor::from(Arc::clone(&tls.server));
         self.handshakes.spawn(async move {
             match timeout(HANDSHAKE_TIMEOUT, acceptor.accept(socket)).await {
-                Ok(Ok(stream)) => Some(Connection::Tls(Box::new(stream))),
+                Ok(Ok(stream)) => {
+                    let link = Link::of(stream.get_ref().1, tls.trust_domain.as_ref());
+                    let stream = Stream::Tls(Box::new(stream));
+                    Some(Connection { stream, peer: Peer { address, link } })
+                }
                 Ok(Err(error)) => {
                     // Scanners and probes come here too, so it is no warning.
                     debug!("the TLS handshake of {address} failed: {}", Chain(&error));
@@ -103,9 +116,11 @@ impl Door {
 }
 
 impl Connected for Connection {
-    type ConnectInfo = ();
+    type ConnectInfo = Peer;
 
-    fn connect_info(&self) {}
+    fn connect_info(&self) -> Peer {
+        self.peer.clone()
+    }
 }
 
 impl AsyncRead for Connection {
@@ -114,9 +129,9 @@ impl AsyncRead for Connection {
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Self::Clear(socket) => Pin::new(socket).poll_read(context, buffer),
-            Self::Tls(stream) => Pin::new(stream).poll_read(context, buffer),
+        match &mut self.get_mut().stream {
+            Stream::Clear(socket) => Pin::new(socket).poll_read(context, buffer),
+            Stream::Tls(stream) => Pin::new(stream).poll_read(context, buffer),
         }
     }
 }
@@ -127,23 +142,23 @@ impl AsyncWrite for Connection {
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        match self.get_mut() {
-            Self::Clear(socket) => Pin::new(socket).poll_write(context, bytes),
-            Self::Tls(stream) => Pin::new(stream).poll_write(context, bytes),
+        match &mut self.get_mut().stream {
+            Stream::Clear(socket) => Pin::new(socket).poll_write(context, bytes),
+            Stream::Tls(stream) => Pin::new(stream).poll_write(context, bytes),
         }
     }
 
     fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Self::Clear(socket) => Pin::new(socket).poll_flush(context),
-            Self::Tls(stream) => Pin::new(stream).poll_flush(context),
+        match &mut self.get_mut().stream {
+            Stream::Clear(socket) => Pin::new(socket).poll_flush(context),
+            Stream::Tls(stream) => Pin::new(stream).poll_flush(context),
         }
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Self::Clear(socket) => Pin::new(socket).poll_shutdown(context),
-            Self::Tls(stream) => Pin::new(stream).poll_shutdown(context),
+        match &mut self.get_mut().stream {
+            Stream::Clear(socket) => Pin::new(socket).poll_shutdown(context),
+            Stream::Tls(stream) => Pin::new(stream).poll_shutdown(context),
         }
     }
 
@@ -152,16 +167,16 @@ impl AsyncWrite for Connection {
         context: &mut Context<'_>,
         buffers: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        match self.get_mut() {
-            Self::Clear(socket) => Pin::new(socket).poll_write_vectored(context, buffers),
-            Self::Tls(stream) => Pin::new(stream).poll_write_vectored(context, buffers),
+        match &mut self.get_mut().stream {
+            Stream::Clear(socket) => Pin::new(socket).poll_write_vectored(context, buffers),
+            Stream::Tls(stream) => Pin::new(stream).poll_write_vectored(context, buffers),
         }
     }
 
     fn is_write_vectored(&self) -> bool {
-        match self {
-            Self::Clear(socket) => socket.is_write_vectored(),
-            Self::Tls(stream) => stream.is_write_vectored(),
+        match &self.stream {
+            Stream::Clear(socket) => socket.is_write_vectored(),
+            Stream::Tls(stream) => stream.is_write_vectored(),
         }
     }
 }
