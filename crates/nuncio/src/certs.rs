@@ -16,7 +16,7 @@ mod authority;
 mod files;
 
 use authority::{Authority, AuthorityError, Leaf};
-use files::{FileError, Pair};
+use files::FileError;
 
 /// How long the authority is valid, where nothing else is said, in days: ten years, as replacing it takes all nodes and clients.
 const AUTHORITY_DAYS: u16 = 3650;

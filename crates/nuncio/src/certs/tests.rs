@@ -4,6 +4,7 @@ use nuncio_core::ports::trust::CertificateReader as _;
 use nuncio_tls::identity::Identity;
 use nuncio_tls::reader::X509Reader;
 
+use super::files::Pair;
 use super::*;
 
 const NOW: &str = "2026-11-30T12:00:00Z";
