@@ -6,7 +6,10 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use nuncio_api::v1::alarm_route_service_server::SERVICE_NAME as ALARM_ROUTE_SERVICE;
+use nuncio_alarms::route_service::AlarmRoutes;
+use nuncio_api::v1::alarm_route_service_server::{
+    AlarmRouteServiceServer, SERVICE_NAME as ALARM_ROUTE_SERVICE,
+};
 use nuncio_api::v1::alarm_service_server::SERVICE_NAME as ALARM_SERVICE;
 use nuncio_api::v1::caller_service_server::SERVICE_NAME as CALLER_SERVICE;
 use nuncio_api::v1::directory_service_server::SERVICE_NAME as DIRECTORY_SERVICE;
@@ -232,11 +235,7 @@ impl Node {
             services.push(TEMPLATE_SERVICE);
         }
         if config.roles.contains(&Role::Mnt) {
-            let settings = Arc::clone(&adapters.settings);
-            let chance = (Arc::clone(&adapters.clock), Arc::clone(&adapters.entropy));
-            let routes_of = (adapters.store.records(), settings);
-            let authorities = Arc::clone(&adapters.authorities);
-            routes.add_service(alarms.second_route(&status.name, routes_of, authorities, chance));
+            routes.add_service(adapters.second_route(&mut alarms, &status.name));
             services.push(ALARM_ROUTE_SERVICE);
         }
         let delivery = adapters.delivery(config, observer, channels);
@@ -420,6 +419,17 @@ impl Adapters {
 
     fn tls(&self) -> Option<watch::Receiver<Arc<Tls>>> {
         self.certificates.as_ref().map(Certificates::current)
+    }
+
+    /// Has this node tell people past the mail, too.
+    fn second_route(
+        &self,
+        alarms: &mut NodeAlarms,
+        node: &str,
+    ) -> AlarmRouteServiceServer<AlarmRoutes> {
+        let kept = (self.store.records(), Arc::clone(&self.settings));
+        let chance = (Arc::clone(&self.clock), Arc::clone(&self.entropy));
+        alarms.second_route(node, kept, Arc::clone(&self.authorities), chance)
     }
 
     /// Who may call this node, and how.

@@ -92,7 +92,7 @@ impl LogLevelService for LogLevelApi {
         request: Request<v1::SetLogLevelRequest>,
     ) -> Result<Response<v1::SetLogLevelResponse>, Status> {
         let by = caller_id(&request);
-        let wanted = read(request.into_inner()).map_err(|violations| {
+        let wanted = read(&request.into_inner()).map_err(|violations| {
             invalid("INVALID_LOG_LEVEL", "the log level is not valid", violations)
         })?;
         let levels = self.set(&wanted, &by).await.map_err(|problem| {
@@ -103,7 +103,7 @@ impl LogLevelService for LogLevelApi {
     }
 }
 
-fn read(request: v1::SetLogLevelRequest) -> Result<Wanted, Violations> {
+fn read(request: &v1::SetLogLevelRequest) -> Result<Wanted, Violations> {
     let mut violations = Violations::default();
     let component = Component::from_name(&request.component).ok_or_else(|| {
         let names: Vec<_> = Component::all().map(Component::name).collect();
