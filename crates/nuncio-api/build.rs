@@ -8,9 +8,10 @@ const PROTO_ROOT: &str = "../../proto";
 const PACKAGE: &str = "nuncio/v1";
 
 /// Messages that hold secrets: their `Debug` is written by hand, so that it hides them.
-const SECRET_MESSAGES: [&str; 13] = [
+const SECRET_MESSAGES: [&str; 14] = [
     ".nuncio.v1.Attachment",
     ".nuncio.v1.BulkGuest",
+    ".nuncio.v1.CreateCallerResponse",
     ".nuncio.v1.NextClientSecret",
     ".nuncio.v1.NotifyGuestRequest",
     ".nuncio.v1.OauthAuthentication",

@@ -31,5 +31,6 @@ mod settings;
 mod settings_file;
 mod telemetry;
 mod templates;
+mod tls;
 mod trust_store;
 mod truth;

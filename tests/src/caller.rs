@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use nuncio_api::client::{Clients, connect};
+use nuncio_api::client::{Clients, Credentials, connect};
 use nuncio_api::v1;
 use nuncio_api::v1::MailJobState;
 use tokio::time::{Instant, sleep, timeout};
@@ -27,7 +27,12 @@ pub struct Caller {
 impl Caller {
     /// Connects to `http://…`.
     pub async fn connect(server: &str) -> Self {
-        let clients = connect(server, PATIENCE).await;
+        Self::connect_as(server, &Credentials::default()).await
+    }
+
+    /// Connects to `https://…`, or as somebody.
+    pub async fn connect_as(server: &str, credentials: &Credentials) -> Self {
+        let clients = connect(server, PATIENCE, credentials).await;
         Self { clients: clients.unwrap_or_else(|error| panic!("{error}: {server}")) }
     }
 

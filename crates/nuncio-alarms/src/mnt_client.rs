@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use futures::stream;
-use nuncio_api::client::{Clients, ConnectError, connect_lazy};
+use nuncio_api::client::{Clients, ConnectError, Credentials, connect_lazy};
 use nuncio_api::convert::alarm_event::{cleared, raised, refusal};
 use nuncio_api::v1;
 
@@ -21,8 +21,8 @@ pub struct MntClient {
 
 impl MntClient {
     /// `address` is one such as `http://127.0.0.1:7587`. It needs a Tokio runtime around it.
-    pub fn new(address: &str) -> Result<Self, ConnectError> {
-        Ok(Self { clients: connect_lazy(address, DEADLINE)? })
+    pub fn new(address: &str, credentials: &Credentials) -> Result<Self, ConnectError> {
+        Ok(Self { clients: connect_lazy(address, DEADLINE, credentials)? })
     }
 }
 

@@ -1,5 +1,7 @@
 //! `AlarmRouteService`: list, save, remove and test routes.
 
+use nuncio_api::caller::caller_id;
+use nuncio_core::job::CallerId;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,8 +26,6 @@ use crate::routes::{SavedRoutes, routes, save};
 
 /// When a client may try again while the store is down.
 const STORE_RETRY: Duration = Duration::from_secs(2);
-/// The caller of a node without authentication.
-const LOCAL_CALLER: &str = "local";
 
 pub struct AlarmRoutes {
     pub courier: Courier,
@@ -46,13 +46,13 @@ impl AlarmRoutes {
         &self,
         mut wanted: SavedRoutes,
         etag: &str,
-        what: String,
+        (what, by): (String, CallerId),
     ) -> Result<SavedRoutes, Status> {
         if !etag.is_empty() && etag != wanted.etag {
             return Err(not_saved(SaveError::EtagMismatch { present: wanted.etag }));
         }
         let at = self.courier.clock.now();
-        let change = DocumentChange { caller: LOCAL_CALLER.to_owned(), at, summary: what };
+        let change = DocumentChange { caller: by.0, at, summary: what };
         wanted.routes.sort_by(|one, other| one.id.cmp(&other.id));
         save(&self.settings, wanted, change).await.map_err(not_saved)
     }
@@ -87,6 +87,7 @@ impl AlarmRouteService for AlarmRoutes {
         &self,
         request: Request<v1::UpdateAlarmRouteRequest>,
     ) -> Result<Response<v1::UpdateAlarmRouteResponse>, Status> {
+        let by = caller_id(&request);
         let request = request.into_inner();
         let given = request.alarm_route.unwrap_or_default();
         let (name, etag) = (given.name.clone(), given.etag.clone());
@@ -111,7 +112,7 @@ impl AlarmRouteService for AlarmRoutes {
             let what = format!("route {} {what}", checked.id);
             saved.routes.retain(|one| one.id != checked.id);
             saved.routes.push(checked.clone());
-            let saved = self.save(saved, &etag, what).await?;
+            let saved = self.save(saved, &etag, (what, by)).await?;
             answer = self.shown(&checked, &saved.etag).await?;
         }
         Ok(Response::new(v1::UpdateAlarmRouteResponse { alarm_route: Some(answer) }))
@@ -121,10 +122,12 @@ impl AlarmRouteService for AlarmRoutes {
         &self,
         request: Request<v1::DeleteAlarmRouteRequest>,
     ) -> Result<Response<v1::DeleteAlarmRouteResponse>, Status> {
+        let by = caller_id(&request);
         let request = request.into_inner();
         let (mut saved, found) = self.known(&request.name)?;
         saved.routes.retain(|one| one.id != found.id);
-        self.save(saved, &request.etag, format!("route {} removed", found.id)).await?;
+        let what = format!("route {} removed", found.id);
+        self.save(saved, &request.etag, (what, by)).await?;
         self.courier.forget(&found.id).await.map_err(|error| store(&error))?;
         Ok(Response::new(v1::DeleteAlarmRouteResponse {}))
     }

@@ -12,6 +12,7 @@ pub mod alarm;
 pub mod alarm_event;
 pub mod alarm_route;
 pub mod alarm_type;
+pub mod caller;
 pub mod directory;
 pub mod guest_mail;
 pub mod job;

@@ -7,4 +7,5 @@ pub mod convert;
 pub mod error;
 pub mod page_token;
 
+pub mod caller;
 pub mod client;

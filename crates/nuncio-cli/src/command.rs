@@ -6,6 +6,7 @@ use clap_complete::Shell;
 use crate::exit;
 
 pub(crate) mod alarms;
+pub(crate) mod callers;
 pub(crate) mod completions;
 pub(crate) mod doctor;
 pub(crate) mod guests;
@@ -38,6 +39,9 @@ pub enum ClientCommand {
     /// Raise alarms, look at them, silence them, and say who is told
     #[command(subcommand)]
     Alarms(alarms::AlarmsCommand),
+    /// Say who may call, and what each caller may do
+    #[command(subcommand)]
+    Callers(callers::CallersCommand),
     /// Look at the settings, test and save them
     #[command(subcommand)]
     Settings(settings::SettingsCommand),

@@ -4,6 +4,7 @@ use std::io;
 use std::path::PathBuf;
 
 use nuncio_api::client::ConnectError;
+use nuncio_api::client::tls::{TlsFailure, tls_failure};
 use nuncio_api::error::reason;
 use serde_json::json;
 use tonic::{Code, Status};
@@ -75,10 +76,10 @@ impl Failure {
 
     pub(crate) fn exit(&self) -> Exit {
         match self {
-            Self::Connect(ConnectError::Unreachable { .. }) => Exit::Unreachable,
-            Self::Connect(
-                ConnectError::InvalidAddress { .. } | ConnectError::TlsNotSupported { .. },
-            )
+            Self::Connect(ConnectError::Unreachable { .. } | ConnectError::Refused { .. }) => {
+                Exit::Unreachable
+            }
+            Self::Connect(ConnectError::InvalidAddress { .. } | ConnectError::Tls(_))
             | Self::Input { .. }
             | Self::File { .. }
             | Self::Findings(_) => Exit::Invalid,
@@ -160,9 +161,16 @@ impl Failure {
             Self::Connect(ConnectError::Unreachable { address, .. }) => {
                 unreachable_told(address, &chain(self))
             }
-            Self::Connect(_) => own("INVALID_ADDRESS", vec![]),
+            Self::Connect(ConnectError::Refused { address, source }) => {
+                refused_told(address, source)
+            }
+            Self::Connect(ConnectError::Tls(_)) => own("INVALID_CREDENTIALS", vec![]),
+            Self::Connect(ConnectError::InvalidAddress { .. }) => own("INVALID_ADDRESS", vec![]),
             Self::Status(status) if exit_of(status) == Exit::Unreachable => {
-                unreachable_told(server, status.message())
+                match tls_failure(status.as_ref()) {
+                    Some(failure) => refused_told(server, &failure),
+                    None => broken_told(server, status.message()),
+                }
             }
             Self::Status(status) => told_by_server(status),
             Self::Findings(findings) => Told {
@@ -214,6 +222,15 @@ fn exit_of(status: &Status) -> Exit {
     }
 }
 
+fn refused_told(server: &str, TlsFailure { code, cause, remedy }: &TlsFailure) -> Told {
+    Told {
+        reason: code.clone(),
+        message: format!("no safe connection to {server}: {cause}"),
+        violations: Vec::new(),
+        remedies: vec![remedy.clone()],
+    }
+}
+
 fn unreachable_told(server: &str, detail: &str) -> Told {
     let message = if detail.is_empty() || detail.contains(server) {
         detail.to_owned()
@@ -229,6 +246,15 @@ fn unreachable_told(server: &str, detail: &str) -> Told {
                 .to_owned(),
         ],
     }
+}
+
+/// Somebody was there, but did not speak as a node does.
+fn broken_told(server: &str, detail: &str) -> Told {
+    let mut told = unreachable_told(server, detail);
+    if server.starts_with("http://") {
+        told.remedies.push("if that node has a certificate, give `https://…`".to_owned());
+    }
+    told
 }
 
 fn told_by_server(status: &Status) -> Told {
@@ -257,6 +283,10 @@ fn own_remedy(reason: &str) -> Option<&'static str> {
             Some("add `--test`, which tests exactly these values and saves them if they pass")
         }
         "ETAG_MISMATCH" => Some("look at what is there now with `get`, then save again"),
+        "CREDENTIALS_MISSING" => {
+            Some("give `--token-file`, or `--cert-file` with `--key-file`, of a caller")
+        }
+        "CALLER_NOT_FOUND" => Some("see which there are with `nuncio callers list`"),
         "GUEST_NOT_FOUND" => Some("see which there are with `nuncio guests list`"),
         "USER_NOT_FOUND" => Some("see which there are with `nuncio users list`"),
         "TEMPLATE_NOT_FOUND" => Some("see which there are with `nuncio templates list`"),

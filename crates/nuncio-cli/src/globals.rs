@@ -1,5 +1,6 @@
 //! Options that every client command has.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
@@ -9,7 +10,7 @@ use crate::time::parse_duration;
 /// Options that every client command has.
 #[derive(Args, Clone, Debug)]
 pub struct Globals {
-    /// The gRPC address of a node
+    /// The gRPC address of a node: `https://…` where it has a certificate
     #[arg(
         long,
         global = true,
@@ -19,6 +20,43 @@ pub struct Globals {
         help_heading = "Client options"
     )]
     pub server: String,
+    /// Certificate authorities in PEM that sign the nodes' certificates, and no others
+    /// [default: those of the system]
+    #[arg(
+        long,
+        global = true,
+        env = "NUNCIO_CA_FILE",
+        value_name = "FILE",
+        help_heading = "Client options"
+    )]
+    pub ca_file: Option<PathBuf>,
+    /// Client certificate in PEM, for a node that asks who calls
+    #[arg(
+        long,
+        global = true,
+        env = "NUNCIO_CERT_FILE",
+        value_name = "FILE",
+        help_heading = "Client options"
+    )]
+    pub cert_file: Option<PathBuf>,
+    /// Private key of the client certificate in PEM, without a passphrase
+    #[arg(
+        long,
+        global = true,
+        env = "NUNCIO_KEY_FILE",
+        value_name = "FILE",
+        help_heading = "Client options"
+    )]
+    pub key_file: Option<PathBuf>,
+    /// File with an API token, for a node that asks who calls
+    #[arg(
+        long,
+        global = true,
+        env = "NUNCIO_TOKEN_FILE",
+        value_name = "FILE",
+        help_heading = "Client options"
+    )]
+    pub token_file: Option<PathBuf>,
     /// Tables for people, or JSON for programs
     #[arg(
         long,
@@ -49,6 +87,21 @@ pub struct Globals {
         help_heading = "Client options"
     )]
     pub timeout: Duration,
+}
+
+impl Globals {
+    /// The same for a node of this program's own, which asks nobody who calls.
+    #[must_use]
+    pub fn of_own_node(&self, server: String) -> Self {
+        Self {
+            server,
+            ca_file: None,
+            cert_file: None,
+            key_file: None,
+            token_file: None,
+            ..self.clone()
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

@@ -9,6 +9,7 @@ pub mod environment;
 pub mod names;
 pub mod output;
 
+mod credentials;
 mod failure;
 mod input;
 mod rows;

@@ -3,9 +3,10 @@
 use nuncio_api::client::{Clients, connect};
 
 use crate::command::{
-    ClientCommand, alarms, completions, doctor, guests, jobs, log_levels, nodes, portal, reminders,
-    send, settings, templates, users,
+    ClientCommand, alarms, callers, completions, doctor, guests, jobs, log_levels, nodes, portal,
+    reminders, send, settings, templates, users,
 };
+use crate::credentials::credentials;
 use crate::environment::Environment;
 use crate::exit::Exit;
 use crate::failure::Failure;
@@ -21,7 +22,8 @@ pub(crate) struct Context<'a> {
 
 impl Context<'_> {
     pub(crate) async fn connect(&self) -> Result<Clients, Failure> {
-        Ok(connect(&self.globals.server, self.globals.timeout).await?)
+        let credentials = credentials(self.globals).await?;
+        Ok(connect(&self.globals.server, self.globals.timeout, &credentials).await?)
     }
 }
 
@@ -41,6 +43,7 @@ pub async fn run(
         ClientCommand::Jobs(command) => Box::pin(jobs::run(&mut context, command)).await,
         ClientCommand::Guests(command) => Box::pin(guests::run(&mut context, *command)).await,
         ClientCommand::Users(command) => Box::pin(users::run(&mut context, *command)).await,
+        ClientCommand::Callers(command) => Box::pin(callers::run(&mut context, command)).await,
         ClientCommand::Settings(command) => Box::pin(settings::run(&mut context, command)).await,
         ClientCommand::Portal(command) => Box::pin(portal::run(&mut context, command)).await,
         ClientCommand::Reminders(command) => Box::pin(reminders::run(&mut context, command)).await,

@@ -20,6 +20,7 @@ pub mod portal;
 pub mod reminder;
 pub mod secret_expiry;
 
+pub mod caller;
 pub mod job;
 pub mod outcome;
 pub mod retry;

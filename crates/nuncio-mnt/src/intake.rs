@@ -1,5 +1,6 @@
 //! Takes events: many at once, each transaction with all that waits, so that a storm is cheap.
 
+use nuncio_core::job::CallerId;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
@@ -48,6 +49,8 @@ pub(crate) struct Incoming {
 
 #[derive(Clone, Debug)]
 pub(crate) struct IncomingRequest {
+    /// Whose id it is: ids of two callers do not meet.
+    pub(crate) caller: CallerId,
     pub(crate) id: String,
     pub(crate) digest: String,
 }
@@ -254,9 +257,6 @@ struct GroupEntry {
     is_required: bool,
 }
 
-/// The caller of a node without authentication: request ids of all of them share one scope.
-const LOCAL_CALLER: &str = "local";
-
 impl Batch {
     async fn read(
         store: &dyn RecordStore,
@@ -270,7 +270,7 @@ impl Batch {
         let requests: HashSet<RecordKey> = events
             .iter()
             .filter_map(|incoming| incoming.request.as_ref())
-            .map(|one| request::key(LOCAL_CALLER, &one.id))
+            .map(|one| request::key(&one.caller.0, &one.id))
             .collect();
         let requests: Vec<RecordKey> = requests.into_iter().collect();
         let mut keys: Vec<RecordKey> =
@@ -354,7 +354,7 @@ impl Batch {
         now: jiff::Timestamp,
     ) -> Option<Taken> {
         let request = incoming.request.as_ref()?;
-        let key = request::key(LOCAL_CALLER, &request.id);
+        let key = request::key(&request.caller.0, &request.id);
         let place = self.requests.get_mut(&key).expect("it was read");
         if let Some(known) = place {
             if known.digest != request.digest {

@@ -2,6 +2,7 @@
 //!
 //! What was decided is written together with what is told, so that a kill in between loses and doubles nothing.
 
+use nuncio_core::caller::Caller;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -182,7 +183,8 @@ impl LateMails {
                 };
                 let event = Event::Raise(Raise { alarm, value: None, is_dated: false });
                 let id = format!("{ALARM_MAIL_FAILED}/{}", mail.job);
-                let request = Some(IncomingRequest { digest: id.clone(), id });
+                let request =
+                    Some(IncomingRequest { caller: Caller::local().id, digest: id.clone(), id });
                 Incoming { event, request }
             }
             MailFate::Sent => {

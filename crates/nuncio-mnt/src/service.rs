@@ -1,5 +1,7 @@
 //! `AlarmService`: converts at the edge, decides nothing.
 
+use nuncio_api::caller::caller_id;
+use nuncio_core::job::CallerId;
 use std::pin::Pin;
 
 use futures::{Stream, StreamExt as _};
@@ -42,8 +44,6 @@ mod list;
 mod mask;
 mod rules;
 
-/// The caller of a node without authentication.
-const LOCAL_CALLER: &str = "local";
 /// How often an acknowledgement is tried while others write the alarm.
 const TRIES_MAX: u32 = 10;
 /// How many batches of one stream are taken at once; their answers keep their order.
@@ -97,6 +97,7 @@ impl AlarmApi {
     async fn acknowledge(
         &self,
         request: &v1::AcknowledgeAlarmRequest,
+        by: CallerId,
     ) -> Result<StandingAlarm, Status> {
         for _try in 0..TRIES_MAX {
             let (record, mut found) = self.find(&request.name).await?;
@@ -105,7 +106,7 @@ impl AlarmApi {
             }
             let now = self.rounds.clock.now();
             found.acknowledgement = (!request.withdraw).then(|| Acknowledgement {
-                by: LOCAL_CALLER.to_owned(),
+                by: by.0.clone(),
                 at: now,
                 comment: request.comment.clone(),
             });
@@ -135,10 +136,11 @@ impl AlarmService for AlarmApi {
         &self,
         request: Request<v1::RaiseAlarmRequest>,
     ) -> Result<Response<v1::RaiseAlarmResponse>, Status> {
+        let by = caller_id(&request);
         let v1::RaiseAlarmRequest { alarm, validate_only } = request.into_inner();
         let mut violations = Violations::default();
         let (known, now) = (self.rounds.rules.current(), self.rounds.clock.now());
-        let read = read_raise(&mut violations, alarm.unwrap_or_default(), &known.rules, now);
+        let read = read_raise(&mut violations, alarm.unwrap_or_default(), &known.rules, (&by, now));
         let Some(incoming) = read.filter(|_| violations.is_empty()) else {
             return Err(invalid_alarm(violations));
         };
@@ -157,11 +159,12 @@ impl AlarmService for AlarmApi {
         request: Request<Streaming<v1::RaiseAlarmsRequest>>,
     ) -> Result<Response<Self::RaiseAlarmsStream>, Status> {
         let (alarms, rounds) = (self.alarms.clone(), self.rounds.clone());
+        let by = caller_id(&request);
         let taken = request.into_inner().map(move |batch| {
-            let (alarms, rounds) = (alarms.clone(), rounds.clone());
+            let (alarms, rounds, by) = (alarms.clone(), rounds.clone(), by.clone());
             async move {
                 let (known, now) = (rounds.rules.current(), rounds.clock.now());
-                take_batch(&alarms, batch?, &known, now).await
+                take_batch(&alarms, batch?, &known, (&by, now)).await
             }
         });
         let until = self.shutdown.clone();
@@ -174,13 +177,14 @@ impl AlarmService for AlarmApi {
         &self,
         request: Request<v1::ClearAlarmRequest>,
     ) -> Result<Response<v1::ClearAlarmResponse>, Status> {
+        let by = caller_id(&request);
         let v1::ClearAlarmRequest { end, name } = request.into_inner();
         let mut end = end.unwrap_or_default();
         if !name.is_empty() {
             end.identity = Some(self.find(&name).await?.1.identity.into());
         }
         let mut violations = Violations::default();
-        let read = read_clear(&mut violations, end, self.rounds.clock.now());
+        let read = read_clear(&mut violations, end, (&by, self.rounds.clock.now()));
         let Some(incoming) = read.filter(|_| violations.is_empty()) else {
             return Err(invalid_alarm(violations));
         };
@@ -247,13 +251,14 @@ impl AlarmService for AlarmApi {
         &self,
         request: Request<v1::AcknowledgeAlarmRequest>,
     ) -> Result<Response<v1::AcknowledgeAlarmResponse>, Status> {
+        let by = caller_id(&request);
         let request = request.into_inner();
         let mut violations = Violations::default();
         check_comment(&mut violations, "comment", &request.comment);
         if !violations.is_empty() {
             return Err(invalid_alarm(violations));
         }
-        let found = self.acknowledge(&request).await?;
+        let found = self.acknowledge(&request, by).await?;
         let alarm = Some(self.alarm_out(found));
         Ok(Response::new(v1::AcknowledgeAlarmResponse { alarm }))
     }
@@ -262,11 +267,12 @@ impl AlarmService for AlarmApi {
         &self,
         request: Request<v1::CreateSilenceRequest>,
     ) -> Result<Response<v1::CreateSilenceResponse>, Status> {
+        let by = caller_id(&request);
         let given = request.into_inner().silence.unwrap_or_default();
         let mut violations = Violations::default();
         let draft = alarm_out::silence_draft(&mut violations, given);
         let now = self.rounds.clock.now();
-        let made = draft.check(self.rounds.token(now), LOCAL_CALLER.to_owned(), now);
+        let made = draft.check(self.rounds.token(now), by.0, now);
         let made = made.map_err(|more| violations.append(more)).ok();
         let Some(made) = made.filter(|_| violations.is_empty()) else {
             return Err(invalid("INVALID_SILENCE", "the silence is not valid", violations));
@@ -353,7 +359,8 @@ impl AlarmService for AlarmApi {
         &self,
         request: Request<v1::UpdateAlarmTypeRequest>,
     ) -> Result<Response<v1::UpdateAlarmTypeResponse>, Status> {
-        let alarm_type = Some(update_type(self, request.into_inner()).await?);
+        let by = caller_id(&request);
+        let alarm_type = Some(update_type(self, request.into_inner(), by).await?);
         Ok(Response::new(v1::UpdateAlarmTypeResponse { alarm_type }))
     }
 
@@ -361,7 +368,8 @@ impl AlarmService for AlarmApi {
         &self,
         request: Request<v1::DeleteAlarmTypeRequest>,
     ) -> Result<Response<v1::DeleteAlarmTypeResponse>, Status> {
-        let alarm_type = delete_type(self, request.into_inner()).await?;
+        let by = caller_id(&request);
+        let alarm_type = delete_type(self, request.into_inner(), by).await?;
         Ok(Response::new(v1::DeleteAlarmTypeResponse { alarm_type }))
     }
 
@@ -385,7 +393,8 @@ impl AlarmService for AlarmApi {
         &self,
         request: Request<v1::UpdateAlarmSettingsRequest>,
     ) -> Result<Response<v1::UpdateAlarmSettingsResponse>, Status> {
-        let alarm_settings = Some(update_settings(self, request.into_inner()).await?);
+        let by = caller_id(&request);
+        let alarm_settings = Some(update_settings(self, request.into_inner(), by).await?);
         Ok(Response::new(v1::UpdateAlarmSettingsResponse { alarm_settings }))
     }
 
@@ -393,7 +402,8 @@ impl AlarmService for AlarmApi {
         &self,
         request: Request<v1::ReplaceAlarmRulesRequest>,
     ) -> Result<Response<v1::ReplaceAlarmRulesResponse>, Status> {
-        Ok(Response::new(replace_rules(self, request.into_inner()).await?))
+        let by = caller_id(&request);
+        Ok(Response::new(replace_rules(self, request.into_inner(), by).await?))
     }
 
     async fn explain_route(

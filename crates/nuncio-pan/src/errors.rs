@@ -13,9 +13,6 @@ use tracing::error;
 /// When a client may try again while the settings or the store cannot be used.
 const STORE_RETRY: Duration = Duration::from_secs(2);
 
-/// The caller of a node without authentication.
-pub(crate) const LOCAL_CALLER: &str = "local";
-
 pub(crate) fn not_saved(error: SaveError) -> Status {
     let message = error.to_string();
     match error {

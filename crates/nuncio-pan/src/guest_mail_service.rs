@@ -1,5 +1,7 @@
 //! `GuestMailSettingsService`: get and save.
 
+use nuncio_api::caller::caller_id;
+use nuncio_core::job::CallerId;
 use std::sync::Arc;
 
 use nuncio_api::convert::guest_mail::guest_mail_settings;
@@ -14,7 +16,7 @@ use nuncio_delivery::guest_mail;
 use tonic::{Request, Response, Status};
 use tracing::info;
 
-use crate::errors::{LOCAL_CALLER, no_store, not_readable, not_saved, too_many_due};
+use crate::errors::{no_store, not_readable, not_saved, too_many_due};
 use crate::reminders::Reminders;
 
 #[derive(Clone)]
@@ -39,6 +41,7 @@ impl GuestMailApi {
     async fn update(
         &self,
         request: v1::UpdateGuestMailSettingsRequest,
+        by: CallerId,
     ) -> Result<v1::UpdateGuestMailSettingsResponse, Status> {
         let given = request.guest_mail_settings.unwrap_or_default();
         let expected = Some(given.etag.clone()).filter(|etag| !etag.is_empty());
@@ -60,7 +63,7 @@ impl GuestMailApi {
             return Err(too_many_due(due_count));
         }
         let change = DocumentChange {
-            caller: LOCAL_CALLER.to_owned(),
+            caller: by.0,
             at: self.reminders.intake.clock.now(),
             summary: settings.changes_since(before.as_ref()),
         };
@@ -102,7 +105,8 @@ impl GuestMailSettingsService for GuestMailApi {
         &self,
         request: Request<v1::UpdateGuestMailSettingsRequest>,
     ) -> Result<Response<v1::UpdateGuestMailSettingsResponse>, Status> {
-        Ok(Response::new(self.update(request.into_inner()).await?))
+        let by = caller_id(&request);
+        Ok(Response::new(self.update(request.into_inner(), by).await?))
     }
 }
 

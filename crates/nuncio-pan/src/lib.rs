@@ -1,6 +1,7 @@
 //! The role PAN: settings, which are proved before they are saved, the directory of guests and users, and reminders
 //! of what expires.
 
+pub mod callers;
 pub mod pan;
 pub mod reminders;
 pub mod secret_watch;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use nuncio_api::limits::MESSAGE_BYTES_MAX;
+use nuncio_api::v1::caller_service_server::CallerServiceServer;
 use nuncio_api::v1::directory_service_server::DirectoryServiceServer;
 use nuncio_api::v1::guest_mail_settings_service_server::GuestMailSettingsServiceServer;
 use nuncio_api::v1::reminder_service_server::ReminderServiceServer;
@@ -21,6 +22,7 @@ use nuncio_nodes::lease::Duty;
 use tokio_util::sync::CancellationToken;
 use tonic::service::RoutesBuilder;
 
+use crate::callers::service::CallersApi;
 use crate::directory::DirectoryApi;
 use crate::guest_mail_service::GuestMailApi;
 use crate::reminder_service::ReminderApi;
@@ -72,6 +74,9 @@ impl Pan {
         let service = TrustStoreServiceServer::new(TrustStoreApi { settings, reader, clock });
         // A hundred certificates are more than an ordinary message.
         routes.add_service(service.max_decoding_message_size(MESSAGE_BYTES_MAX));
+        let (settings, clock) = (Arc::clone(&self.settings), Arc::clone(&self.clock));
+        let entropy = Arc::clone(&self.reminders.intake.entropy);
+        routes.add_service(CallerServiceServer::new(CallersApi { settings, clock, entropy }));
     }
 
     /// Runs the parts of the role that work by themselves while this node is the primary PAN, until `shutdown` is cancelled.

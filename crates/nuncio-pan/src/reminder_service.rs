@@ -2,6 +2,8 @@
 
 mod preview;
 
+use nuncio_api::caller::caller_id;
+use nuncio_core::job::CallerId;
 use std::sync::Arc;
 
 use nuncio_api::convert::reminder::reminder_settings;
@@ -20,7 +22,7 @@ use nuncio_core::violation::Violations;
 use tonic::{Code, Request, Response, Status};
 use tracing::{error, info};
 
-use crate::errors::{LOCAL_CALLER, no_store, not_readable, not_saved, too_many_due};
+use crate::errors::{no_store, not_readable, not_saved, too_many_due};
 use crate::paging::{next_token, page_size, start};
 use crate::reminders::ledger::{LedgerOutcome, LedgerRow};
 use crate::reminders::{Reminders, document};
@@ -46,6 +48,7 @@ impl ReminderApi {
     async fn update(
         &self,
         request: v1::UpdateReminderSettingsRequest,
+        by: CallerId,
     ) -> Result<v1::UpdateReminderSettingsResponse, Status> {
         let given = request.reminder_settings.unwrap_or_default();
         let expected = Some(given.etag.clone()).filter(|etag| !etag.is_empty());
@@ -64,7 +67,7 @@ impl ReminderApi {
             return Err(too_many_due(due_count));
         }
         let change = DocumentChange {
-            caller: LOCAL_CALLER.to_owned(),
+            caller: by.0,
             at: self.reminders.intake.clock.now(),
             summary: summary(&before, &settings),
         };
@@ -115,7 +118,8 @@ impl ReminderService for ReminderApi {
         &self,
         request: Request<v1::UpdateReminderSettingsRequest>,
     ) -> Result<Response<v1::UpdateReminderSettingsResponse>, Status> {
-        Ok(Response::new(self.update(request.into_inner()).await?))
+        let by = caller_id(&request);
+        Ok(Response::new(self.update(request.into_inner(), by).await?))
     }
 
     async fn preview_reminders(

@@ -1,5 +1,6 @@
 //! `SmtpSettingsService`: get, test, save.
 
+use nuncio_api::caller::caller_id;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 
@@ -21,7 +22,7 @@ use tokio::sync::watch;
 use tonic::{Code, Request, Response, Status};
 use tracing::info;
 
-use crate::errors::{LOCAL_CALLER, not_saved};
+use crate::errors::not_saved;
 use crate::proofs::Proofs;
 use crate::secret_watch::SeenSecrets;
 use crate::smtp_test::{read_settings, test_stream};
@@ -116,6 +117,7 @@ impl SmtpSettingsService for SmtpSettingsApi {
         &self,
         request: Request<v1::UpdateSmtpSettingsRequest>,
     ) -> Result<Response<v1::UpdateSmtpSettingsResponse>, Status> {
+        let by = caller_id(&request);
         let v1::UpdateSmtpSettingsRequest { smtp_settings, validate_only } = request.into_inner();
         let given = smtp_settings.unwrap_or_default();
         let expected = expected_etag(&given).map(str::to_owned);
@@ -129,7 +131,7 @@ impl SmtpSettingsService for SmtpSettingsApi {
         }
         let present = self.saved();
         let change = DocumentChange {
-            caller: LOCAL_CALLER.to_owned(),
+            caller: by.0,
             at: self.clock.now(),
             summary: smtp_changes(present.as_deref().map(|saved| &saved.settings), &settings),
         };

@@ -1,5 +1,6 @@
 //! `MailJobService`: converts at the edge, decides nothing.
 
+use nuncio_api::caller::caller_id;
 use std::pin::Pin;
 use std::sync::Arc;
 
@@ -31,8 +32,6 @@ const ATTEMPTS_SHOWN: u32 = 50;
 const PAGE_BYTES_MAX: usize = 3 * 1024 * 1024;
 /// How many watches a node serves at once.
 const WATCHES_MAX: usize = 256;
-/// The caller of a node without authentication: request ids of all of them share one scope.
-const LOCAL_CALLER: &str = "local";
 
 pub(crate) struct MailJobs {
     intake: Intake,
@@ -48,6 +47,7 @@ impl MailJobs {
     async fn create(
         &self,
         request: v1::CreateMailJobRequest,
+        caller: CallerId,
         caller_trace: Option<TraceParent>,
     ) -> Result<v1::MailJob, Status> {
         let fingerprint = fingerprint(&request);
@@ -57,7 +57,7 @@ impl MailJobs {
             mail: create.mail,
             class: create.class,
             options: create.options,
-            caller: CallerId(LOCAL_CALLER.to_owned()),
+            caller,
             fingerprint,
             trace: trace::current(&Span::current()).or(caller_trace),
             violations,
@@ -97,7 +97,8 @@ impl MailJobService for MailJobs {
         if let Some(parent) = &caller_trace {
             trace::set_parent(&span, parent);
         }
-        let job = self.create(request.into_inner(), caller_trace).instrument(span).await?;
+        let caller = caller_id(&request);
+        let job = self.create(request.into_inner(), caller, caller_trace).instrument(span).await?;
         Ok(Response::new(v1::CreateMailJobResponse { mail_job: Some(job) }))
     }
 

@@ -11,6 +11,7 @@ use nuncio_alarms::mnt_client::MntClient;
 use nuncio_alarms::outbox::Outbox;
 use nuncio_alarms::route_service::AlarmRoutes;
 use nuncio_alarms::standing::StandingAlarms;
+use nuncio_api::client::Credentials;
 use nuncio_api::v1::alarm_route_service_server::AlarmRouteServiceServer;
 use nuncio_core::ports::alarms::AlarmSink;
 use nuncio_core::ports::clock::{Clock, Entropy};
@@ -24,6 +25,7 @@ use tokio::sync::watch;
 use tracing::info;
 
 use crate::config::{Config, Role};
+use crate::grpc::certificates::Calls;
 use crate::node::StartError;
 use crate::trust::TrustingRoutes;
 
@@ -42,7 +44,7 @@ impl NodeAlarms {
     /// `address` is where this node serves gRPC; `observer` hears of everything that delivery does.
     pub(crate) async fn open(
         config: &Config,
-        address: SocketAddr,
+        (address, calls): (SocketAddr, &Calls),
         records: Arc<dyn RecordStore>,
         (clock, entropy): (Arc<dyn Clock>, Arc<dyn Entropy>),
         observer: Arc<dyn DeliveryObserver>,
@@ -51,8 +53,8 @@ impl NodeAlarms {
         let outbox = Outbox::new(records, Arc::clone(&clock), Arc::clone(&entropy), node);
         outbox.look().await.map_err(StartError::Outbox)?;
         let outbox = Arc::new(outbox);
-        let forwarder = if let Some(mnt) = mnt(config, address) {
-            let receiver = Arc::new(MntClient::new(&mnt)?);
+        let forwarder = if let Some((mnt, credentials)) = mnt(config, address, calls) {
+            let receiver = Arc::new(MntClient::new(&mnt, credentials)?);
             let entropy = Arc::clone(&entropy);
             Some(Forwarder { outbox: Arc::clone(&outbox), receiver, entropy })
         } else {
@@ -112,10 +114,14 @@ impl NodeAlarms {
     }
 }
 
-/// Where the MnT is.
-fn mnt(config: &Config, address: SocketAddr) -> Option<String> {
+/// Where the MnT is, and how this node calls it.
+fn mnt<'a>(
+    config: &Config,
+    address: SocketAddr,
+    calls: &'a Calls,
+) -> Option<(String, &'a Credentials)> {
     if let Some(mnt) = &config.mnt {
-        return Some(mnt.as_str().to_owned());
+        return Some((mnt.as_str().to_owned(), &calls.peers));
     }
     let mut own = address;
     if own.ip().is_unspecified() {
@@ -124,5 +130,6 @@ fn mnt(config: &Config, address: SocketAddr) -> Option<String> {
             IpAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
         });
     }
-    config.roles.contains(&Role::Mnt).then(|| format!("http://{own}"))
+    let scheme = if config.grpc_tls.is_some() { "https" } else { "http" };
+    config.roles.contains(&Role::Mnt).then(|| (format!("{scheme}://{own}"), &calls.own))
 }

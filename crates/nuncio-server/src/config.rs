@@ -11,6 +11,7 @@ use std::time::Duration;
 
 mod check;
 mod etcd;
+mod grpc;
 mod sources;
 
 pub mod args;
@@ -67,6 +68,10 @@ pub struct Config {
     pub roles: BTreeSet<Role>,
     /// Where gRPC is served. Port 0 means any free one.
     pub grpc_listen: SocketAddr,
+    /// The certificate behind which gRPC is served; none means in the clear.
+    pub grpc_tls: Option<GrpcTls>,
+    /// Names of clients with a certificate that may do everything.
+    pub grpc_administrators: BTreeSet<String>,
     /// Where health and metrics are served. Port 0 means any free one.
     pub http_listen: SocketAddr,
     /// Where the page behind approval links is served; none means not at all. Port 0 means any free one.
@@ -97,6 +102,16 @@ pub enum Role {
     Psn,
 }
 
+/// The files of TLS, all in PEM. They are looked at again while the node runs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GrpcTls {
+    /// The certificate of this node, then those above it.
+    pub cert: PathBuf,
+    pub key: PathBuf,
+    /// Who signs the certificates of clients and of other nodes; none means that clients show none.
+    pub client_ca: Option<PathBuf>,
+}
+
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LogConfig {
     pub format: LogFormat,
@@ -123,7 +138,7 @@ pub struct NodeName(String);
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OtlpEndpoint(String);
 
-/// The gRPC address of another node, with the scheme `http`.
+/// The gRPC address of another node, with the scheme `http` or `https`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PeerUrl(String);
 

@@ -1,16 +1,27 @@
 //! The gRPC listener: all services of a node on one port, with health and reflection.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use nuncio_api::v1::FILE_DESCRIPTOR_SET;
 use tokio::net::TcpListener;
+use tokio::sync::watch;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 use tonic::service::{Routes, RoutesBuilder};
 use tonic::transport::Server;
-use tonic::transport::server::TcpIncoming;
 use tonic_health::ServingStatus;
 use tonic_health::server::HealthReporter;
+
+use crate::access::{Access, guarded};
+use crate::grpc::certificates::Tls;
+use crate::grpc::incoming::incoming;
+
+pub(crate) mod certificates;
+mod incoming;
+pub(crate) mod peer;
+#[cfg(test)]
+mod testing;
 
 /// How often a silent connection is asked whether it lives, and how long its answer may take.
 const KEEP_ALIVE_PERIOD: Duration = Duration::from_secs(30);
@@ -29,6 +40,14 @@ pub(crate) struct GrpcServer {
     routes: Routes,
     health: HealthReporter,
     services: Vec<&'static str>,
+    entrance: Entrance,
+}
+
+/// How calls come in.
+pub(crate) struct Entrance {
+    /// None means in the clear.
+    pub(crate) tls: Option<watch::Receiver<Arc<Tls>>>,
+    pub(crate) access: Arc<Access>,
 }
 
 impl GrpcServer {
@@ -36,6 +55,7 @@ impl GrpcServer {
     pub(crate) fn new(
         mut routes: RoutesBuilder,
         services: Vec<&'static str>,
+        entrance: Entrance,
     ) -> Result<Self, tonic_reflection::server::Error> {
         let (health, health_service) = tonic_health::server::health_reporter();
         let reflection = tonic_reflection::server::Builder::configure()
@@ -44,7 +64,7 @@ impl GrpcServer {
             .build_v1()?;
         routes.add_service(health_service);
         routes.add_service(reflection);
-        Ok(Self { routes: routes.routes(), health, services })
+        Ok(Self { routes: routes.routes(), health, services, entrance })
     }
 
     /// Serves until `stop` is cancelled: then `NOT_SERVING`, GOAWAY, and the calls under way end.
@@ -53,7 +73,8 @@ impl GrpcServer {
         listener: TcpListener,
         stop: CancellationToken,
     ) -> Result<(), tonic::transport::Error> {
-        let Self { routes, health, services } = self;
+        let Self { routes, health, services, entrance } = self;
+        let Entrance { tls, access } = entrance;
         set_all(&health, &services, ServingStatus::Serving).await;
         let stopped = async {
             stop.cancelled().await;
@@ -63,15 +84,13 @@ impl GrpcServer {
             stop.cancelled().await;
             sleep(CALLS_END_TIMEOUT).await;
         };
-        // Without it an answer waits for the client's delayed acknowledgement, 40 ms.
-        let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
         let serving = Server::builder()
             .http2_keepalive_interval(Some(KEEP_ALIVE_PERIOD))
             .http2_keepalive_timeout(Some(KEEP_ALIVE_TIMEOUT))
             .concurrency_limit_per_connection(CALLS_PER_CONNECTION_MAX)
             .max_concurrent_streams(STREAMS_PER_CONNECTION_MAX)
-            .add_routes(routes)
-            .serve_with_incoming_shutdown(incoming, stopped);
+            .add_routes(guarded(routes, access))
+            .serve_with_incoming_shutdown(incoming(listener, tls), stopped);
         tokio::select! {
             served = serving => served,
             () = overdue => Ok(()),

@@ -12,6 +12,7 @@ pub mod http;
 pub mod log_levels;
 pub mod metrics;
 
+mod access;
 mod alarms;
 mod grpc;
 mod node_service;

@@ -48,6 +48,7 @@ pub struct Metrics {
     ended: Family<ByClassAndState, Counter>,
     attempts: Family<ByOutcome, Counter>,
     alarms: Family<ByAlarm, Counter>,
+    denied: Family<ByReason, Counter>,
     reminders: Reminders,
     /// How many outcomes were new.
     outcomes: AtomicUsize,
@@ -70,6 +71,9 @@ impl Metrics {
         registry.register("mail_jobs_ended", "Mail jobs that came to a final state", ended.clone());
         registry.register("mail_attempts", "Attempts to send a mail", attempts.clone());
         registry.register("alarms_raised", "Alarms that a person must know of", alarms.clone());
+        let denied = Family::<ByReason, Counter>::default();
+        let help = "Calls of gRPC that were denied";
+        registry.register("grpc_calls_denied", help, denied.clone());
         let reminders = Reminders::default();
         reminders.register(&mut registry);
         registry.register_with_unit(
@@ -86,6 +90,7 @@ impl Metrics {
             ended,
             attempts,
             alarms,
+            denied,
             reminders,
             outcomes,
             send_duration,
@@ -101,6 +106,11 @@ impl Metrics {
         let mut text = String::new();
         text::encode(&mut text, &self.registry).expect("a String takes everything");
         text
+    }
+
+    /// `reason` is one of few names.
+    pub(crate) fn call_denied(&self, reason: &'static str) {
+        self.denied.get_or_create(&ByReason { reason }).inc();
     }
 
     /// Makes all series, as a rate needs the zero from which a counter started.
@@ -221,6 +231,11 @@ impl From<(MailClass, JobState)> for ByClassAndState {
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 struct ByAlarm {
     alarm: &'static str,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct ByReason {
+    reason: &'static str,
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]

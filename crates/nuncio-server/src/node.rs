@@ -6,8 +6,12 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use nuncio_api::v1::alarm_route_service_server::SERVICE_NAME as ALARM_ROUTE_SERVICE;
+use nuncio_alarms::route_service::AlarmRoutes;
+use nuncio_api::v1::alarm_route_service_server::{
+    AlarmRouteServiceServer, SERVICE_NAME as ALARM_ROUTE_SERVICE,
+};
 use nuncio_api::v1::alarm_service_server::SERVICE_NAME as ALARM_SERVICE;
+use nuncio_api::v1::caller_service_server::SERVICE_NAME as CALLER_SERVICE;
 use nuncio_api::v1::directory_service_server::SERVICE_NAME as DIRECTORY_SERVICE;
 use nuncio_api::v1::guest_mail_settings_service_server::SERVICE_NAME as GUEST_MAIL_SERVICE;
 use nuncio_api::v1::log_level_service_server::{
@@ -45,6 +49,7 @@ use nuncio_directory::directory::Directory;
 use nuncio_mnt::mnt::{Mnt, MntPorts};
 use nuncio_nodes::election::Elections;
 use nuncio_oauth::cache::TokenCache;
+use nuncio_pan::callers::token::new_token;
 use nuncio_pan::pan::Pan;
 use nuncio_pan::reminders::follow_up::Reminding;
 use nuncio_pan::reminders::{ReminderObserver, Reminders};
@@ -65,9 +70,11 @@ use tokio_util::sync::CancellationToken;
 use tonic::service::RoutesBuilder;
 use tracing::{info, warn};
 
+use crate::access::Access;
 use crate::alarms::NodeAlarms;
 use crate::config::{Config, Role};
-use crate::grpc::GrpcServer;
+use crate::grpc::certificates::{CertificateError, Certificates, Tls};
+use crate::grpc::{Entrance, GrpcServer};
 use crate::http::{HttpServer, run_page};
 use crate::log_levels::LogControl;
 use crate::log_levels::service::LogLevelApi;
@@ -94,6 +101,7 @@ pub struct Node {
     smtp: Arc<SmtpTransport>,
     templates: Arc<TemplateShare>,
     etcd: Option<EtcdCluster>,
+    certificates: Option<Certificates>,
     store: Store,
     streams: CancellationToken,
     drain_timeout: Duration,
@@ -140,6 +148,8 @@ pub enum StartError {
     Mnt(#[from] nuncio_api::client::ConnectError),
     #[error("the portals' own templates cannot be read")]
     Templates(#[source] StoreError),
+    #[error("gRPC cannot be served by TLS")]
+    Certificates(#[from] CertificateError),
     #[error("gRPC reflection cannot be set up")]
     Reflection(#[from] tonic_reflection::server::Error),
 }
@@ -209,7 +219,7 @@ impl Node {
         if let Some(pan) = &pan {
             pan.register(&mut routes, &streams);
             services.extend([SMTP_SETTINGS_SERVICE, GUEST_MAIL_SERVICE, TRUST_STORE_SERVICE]);
-            services.extend([DIRECTORY_SERVICE, REMINDER_SERVICE]);
+            services.extend([DIRECTORY_SERVICE, REMINDER_SERVICE, CALLER_SERVICE]);
         }
         let psn = config.roles.contains(&Role::Psn).then(|| {
             let public_url = public_url(config, &listeners);
@@ -225,18 +235,14 @@ impl Node {
             services.push(TEMPLATE_SERVICE);
         }
         if config.roles.contains(&Role::Mnt) {
-            let settings = Arc::clone(&adapters.settings);
-            let chance = (Arc::clone(&adapters.clock), Arc::clone(&adapters.entropy));
-            let routes_of = (adapters.store.records(), settings);
-            let authorities = Arc::clone(&adapters.authorities);
-            routes.add_service(alarms.second_route(&status.name, routes_of, authorities, chance));
+            routes.add_service(adapters.second_route(&mut alarms, &status.name));
             services.push(ALARM_ROUTE_SERVICE);
         }
         let delivery = adapters.delivery(config, observer, channels);
         let levels = adapters.settings.document(SettingsDocument::LogLevels);
         Ok(Self {
             log: log.map(|log| FollowedLog { log, levels, clock: Arc::clone(&adapters.clock) }),
-            grpc: GrpcServer::new(routes, services)?,
+            grpc: GrpcServer::new(routes, services, adapters.entrance(config, &metrics))?,
             http: HttpServer::new(metrics, status),
             listeners,
             mnt,
@@ -247,6 +253,7 @@ impl Node {
             smtp: adapters.smtp,
             templates: adapters.templates,
             etcd: adapters.etcd,
+            certificates: adapters.certificates,
             store: adapters.store,
             streams,
             drain_timeout: config.drain_timeout,
@@ -313,6 +320,9 @@ impl Node {
                 Ok::<(), io::Error>(())
             });
         }
+        if let Some(certificates) = self.certificates {
+            tasks.spawn("certificates", |stop| certificates.run(stop));
+        }
         let smtp = self.smtp;
         tasks.spawn("smtp connections", |stop| async move { smtp.run(stop).await });
         drop(working);
@@ -326,6 +336,10 @@ impl Node {
 
 /// What the roles get as ports.
 struct Adapters {
+    /// What gRPC is served with; none means in the clear.
+    certificates: Option<Certificates>,
+    /// By it this node knows its own calls. It lives as long as the process.
+    own_token: String,
     /// The clock of the machine.
     machine: Arc<dyn Clock>,
     /// What all nodes of a store go by.
@@ -351,6 +365,7 @@ struct Adapters {
 
 impl Adapters {
     async fn open(config: &Config) -> Result<Self, StartError> {
+        let certificates = certificates(config).await?;
         make_data_dir(&config.data_dir)?;
         let machine: Arc<dyn Clock> = Arc::new(SystemClock);
         let entropy: Arc<dyn Entropy> = Arc::new(SystemEntropy);
@@ -382,6 +397,8 @@ impl Adapters {
         // Before anything is served: a mail must not be made from the wrong texts.
         templates.refresh().await.map_err(StartError::Templates)?;
         Ok(Self {
+            certificates,
+            own_token: new_token(&*entropy),
             machine,
             clock,
             entropy,
@@ -398,6 +415,33 @@ impl Adapters {
             templates,
             rescued,
         })
+    }
+
+    fn tls(&self) -> Option<watch::Receiver<Arc<Tls>>> {
+        self.certificates.as_ref().map(Certificates::current)
+    }
+
+    /// Has this node tell people past the mail, too.
+    fn second_route(
+        &self,
+        alarms: &mut NodeAlarms,
+        node: &str,
+    ) -> AlarmRouteServiceServer<AlarmRoutes> {
+        let kept = (self.store.records(), Arc::clone(&self.settings));
+        let chance = (Arc::clone(&self.clock), Arc::clone(&self.entropy));
+        alarms.second_route(node, kept, Arc::clone(&self.authorities), chance)
+    }
+
+    /// Who may call this node, and how.
+    fn entrance(&self, config: &Config, metrics: &Arc<Metrics>) -> Entrance {
+        let document = self.settings.document(SettingsDocument::Callers);
+        let own = (self.own_token.as_str(), config.node_name.as_str());
+        let administrators = config.grpc_administrators.clone();
+        let access = Access::new(document, administrators, own, Arc::clone(metrics));
+        if self.certificates.is_some() && !access.has_administrator() {
+            warn!("nobody may administer this node; name a client in `grpc.administrators`");
+        }
+        Entrance { tls: self.tls(), access: Arc::new(access) }
     }
 
     fn status(
@@ -422,6 +466,7 @@ impl Adapters {
             channels,
             led: self.elections.led(),
             waiting_alarms,
+            certificate: self.tls(),
         }
     }
 
@@ -433,7 +478,9 @@ impl Adapters {
         observer: Arc<dyn DeliveryObserver>,
     ) -> Result<NodeAlarms, StartError> {
         let chance = (Arc::clone(&self.clock), Arc::clone(&self.entropy));
-        NodeAlarms::open(config, address, self.store.records(), chance, observer).await
+        let calls = self.certificates.as_ref().map(|tls| tls.calls(&self.own_token));
+        let calls = calls.unwrap_or_default();
+        NodeAlarms::open(config, (address, &calls), self.store.records(), chance, observer).await
     }
 
     fn pan(
@@ -548,6 +595,12 @@ impl Adapters {
             drain_timeout: config.drain_timeout,
         }
     }
+}
+
+/// The certificate of this node, if it serves TLS. It is the first to be read, as without it there is nothing to start for.
+async fn certificates(config: &Config) -> Result<Option<Certificates>, CertificateError> {
+    let Some(files) = config.grpc_tls.clone() else { return Ok(None) };
+    Certificates::open(files, Arc::new(SystemClock)).await.map(Some)
 }
 
 /// The settings of this node, or of the cluster to which it belongs.

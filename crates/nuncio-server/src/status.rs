@@ -16,6 +16,7 @@ use nuncio_nodes::lease::Duty;
 use tokio::sync::watch;
 
 use crate::config::Role;
+use crate::grpc::certificates::Tls;
 
 /// Looks at the parts of a node.
 #[derive(Clone)]
@@ -38,6 +39,8 @@ pub struct NodeStatus {
     pub led: watch::Receiver<BTreeMap<Duty, i64>>,
     /// How many alarms of this node the MnT does not have yet.
     pub waiting_alarms: watch::Receiver<usize>,
+    /// The certificate of gRPC; none if it is served in the clear.
+    pub(crate) certificate: Option<watch::Receiver<Arc<Tls>>>,
 }
 
 /// How a node is at one moment.

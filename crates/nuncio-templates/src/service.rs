@@ -1,5 +1,6 @@
 //! `TemplateService`: converts at the edge; texts are checked and filled in core.
 
+use nuncio_api::caller::caller_id;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -27,8 +28,6 @@ use crate::errors::{invalid_template, not_accepted, not_found, not_rendered, not
 use crate::list::{Filter, rows};
 use crate::share::{SavedTexts, TemplateShare, Wanted};
 
-/// The caller of a node without authentication.
-const LOCAL_CALLER: &str = "local";
 /// Stands before the subject of a test mail.
 const TEST_MARK: &str = "[Test] ";
 /// The label of a test mail.
@@ -80,7 +79,11 @@ impl TemplatesApi {
         told
     }
 
-    async fn save(&self, request: v1::UpdateTemplateRequest) -> Result<v1::Template, Status> {
+    async fn save(
+        &self,
+        request: v1::UpdateTemplateRequest,
+        by: CallerId,
+    ) -> Result<v1::Template, Status> {
         let given = request.template.unwrap_or_default();
         let (key, template) = known(&given.name)?;
         let texts = Texts { subject: given.subject, text: given.text, html: given.html };
@@ -106,7 +109,7 @@ impl TemplatesApi {
         let wanted = Wanted {
             etag: Some(given.etag).filter(|etag| !etag.is_empty()),
             allow_missing: request.allow_missing,
-            caller: LOCAL_CALLER.to_owned(),
+            caller: by.0,
         };
         if request.validate_only {
             let saved = self.share.would_save(&key, &custom, &wanted).await;
@@ -149,7 +152,11 @@ impl TemplatesApi {
         Ok((made, source))
     }
 
-    async fn send(&self, request: v1::SendTestEmailRequest) -> Result<v1::MailJob, Status> {
+    async fn send(
+        &self,
+        request: v1::SendTestEmailRequest,
+        by: CallerId,
+    ) -> Result<v1::MailJob, Status> {
         let fingerprint = fingerprint(&request);
         let v1::SendTestEmailRequest { name, draft, variables, to, request_id } = request;
         let (made, _) = self.make(Trial { name, draft, variables, samples: true })?;
@@ -165,7 +172,7 @@ impl TemplatesApi {
                 labels: [(TEST_LABEL.0.to_owned(), TEST_LABEL.1.to_owned())].into(),
                 ..JobOptionsDraft::default()
             },
-            caller: CallerId(LOCAL_CALLER.to_owned()),
+            caller: by,
             fingerprint,
             trace: None,
             violations: Violations::default(),
@@ -220,7 +227,8 @@ impl TemplateService for TemplatesApi {
         &self,
         request: Request<v1::UpdateTemplateRequest>,
     ) -> Result<Response<v1::UpdateTemplateResponse>, Status> {
-        let template = Some(self.save(request.into_inner()).await?);
+        let by = caller_id(&request);
+        let template = Some(self.save(request.into_inner(), by).await?);
         Ok(Response::new(v1::UpdateTemplateResponse { template }))
     }
 
@@ -228,12 +236,13 @@ impl TemplateService for TemplatesApi {
         &self,
         request: Request<v1::DeleteTemplateRequest>,
     ) -> Result<Response<v1::DeleteTemplateResponse>, Status> {
+        let by = caller_id(&request);
         let v1::DeleteTemplateRequest { name, etag } = request.into_inner();
         let key = texts_key(&name)?;
         let wanted = Wanted {
             etag: Some(etag).filter(|etag| !etag.is_empty()),
             allow_missing: false,
-            caller: LOCAL_CALLER.to_owned(),
+            caller: by.0,
         };
         self.share.delete(&key, wanted).await.map_err(|error| not_written(error, &name))?;
         info!(name, "template `{name}` was deleted");
@@ -255,7 +264,8 @@ impl TemplateService for TemplatesApi {
         &self,
         request: Request<v1::SendTestEmailRequest>,
     ) -> Result<Response<v1::SendTestEmailResponse>, Status> {
-        let mail_job = Some(self.send(request.into_inner()).await?);
+        let by = caller_id(&request);
+        let mail_job = Some(self.send(request.into_inner(), by).await?);
         Ok(Response::new(v1::SendTestEmailResponse { mail_job }))
     }
 

@@ -84,6 +84,15 @@ pub fn hosts(chain: &[CertificateDer<'_>]) -> Vec<String> {
     names.filter_map(show_host).take(HOSTS_MAX).collect()
 }
 
+/// The names of a certificate that are URIs (RFC 5280, section 4.2.1.6), as they stand there.
+pub fn uris(certificate: &CertificateDer<'_>) -> Vec<String> {
+    let parsed = parse(certificate);
+    let names = parsed.as_ref().and_then(|parsed| parsed.subject_alternative_name().ok().flatten());
+    let names = names.iter().flat_map(|names| &names.value.general_names);
+    // One more than is shown, so that whoever counts them sees that there are too many.
+    names.filter_map(uri_of).take(HOSTS_MAX + 1).collect()
+}
+
 /// What a certificate says of itself; none if it cannot be read.
 pub(crate) fn facts(certificate: &CertificateDer<'_>) -> Option<CertificateFacts> {
     let parsed = parse(certificate)?;
@@ -152,6 +161,11 @@ fn show_host(name: &GeneralName<'_>) -> Option<String> {
     let v4 = <[u8; 4]>::try_from(*bytes).map(IpAddr::from);
     let v6 = || <[u8; 16]>::try_from(*bytes).map(IpAddr::from);
     v4.or_else(|_other_length| v6()).ok().map(|address| address.to_string())
+}
+
+fn uri_of(name: &GeneralName<'_>) -> Option<String> {
+    let GeneralName::URI(uri) = name else { return None };
+    Some((*uri).to_owned())
 }
 
 fn show_time(time: ASN1Time) -> String {

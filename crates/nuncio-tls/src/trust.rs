@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use nuncio_core::settings::trust_store::CERTIFICATES_MAX;
-use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::client::{Resumption, WebPkiServerVerifier};
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
@@ -14,6 +14,8 @@ use rustls::{
 };
 
 use crate::chain::{self, RefusedChain};
+use crate::identity::{Identity, provider};
+use crate::server::ALPN_HTTP2;
 
 /// The most certificate authorities that an operator may add: as many of settings as the trust store holds.
 pub const OWN_AUTHORITIES_MAX: usize = 2 * CERTIFICATES_MAX;
@@ -52,12 +54,13 @@ impl Trust {
         // authority shows below.
         let system = rustls_native_certs::load_native_certs();
         roots.add_parsable_certificates(system.certs);
-        for (number, certificate) in (1..).zip(own_authorities(ca_certificates_pem)?) {
-            roots
-                .add(certificate)
-                .map_err(|source| TrustError::NotACertificate { number, source })?;
-        }
+        add_own(&mut roots, ca_certificates_pem)?;
         Self::of(roots)
+    }
+
+    /// Trusts the authorities in `ca_certificates_pem` and no others: those of a closed group.
+    pub fn only_pem(ca_certificates_pem: &str) -> Result<Self, TrustError> {
+        Self::of(authorities_only(ca_certificates_pem)?)
     }
 
     /// The settings of a client: TLS 1.2 or 1.3, no client certificate, no ALPN.
@@ -67,8 +70,20 @@ impl Trust {
         Arc::clone(&self.config)
     }
 
+    /// The settings of a client of HTTP/2 that may show who it is.
+    pub fn http2_client(&self, identity: Option<&Identity>) -> Arc<ClientConfig> {
+        let mut config = ClientConfig::clone(&self.config);
+        config.alpn_protocols = vec![ALPN_HTTP2.to_vec()];
+        if let Some(identity) = identity {
+            config.client_auth_cert_resolver = identity.resolver();
+            // A session belongs to whoever began it.
+            config.resumption = Resumption::default();
+        }
+        Arc::new(config)
+    }
+
     fn of(roots: RootCertStore) -> Result<Self, TrustError> {
-        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let provider = provider();
         let roots = Arc::new(roots);
         let verifier = ChainKeeper::new(roots, Arc::clone(&provider))?;
         let config = ClientConfig::builder_with_provider(provider)
@@ -79,6 +94,21 @@ impl Trust {
             .with_no_client_auth();
         Ok(Self { config: Arc::new(config) })
     }
+}
+
+/// The authorities in a text that must have at least one.
+pub(crate) fn authorities_only(ca_certificates_pem: &str) -> Result<RootCertStore, TrustError> {
+    let mut roots = RootCertStore::empty();
+    add_own(&mut roots, ca_certificates_pem)?;
+    if roots.is_empty() { Err(TrustError::NoCertificate) } else { Ok(roots) }
+}
+
+fn add_own(roots: &mut RootCertStore, ca_certificates_pem: &str) -> Result<(), TrustError> {
+    for (number, certificate) in (1..).zip(own_authorities(ca_certificates_pem)?) {
+        let added = roots.add(certificate);
+        added.map_err(|source| TrustError::NotACertificate { number, source })?;
+    }
+    Ok(())
 }
 
 fn own_authorities(pem: &str) -> Result<Vec<CertificateDer<'static>>, TrustError> {

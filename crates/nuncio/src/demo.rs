@@ -157,7 +157,7 @@ impl Stage {
             // How it ends is told by the calls that fail.
             drop(node.run(stop).await);
         });
-        let globals = Globals { server: format!("http://{grpc}"), ..globals.clone() };
+        let globals = globals.of_own_node(format!("http://{grpc}"));
         Ok(Self { simulator, folder, globals, node: tasks, shutdown })
     }
 

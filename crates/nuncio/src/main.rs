@@ -11,6 +11,7 @@ use nuncio_cli::output::Output;
 use nuncio_server::config::args::ServeArgs;
 
 mod bench;
+mod certs;
 mod demo;
 mod sim;
 
@@ -35,6 +36,9 @@ enum Command {
     Sim(sim::SimArgs),
     /// Load a node and tell how fast it accepts and sends; by default an own node with a simulated provider
     Bench(Box<bench::BenchArgs>),
+    /// Make a private certificate authority, and certificates of nodes and clients
+    #[command(subcommand)]
+    Certs(certs::CertsCommand),
     #[command(flatten)]
     Client(ClientCommand),
 }
@@ -46,7 +50,7 @@ impl Command {
             Self::Serve(_) => "node",
             Self::Sim(_) => "sink",
             Self::Bench(_) => "load",
-            Self::Demo(_) | Self::Client(_) => "nuncio",
+            Self::Demo(_) | Self::Certs(_) | Self::Client(_) => "nuncio",
         }
     }
 }
@@ -67,6 +71,7 @@ fn main() -> ExitCode {
             runtime.block_on(Box::pin(bench::run(&args, &cli.globals, &mut out))).into()
         }
         Command::Sim(args) => runtime.block_on(Box::pin(sim::run(&args, &mut out))).into(),
+        Command::Certs(command) => certs::run(command, &mut out).into(),
         Command::Client(command) => {
             let run =
                 nuncio_cli::run::run(command, &cli.globals, &environment, &mut out, Cli::command());

@@ -22,7 +22,7 @@ use Layer::{AllBut, NoDependencies, Only};
 const LAYERS: &[(&str, Layer)] = &[
     ("nuncio-core", Only(&[])),
     ("nuncio-runtime", Only(&["nuncio-core"])),
-    ("nuncio-api", Only(&["nuncio-core"])),
+    ("nuncio-api", Only(&["nuncio-core", "nuncio-tls"])),
     ("nuncio-store", Only(&["nuncio-core"])),
     ("nuncio-cluster", Only(&["nuncio-core", "nuncio-runtime"])),
     ("nuncio-directory", Only(&["nuncio-core"])),
@@ -60,8 +60,15 @@ const LAYERS: &[(&str, Layer)] = &[
     ("xtask", NoDependencies),
 ];
 
-const PROGRAM: &[&str] =
-    &["nuncio-runtime", "nuncio-api", "nuncio-server", "nuncio-cli", "nuncio-provider-sim"];
+const PROGRAM: &[&str] = &[
+    "nuncio-core",
+    "nuncio-runtime",
+    "nuncio-api",
+    "nuncio-tls",
+    "nuncio-server",
+    "nuncio-cli",
+    "nuncio-provider-sim",
+];
 
 const ROLE: &[&str] = &[
     "nuncio-core",

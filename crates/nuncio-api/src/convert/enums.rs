@@ -3,6 +3,7 @@
 use nuncio_core::alarm::Severity;
 use nuncio_core::alarm::kind::{Category, Measure, Operator, TypeStatus};
 use nuncio_core::alarm::standing::Phase;
+use nuncio_core::caller::Permission;
 use nuncio_core::class::MailClass;
 use nuncio_core::directory::guest::GuestState;
 use nuncio_core::directory::user::UserKind;
@@ -258,6 +259,13 @@ pairs!(TrustUse, TrustUse:
     Smtp = Smtp,
     TokenEndpoint = TokenEndpoint,
     AlarmRoutes = AlarmRoutes,
+);
+
+pairs!(CallerPermission, Permission:
+    Submit = Submit,
+    Read = Read,
+    Operate = Operate,
+    Administer = Administer,
 );
 
 #[cfg(test)]

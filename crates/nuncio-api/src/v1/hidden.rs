@@ -3,9 +3,9 @@
 use std::fmt;
 
 use super::{
-    Attachment, BulkGuest, NextClientSecret, NotifyGuestRequest, OauthAuthentication,
-    PasswordAuthentication, PreviewTemplateRequest, Proxy, RawContent, RequestApprovalRequest,
-    SendTestEmailRequest, TemplateContent, WebhookTarget,
+    Attachment, BulkGuest, CreateCallerResponse, NextClientSecret, NotifyGuestRequest,
+    OauthAuthentication, PasswordAuthentication, PreviewTemplateRequest, Proxy, RawContent,
+    RequestApprovalRequest, SendTestEmailRequest, TemplateContent, WebhookTarget,
 };
 
 /// Stands for a secret that is there.
@@ -38,6 +38,15 @@ impl fmt::Debug for OauthAuthentication {
             .field("next_client_secret", &self.next_client_secret)
             .field("promote_next_client_secret", &self.promote_next_client_secret)
             .field("client_secret_status", &self.client_secret_status)
+            .finish()
+    }
+}
+
+impl fmt::Debug for CreateCallerResponse {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CreateCallerResponse")
+            .field("caller", &self.caller)
+            .field("token", &shown(&self.token))
             .finish()
     }
 }

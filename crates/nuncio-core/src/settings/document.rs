@@ -24,10 +24,12 @@ pub enum SettingsDocument {
     TrustStore,
     /// Which components log more or less for a while.
     LogLevels,
+    /// Who may call, and what each caller may do: digests of tokens, never a token.
+    Callers,
 }
 
 impl SettingsDocument {
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::GuestMail,
         Self::Alarms,
         Self::Reminders,
@@ -35,6 +37,7 @@ impl SettingsDocument {
         Self::PortalKeys,
         Self::TrustStore,
         Self::LogLevels,
+        Self::Callers,
     ];
 
     /// The name under which it is kept: `guest-mail`.
@@ -47,6 +50,7 @@ impl SettingsDocument {
             Self::PortalKeys => "portal-keys",
             Self::TrustStore => "trust-store",
             Self::LogLevels => "log-levels",
+            Self::Callers => "callers",
         }
     }
 }

@@ -4,6 +4,7 @@ use nuncio_api::convert::alarm::{clear_draft, raise_draft};
 use nuncio_api::v1;
 use nuncio_core::alarm::arrival::{Event, Outcome};
 use nuncio_core::alarm::settings::AlarmRules;
+use nuncio_core::job::CallerId;
 use nuncio_core::violation::{Violation, Violations};
 use prost::Message as _;
 use tonic::Status;
@@ -20,10 +21,10 @@ pub(super) fn read_raise(
     violations: &mut Violations,
     alarm: v1::NewAlarm,
     rules: &AlarmRules,
-    now: jiff::Timestamp,
+    (by, now): (&CallerId, jiff::Timestamp),
 ) -> Option<Incoming> {
     let content = v1::NewAlarm { request_id: String::new(), ..alarm.clone() };
-    let request = request(&alarm.request_id, &content.encode_to_vec());
+    let request = request(by, &alarm.request_id, &content.encode_to_vec());
     let event = raise_draft(violations, alarm).check(violations, rules, now)?;
     Some(Incoming { event: Event::Raise(event), request })
 }
@@ -32,15 +33,15 @@ pub(super) fn read_raise(
 pub(super) fn read_clear(
     violations: &mut Violations,
     end: v1::AlarmEnd,
-    now: jiff::Timestamp,
+    (by, now): (&CallerId, jiff::Timestamp),
 ) -> Option<Incoming> {
     let content = v1::AlarmEnd { request_id: String::new(), ..end.clone() };
-    let request = request(&end.request_id, &content.encode_to_vec());
+    let request = request(by, &end.request_id, &content.encode_to_vec());
     let event = clear_draft(violations, end).check(violations, now)?;
     Some(Incoming { event: Event::Clear(event), request })
 }
 
-fn request(id: &str, content: &[u8]) -> Option<IncomingRequest> {
+fn request(by: &CallerId, id: &str, content: &[u8]) -> Option<IncomingRequest> {
     // Maps are encoded in the order of their keys, so equal events have equal bytes.
     let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, content);
     let digest = digest.as_ref().iter().fold(String::new(), |mut text, byte| {
@@ -48,7 +49,7 @@ fn request(id: &str, content: &[u8]) -> Option<IncomingRequest> {
         write!(text, "{byte:02x}").expect("a text takes all");
         text
     });
-    (!id.is_empty()).then(|| IncomingRequest { id: id.to_owned(), digest })
+    (!id.is_empty()).then(|| IncomingRequest { caller: by.clone(), id: id.to_owned(), digest })
 }
 
 /// Takes a batch: what is not valid is told, and keeps nothing else back.
@@ -56,7 +57,7 @@ pub(crate) async fn take_batch(
     alarms: &AlarmIntake,
     batch: v1::RaiseAlarmsRequest,
     rules: &KnownRules,
-    now: jiff::Timestamp,
+    (by, now): (&CallerId, jiff::Timestamp),
 ) -> Result<v1::RaiseAlarmsResponse, Status> {
     if EVENTS_MAX < batch.events.len() {
         let mut violations = Violations::default();
@@ -70,9 +71,9 @@ pub(crate) async fn take_batch(
         let mut violations = Violations::default();
         let read = match event.event {
             Some(v1::alarm_event::Event::Raise(alarm)) => {
-                read_raise(&mut violations, alarm, &rules.rules, now)
+                read_raise(&mut violations, alarm, &rules.rules, (by, now))
             }
-            Some(v1::alarm_event::Event::Clear(end)) => read_clear(&mut violations, end, now),
+            Some(v1::alarm_event::Event::Clear(end)) => read_clear(&mut violations, end, (by, now)),
             None => {
                 violations.add("event", "is missing; give `raise` or `clear`");
                 None

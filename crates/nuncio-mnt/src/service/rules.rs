@@ -5,6 +5,7 @@ use nuncio_api::error::{invalid, status};
 use nuncio_api::v1;
 use nuncio_core::alarm::catalogue;
 use nuncio_core::alarm::settings::{AlarmRules, USER_TYPES_MAX};
+use nuncio_core::job::CallerId;
 use nuncio_core::ports::settings::SaveError;
 use nuncio_core::violation::Violations;
 use tonic::{Code, Status};
@@ -14,9 +15,6 @@ use super::AlarmApi;
 use super::mask::{merge_settings, merge_type};
 use crate::errors::{not_found, not_saved};
 use crate::rules::{KnownRules, all_differences, differences};
-
-/// Who changes settings on a node without authentication.
-const LOCAL_CALLER: &str = "local";
 
 /// A type as the API tells it.
 pub(super) fn type_out(known: &KnownRules, id: &str) -> Option<v1::AlarmType> {
@@ -33,6 +31,7 @@ pub(super) fn type_out(known: &KnownRules, id: &str) -> Option<v1::AlarmType> {
 pub(super) async fn update_type(
     api: &AlarmApi,
     request: v1::UpdateAlarmTypeRequest,
+    by: CallerId,
 ) -> Result<v1::AlarmType, Status> {
     let known = api.rounds.rules.current();
     let mut given = request.alarm_type.unwrap_or_default();
@@ -63,13 +62,14 @@ pub(super) async fn update_type(
     let mut rules = known.rules.clone();
     rules.own_types.insert(id.clone(), read);
     let summary = format!("alarm type {id} changed");
-    let saved = save(api, &rules, &known, summary).await?;
+    let saved = save(api, &rules, &known, (summary, by)).await?;
     type_out(&saved, &id).ok_or_else(|| not_found("ALARM_TYPE_NOT_FOUND", &id))
 }
 
 pub(super) async fn delete_type(
     api: &AlarmApi,
     request: v1::DeleteAlarmTypeRequest,
+    by: CallerId,
 ) -> Result<Option<v1::AlarmType>, Status> {
     let known = api.rounds.rules.current();
     check_etag(&known, &request.etag)?;
@@ -82,7 +82,7 @@ pub(super) async fn delete_type(
         return Ok(type_out(&known, id));
     }
     let summary = format!("alarm type {id} removed");
-    let saved = save(api, &rules, &known, summary).await?;
+    let saved = save(api, &rules, &known, (summary, by)).await?;
     Ok(type_out(&saved, id))
 }
 
@@ -93,6 +93,7 @@ pub(super) fn settings_out(known: &KnownRules) -> v1::AlarmSettings {
 pub(super) async fn update_settings(
     api: &AlarmApi,
     request: v1::UpdateAlarmSettingsRequest,
+    by: CallerId,
 ) -> Result<v1::AlarmSettings, Status> {
     let known = api.rounds.rules.current();
     let given = request.alarm_settings.unwrap_or_default();
@@ -111,13 +112,14 @@ pub(super) async fn update_settings(
         return Ok(v1::AlarmSettings { etag: known.etag(), ..(&rules.settings).into() });
     }
     let summary = differences(&known.rules, &rules);
-    let saved = save(api, &rules, &known, summary).await?;
+    let saved = save(api, &rules, &known, (summary, by)).await?;
     Ok(settings_out(&saved))
 }
 
 pub(super) async fn replace_rules(
     api: &AlarmApi,
     request: v1::ReplaceAlarmRulesRequest,
+    by: CallerId,
 ) -> Result<v1::ReplaceAlarmRulesResponse, Status> {
     let known = api.rounds.rules.current();
     let given = request.alarm_settings.unwrap_or_default();
@@ -134,7 +136,7 @@ pub(super) async fn replace_rules(
         return Ok(rules_out(&rules, &known.etag()));
     }
     let summary = all_differences(&known.rules, &rules);
-    let saved = save(api, &rules, &known, summary).await?;
+    let saved = save(api, &rules, &known, (summary, by)).await?;
     Ok(rules_out(&saved.rules, &saved.etag()))
 }
 
@@ -202,10 +204,10 @@ async fn save(
     api: &AlarmApi,
     rules: &AlarmRules,
     known: &KnownRules,
-    summary: String,
+    (summary, by): (String, CallerId),
 ) -> Result<std::sync::Arc<KnownRules>, Status> {
     let now = api.rounds.clock.now();
-    let saved = api.rounds.rules.save(rules, known, LOCAL_CALLER, summary.clone(), now).await;
+    let saved = api.rounds.rules.save(rules, known, &by.0, summary.clone(), now).await;
     let saved = saved.map_err(not_saved)?;
     info!(settings.generation = saved.generation(), "alarm settings were saved: {summary}");
     Ok(saved)

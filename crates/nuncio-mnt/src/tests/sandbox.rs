@@ -168,7 +168,8 @@ impl Sandbox {
         batch: v1::RaiseAlarmsRequest,
     ) -> Result<v1::RaiseAlarmsResponse, Status> {
         let (known, now) = (self.api.rounds.rules.current(), self.clock.now());
-        take_batch(&self.api.alarms, batch, &known, now).await
+        let by = nuncio_core::caller::Caller::local().id;
+        take_batch(&self.api.alarms, batch, &known, (&by, now)).await
     }
 
     pub(super) async fn get(&self, name: &str) -> v1::GetAlarmResponse {

@@ -1,5 +1,7 @@
 //! `TrustStoreService`: get and save.
 
+use nuncio_api::caller::caller_id;
+use nuncio_core::job::CallerId;
 use std::sync::Arc;
 
 use nuncio_api::convert::trust_store::{changes, drafts, trust_store};
@@ -16,7 +18,7 @@ use tonic::{Request, Response, Status};
 use tracing::info;
 
 use super::{document, read};
-use crate::errors::{LOCAL_CALLER, not_readable, not_saved};
+use crate::errors::{not_readable, not_saved};
 
 pub(crate) struct TrustStoreApi {
     pub(crate) settings: Arc<dyn SettingsShare>,
@@ -35,6 +37,7 @@ impl TrustStoreApi {
     async fn update(
         &self,
         request: v1::UpdateTrustStoreRequest,
+        by: CallerId,
     ) -> Result<v1::UpdateTrustStoreResponse, Status> {
         let given = request.trust_store.unwrap_or_default();
         let expected = Some(given.etag.clone()).filter(|etag| !etag.is_empty());
@@ -55,7 +58,7 @@ impl TrustStoreApi {
             nothing if nothing.is_empty() => "nothing changed".to_owned(),
             changes => changes,
         };
-        let change = DocumentChange { caller: LOCAL_CALLER.to_owned(), at: now, summary };
+        let change = DocumentChange { caller: by.0, at: now, summary };
         let (kind, content) = (SettingsDocument::TrustStore, document::encode(&wanted));
         let saved = self.settings.save_document(kind, content, change, expected.as_deref()).await;
         let saved = saved.map_err(not_saved)?;
@@ -82,6 +85,7 @@ impl TrustStoreService for TrustStoreApi {
         &self,
         request: Request<v1::UpdateTrustStoreRequest>,
     ) -> Result<Response<v1::UpdateTrustStoreResponse>, Status> {
-        Ok(Response::new(self.update(request.into_inner()).await?))
+        let by = caller_id(&request);
+        Ok(Response::new(self.update(request.into_inner(), by).await?))
     }
 }

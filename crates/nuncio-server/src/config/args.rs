@@ -107,7 +107,7 @@ pub struct ServeArgs {
     #[arg(
         long,
         value_name = "ADDRESS:PORT",
-        help = "Where gRPC is served: a loopback address unless --grpc-insecure is given \
+        help = "Where gRPC is served: a loopback address unless there is a certificate or --grpc-insecure is given \
                 [default: 127.0.0.1:7587] [env: NUNCIO_GRPC_LISTEN] [file: grpc.listen]"
     )]
     pub grpc_listen: Option<String>,
@@ -122,6 +122,41 @@ pub struct ServeArgs {
                 that protects it [default: false] [env: NUNCIO_GRPC_INSECURE] [file: grpc.insecure]"
     )]
     pub grpc_insecure: Option<String>,
+
+    #[arg(
+        long,
+        value_name = "FILE",
+        help = "Certificate of this node in PEM, then those above it: gRPC is then served by TLS. It is also shown to \
+                other nodes. The files of TLS are read again when they change [default: none] \
+                [env: NUNCIO_GRPC_TLS_CERT_FILE] [file: grpc.tls.cert_file]"
+    )]
+    pub grpc_tls_cert_file: Option<String>,
+
+    #[arg(
+        long,
+        value_name = "FILE",
+        help = "Private key of that certificate in PEM, without a passphrase [default: none] \
+                [env: NUNCIO_GRPC_TLS_KEY_FILE] [file: grpc.tls.key_file]"
+    )]
+    pub grpc_tls_key_file: Option<String>,
+
+    #[arg(
+        long,
+        value_name = "FILE",
+        help = "Certificate authorities in PEM that sign the certificates of clients and of the other nodes \
+                [default: none, clients show no certificate] [env: NUNCIO_GRPC_TLS_CLIENT_CA_FILE] \
+                [file: grpc.tls.client_ca_file]"
+    )]
+    pub grpc_tls_client_ca_file: Option<String>,
+
+    #[arg(
+        long,
+        value_name = "NAMES",
+        help = "Names of clients that may do everything, separated by commas: those in their certificates, \
+                spiffe://…/nuncio/client/NAME. The other callers are made by `nuncio callers create` [default: none] \
+                [env: NUNCIO_GRPC_ADMINISTRATORS] [file: grpc.administrators]"
+    )]
+    pub grpc_administrators: Option<String>,
 
     #[arg(
         long,
@@ -199,7 +234,7 @@ pub struct ServeArgs {
     #[arg(
         long,
         value_name = "URL",
-        help = "gRPC address of the MnT to which this node takes its alarms, such as http://mnt:7587 \
+        help = "gRPC address of the MnT to which this node takes its alarms, such as https://mnt:7587 \
                 [default: this node, if it has the role mnt] [env: NUNCIO_PEERS_MNT] [file: peers.mnt]"
     )]
     pub peers_mnt: Option<String>,

@@ -10,14 +10,14 @@ use axum::http::uri::Authority;
 use nuncio_store::postgres::{PostgresUrl, PostgresUrlError};
 use tracing_subscriber::EnvFilter;
 
-use crate::config::etcd;
 use crate::config::problem::{Problems, Source};
 use crate::config::sources::{Found, Key, Sources};
 use crate::config::{
-    Config, DATA_DIR, DRAIN_TIMEOUT_S, DRAIN_TIMEOUT_S_MAX, GRPC_LISTEN, HTTP_LISTEN, LEASE_S,
-    LEASE_S_MAX, LOG_FILTER, LogConfig, LogFilter, LogFormat, NODE_NAME, NodeName, OtlpEndpoint,
-    PeerUrl, PublicUrl, RETENTION_DAYS, RETENTION_DAYS_MAX, Role, Strings,
+    Config, DATA_DIR, DRAIN_TIMEOUT_S, DRAIN_TIMEOUT_S_MAX, HTTP_LISTEN, LEASE_S, LEASE_S_MAX,
+    LOG_FILTER, LogConfig, LogFilter, LogFormat, NODE_NAME, NodeName, OtlpEndpoint, PeerUrl,
+    PublicUrl, RETENTION_DAYS, RETENTION_DAYS_MAX, Role, Strings,
 };
+use crate::config::{etcd, grpc};
 
 /// The longest name of a node, in characters: that of a host name (RFC 1035, section 2.3.4, as text).
 const NODE_NAME_CHARS_MAX: usize = 253;
@@ -38,8 +38,7 @@ pub(super) fn check(
     let keys_file = sources.get_text(Key::KeysFile, problems, optional_file, None);
     let etcd = etcd::check(sources, problems);
     let roles = sources.get(Key::Roles, problems, roles, BTreeSet::from(Role::ALL));
-    let grpc = sources.get_text(Key::GrpcListen, problems, listen, GRPC_LISTEN);
-    let insecure = sources.get(Key::GrpcInsecure, problems, Ok, false);
+    let grpc = grpc::check(sources, problems);
     let http = sources.get_text(Key::HttpListen, problems, listen, HTTP_LISTEN);
     let portal = sources.get_text(Key::PortalListen, problems, optional_listen, None);
     let public_url = sources.get_text(Key::PortalPublicUrl, problems, public_url, None);
@@ -57,10 +56,7 @@ pub(super) fn check(
     if let (Some(Some(_)), Some(store)) = (&etcd, &store_url) {
         etcd::check_store(sources, store.value.is_some(), problems);
     }
-    if let (Some(grpc), Some(insecure)) = (&grpc, &insecure) {
-        check_exposure(grpc, insecure.value, problems);
-    }
-    if let (Some(grpc), Some(http)) = (&grpc, &http) {
+    if let (Some(grpc::Grpc { listen: grpc, .. }), Some(http)) = (&grpc, &http) {
         check_ports(
             (Key::GrpcListen, grpc.value),
             (Key::HttpListen, http.value),
@@ -73,6 +69,7 @@ pub(super) fn check(
             }
         }
     }
+    let grpc::Grpc { listen: grpc, tls: grpc_tls, administrators } = grpc?;
     Some(Config {
         node_name: node_name?.value,
         data_dir: data_dir?.value,
@@ -80,7 +77,9 @@ pub(super) fn check(
         etcd: etcd?,
         keys_file: keys_file?.value,
         roles: roles?.value,
-        grpc_listen: grpc?.value,
+        grpc_listen: grpc.value,
+        grpc_tls,
+        grpc_administrators: administrators,
         http_listen: http?.value,
         portal_listen: portal?.value,
         portal_public_url: public_url?.value,
@@ -91,18 +90,6 @@ pub(super) fn check(
         lease: Duration::from_secs(lease?.value),
         mnt: mnt?.value,
     })
-}
-
-fn check_exposure(grpc: &Found<SocketAddr>, insecure: bool, problems: &mut Problems) {
-    let address = grpc.value;
-    if !address.ip().is_loopback() && !insecure {
-        let problem = format!(
-            "`{address}` can be reached by others, and gRPC has no TLS and no authentication yet (they come in \
-             a later version); use a loopback address such as `{GRPC_LISTEN}`, or set `grpc.insecure = true` \
-             where something else protects it"
-        );
-        problems.add(Key::GrpcListen.name(), &grpc.source, problem);
-    }
 }
 
 fn check_ports(
@@ -180,7 +167,7 @@ fn roles(names: Vec<String>) -> Result<BTreeSet<Role>, String> {
     }
 }
 
-fn listen(text: &str) -> Result<SocketAddr, String> {
+pub(super) fn listen(text: &str) -> Result<SocketAddr, String> {
     text.parse().map_err(|_| {
         format!("`{text}` is no IP address with port; give it as `127.0.0.1:7587` or `[::1]:7587`")
     })
@@ -258,7 +245,7 @@ fn peer(text: &str) -> Result<Option<PeerUrl>, String> {
     let uri = text.parse::<Uri>().ok();
     let known = uri.as_ref().is_some_and(|uri| {
         let bare = |authority: &Authority| !authority.as_str().contains('@');
-        uri.scheme_str() == Some("http")
+        matches!(uri.scheme_str(), Some("http" | "https"))
             && uri.authority().is_some_and(bare)
             && ["", "/"].contains(&uri.path())
             && uri.query().is_none()
@@ -266,7 +253,7 @@ fn peer(text: &str) -> Result<Option<PeerUrl>, String> {
     if known {
         Ok(Some(PeerUrl(text.to_owned())))
     } else {
-        Err("is no address of a node; give it as `http://mnt:7587` (TLS comes in a later version)"
+        Err("is no address of a node; give it as `https://mnt:7587` or `http://mnt:7587`"
             .to_owned())
     }
 }

@@ -27,6 +27,10 @@ pub(super) enum Key {
     NodeName,
     GrpcListen,
     GrpcInsecure,
+    GrpcTlsCertFile,
+    GrpcTlsKeyFile,
+    GrpcTlsClientCaFile,
+    GrpcAdministrators,
     HttpListen,
     PortalListen,
     PortalPublicUrl,
@@ -40,7 +44,7 @@ pub(super) enum Key {
 }
 
 impl Key {
-    pub(super) const ALL: [Self; 22] = [
+    pub(super) const ALL: [Self; 26] = [
         Self::DataDir,
         Self::StoreUrl,
         Self::KeysFile,
@@ -53,6 +57,10 @@ impl Key {
         Self::NodeName,
         Self::GrpcListen,
         Self::GrpcInsecure,
+        Self::GrpcTlsCertFile,
+        Self::GrpcTlsKeyFile,
+        Self::GrpcTlsClientCaFile,
+        Self::GrpcAdministrators,
         Self::HttpListen,
         Self::PortalListen,
         Self::PortalPublicUrl,
@@ -80,6 +88,10 @@ impl Key {
             Self::NodeName => "node.name",
             Self::GrpcListen => "grpc.listen",
             Self::GrpcInsecure => "grpc.insecure",
+            Self::GrpcTlsCertFile => "grpc.tls.cert_file",
+            Self::GrpcTlsKeyFile => "grpc.tls.key_file",
+            Self::GrpcTlsClientCaFile => "grpc.tls.client_ca_file",
+            Self::GrpcAdministrators => "grpc.administrators",
             Self::HttpListen => "http.listen",
             Self::PortalListen => "portal.listen",
             Self::PortalPublicUrl => "portal.public_url",
@@ -115,6 +127,10 @@ impl Key {
             Self::NodeName => args.node_name.as_deref(),
             Self::GrpcListen => args.grpc_listen.as_deref(),
             Self::GrpcInsecure => args.grpc_insecure.as_deref(),
+            Self::GrpcTlsCertFile => args.grpc_tls_cert_file.as_deref(),
+            Self::GrpcTlsKeyFile => args.grpc_tls_key_file.as_deref(),
+            Self::GrpcTlsClientCaFile => args.grpc_tls_client_ca_file.as_deref(),
+            Self::GrpcAdministrators => args.grpc_administrators.as_deref(),
             Self::HttpListen => args.http_listen.as_deref(),
             Self::PortalListen => args.portal_listen.as_deref(),
             Self::PortalPublicUrl => args.portal_public_url.as_deref(),
@@ -227,15 +243,24 @@ impl Sources {
     }
 
     fn add_file(&mut self, path: &Path, table: toml::Table, problems: &mut Problems) {
-        let source = Source::File(path.to_owned());
+        self.add_section("", &Source::File(path.to_owned()), table, problems);
+    }
+
+    /// It ends, as no section is deeper than the name of a setting.
+    fn add_section(
+        &mut self,
+        section: &str,
+        source: &Source,
+        table: toml::Table,
+        problems: &mut Problems,
+    ) {
         for (name, value) in table {
+            let name = if section.is_empty() { name } else { format!("{section}.{name}") };
             if is_section(&name) && value.is_table() {
-                let section: toml::Table = value.try_into().expect("it is a table");
-                for (inner, value) in section {
-                    self.add_entry(&format!("{name}.{inner}"), &source, value, problems);
-                }
+                let inner = value.try_into().expect("it is a table");
+                self.add_section(&name, source, inner, problems);
             } else {
-                self.add_entry(&name, &source, value, problems);
+                self.add_entry(&name, source, value, problems);
             }
         }
     }
@@ -258,7 +283,9 @@ impl Sources {
 }
 
 fn is_section(name: &str) -> bool {
-    Key::ALL.into_iter().any(|key| key.name().split_once('.').is_some_and(|(one, _)| one == name))
+    let is_below =
+        |key: Key| key.name().strip_prefix(name).is_some_and(|rest| rest.starts_with('.'));
+    Key::ALL.into_iter().any(is_below)
 }
 
 /// What to say about a key that does not exist.
@@ -268,10 +295,10 @@ impl fmt::Display for UnknownKey<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let all = Key::ALL.map(Key::name);
         f.write_str("is no setting; ")?;
-        let (section, _) = self.0.split_once('.').unwrap_or_default();
+        let (section, _) = self.0.rsplit_once('.').unwrap_or_default();
         let neighbours: Vec<&str> = all
             .into_iter()
-            .filter(|name| name.split_once('.').unwrap_or_default().0 == section)
+            .filter(|name| name.rsplit_once('.').unwrap_or_default().0 == section)
             .collect();
         write!(f, "remove it, or use one of `{}`", neighbours.join("`, `"))
     }

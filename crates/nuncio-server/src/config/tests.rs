@@ -97,6 +97,7 @@ fn the_sample_names_every_setting_and_its_examples_are_valid() {
         "ca_file =",
         "cert_file =",
         "key_file =",
+        "client_ca_file =",
     ];
     let uncommented =
         commented.iter().fold(sample, |text, key| text.replace(&format!("# {key}"), key));
@@ -240,16 +241,16 @@ fn all_problems_of_all_sources_are_shown_at_once() {
         "the configuration is not valid:\n\
          \x20 rolse (file FILE): is no setting; remove it, or use one of `data_dir`, `roles`\n\
          \x20 roles (file FILE): `smtp` is no role, `imap` is no role; use `pan`, `mnt`, `psn`\n\
+         \x20 grpc.listen (env NUNCIO_GRPC_LISTEN): `0.0.0.0:7587` can be reached by others, and gRPC has no \
+         TLS here; give a certificate by `grpc.tls.cert_file`, use a loopback address such as \
+         `127.0.0.1:7587`, or set `grpc.insecure = true` where something else protects it\n\
          \x20 log.filter (flag --log-filter): `a=b=c` is no filter; use one such as \
          `info,nuncio_smtp=debug`\n\
          \x20 delivery.retention_days (file FILE): `\"30\"` is no whole number; write it without quotes\n\
          \x20 delivery.retention_days (flag --delivery-retention-days): `3651` is out of range; use 1 to 3650 \
          days\n\
          \x20 delivery.drain_timeout_s (env NUNCIO_DELIVERY_DRAIN_TIMEOUT_S): `0` is out of range; use 1 to 600 \
-         seconds\n\
-         \x20 grpc.listen (env NUNCIO_GRPC_LISTEN): `0.0.0.0:7587` can be reached by others, and gRPC has no \
-         TLS and no authentication yet (they come in a later version); use a loopback address such as \
-         `127.0.0.1:7587`, or set `grpc.insecure = true` where something else protects it",
+         seconds",
     );
 }
 
@@ -279,7 +280,7 @@ fn a_wrong_value_says_what_to_do() {
     );
     check(
         "grpc: adress = ''",
-        "grpc.adress: is no setting; remove it, or use one of `grpc.listen`, `grpc.insecure`",
+        "grpc.adress: is no setting; remove it, or use one of `grpc.listen`, `grpc.insecure`, `grpc.administrators`",
     );
     check("grpc = 5", "grpc: is a section; write it as `[grpc]`");
 }
@@ -409,6 +410,56 @@ fn grpc_beyond_loopback_needs_consent() {
     assert!(consented.load().is_ok());
     assert!(withdrawn.load().is_err());
     assert!(loopback.load().is_ok());
+}
+
+#[test]
+fn grpc_beyond_loopback_needs_no_consent_behind_a_certificate() {
+    let file = "grpc = { listen = '[::]:7587', tls = { cert_file = 'n.pem', key_file = 'n.key' } }";
+    let env = [
+        ("NUNCIO_GRPC_LISTEN", "[::]:7587"),
+        ("NUNCIO_GRPC_TLS_CERT_FILE", "n.pem"),
+        ("NUNCIO_GRPC_TLS_KEY_FILE", "n.key"),
+        ("NUNCIO_GRPC_TLS_CLIENT_CA_FILE", "ca.pem"),
+    ];
+
+    let by_file = Given { file, ..Given::default() }.load().unwrap();
+    let by_variables = Given { env: &env, ..Given::default() }.load().unwrap();
+
+    let (cert, key) = (PathBuf::from("n.pem"), PathBuf::from("n.key"));
+    let tls = GrpcTls { cert, key, client_ca: None };
+    assert_eq!(by_file.grpc_tls.as_ref(), Some(&tls));
+    let client_ca = Some(PathBuf::from("ca.pem"));
+    assert_eq!(by_variables.grpc_tls, Some(GrpcTls { client_ca, ..tls }));
+}
+
+#[test]
+fn a_part_of_the_tls_of_grpc_names_what_is_missing() {
+    check(
+        "grpc.tls: cert_file = 'n.pem'",
+        "grpc.tls.cert_file: needs `grpc.tls.key_file`, its private key",
+    );
+    check(
+        "grpc.tls: key_file = 'n.key'",
+        "grpc.tls.key_file: needs `grpc.tls.cert_file`, its certificate",
+    );
+    check(
+        "grpc.tls: client_ca_file = 'ca.pem'",
+        "grpc.tls.client_ca_file: is for TLS, and this node has no certificate; give it by `grpc.tls.cert_file` and \
+         `grpc.tls.key_file`, or leave this out",
+    );
+    check(
+        "grpc: administrators = ['admin']",
+        "grpc.administrators: names clients by their certificates, and `grpc.tls.client_ca_file` is not given; give it",
+    );
+    check(
+        "grpc: administrators = ['a b']",
+        "grpc.administrators: `a b` is no name of a client; use 1 to 64 letters, digits, `-`, `_` and `.`",
+    );
+    check(
+        "grpc.tls: cert = 'n.pem'",
+        "grpc.tls.cert: is no setting; remove it, or use one of `grpc.tls.cert_file`, `grpc.tls.key_file`, \
+         `grpc.tls.client_ca_file`",
+    );
 }
 
 #[test]

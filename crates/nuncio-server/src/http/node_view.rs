@@ -40,6 +40,10 @@ impl NodeView for NodeStatus {
             oauth_token_expires_at: snapshot.token_expires_at,
             client_secret_expires_at: settings
                 .and_then(|saved| client_secret_expires_at(&saved.settings)),
+            grpc_certificate_expires_at: self
+                .certificate
+                .as_ref()
+                .map(|tls| tls.borrow().not_after),
         }
     }
 

@@ -3,11 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use nuncio_api::caller::caller_id;
 use nuncio_api::convert::enums::known;
 use nuncio_api::convert::time::{duration_from, timestamp};
 use nuncio_api::error::{invalid, unavailable};
 use nuncio_api::v1;
 use nuncio_api::v1::log_level_service_server::LogLevelService;
+use nuncio_core::job::CallerId;
 use nuncio_core::ports::clock::Clock;
 use nuncio_core::ports::settings::{SaveError, SettingsShare};
 use nuncio_core::settings::document::{DocumentChange, SettingsDocument};
@@ -25,8 +27,6 @@ use crate::log_levels::document;
 const TRIES_MAX: u32 = 5;
 /// When a client may try again while the settings cannot be saved.
 const STORE_RETRY: Duration = Duration::from_secs(2);
-/// Who changes levels while nobody has to say who he is.
-const LOCAL_CALLER: &str = "local";
 
 pub(crate) struct LogLevelApi {
     pub(crate) settings: Arc<dyn SettingsShare>,
@@ -49,7 +49,7 @@ impl LogLevelApi {
         (levels, saved.map(|saved| saved.etag()).unwrap_or_default())
     }
 
-    async fn set(&self, wanted: &Wanted) -> Result<LogLevels, SaveError> {
+    async fn set(&self, wanted: &Wanted, by: &CallerId) -> Result<LogLevels, SaveError> {
         let mut tries = 0;
         loop {
             let (mut levels, etag) = self.present();
@@ -58,7 +58,7 @@ impl LogLevelApi {
             let level = wanted.severity.map(|severity| TimedLevel { severity, until });
             levels.set(wanted.component, level);
             let change = DocumentChange {
-                caller: LOCAL_CALLER.to_owned(),
+                caller: by.0.clone(),
                 at: now,
                 summary: format!(
                     "{}: {}",
@@ -91,10 +91,11 @@ impl LogLevelService for LogLevelApi {
         &self,
         request: Request<v1::SetLogLevelRequest>,
     ) -> Result<Response<v1::SetLogLevelResponse>, Status> {
-        let wanted = read(request.into_inner()).map_err(|violations| {
+        let by = caller_id(&request);
+        let wanted = read(&request.into_inner()).map_err(|violations| {
             invalid("INVALID_LOG_LEVEL", "the log level is not valid", violations)
         })?;
-        let levels = self.set(&wanted).await.map_err(|problem| {
+        let levels = self.set(&wanted, &by).await.map_err(|problem| {
             error!("log levels were not saved: {}", Chain(&problem));
             unavailable("SETTINGS_STORE_UNAVAILABLE", problem.to_string(), STORE_RETRY)
         })?;
@@ -102,7 +103,7 @@ impl LogLevelService for LogLevelApi {
     }
 }
 
-fn read(request: v1::SetLogLevelRequest) -> Result<Wanted, Violations> {
+fn read(request: &v1::SetLogLevelRequest) -> Result<Wanted, Violations> {
     let mut violations = Violations::default();
     let component = Component::from_name(&request.component).ok_or_else(|| {
         let names: Vec<_> = Component::all().map(Component::name).collect();

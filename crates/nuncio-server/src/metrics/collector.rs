@@ -65,6 +65,11 @@ impl Collector for GaugeCollector {
                 "When the client secret expires, by the date that was typed with it.",
                 gauges.client_secret_expires_at,
             ),
+            (
+                "grpc_certificate_expiry_timestamp",
+                "When the certificate expires that new connections of gRPC get.",
+                gauges.grpc_certificate_expires_at,
+            ),
         ];
         for (name, help, at) in instants {
             let seconds = at.map(Timestamp::as_second);

@@ -24,6 +24,8 @@ pub struct Gauges {
     pub clock_ahead: Option<i64>,
     pub oauth_token_expires_at: Option<Timestamp>,
     pub client_secret_expires_at: Option<Timestamp>,
+    /// The end of the certificate that new connections of gRPC get.
+    pub grpc_certificate_expires_at: Option<Timestamp>,
 }
 
 /// When the client secret ends, the later one where there are two, as far as its operator has told: with its last day, in UTC.

@@ -28,6 +28,7 @@ fn gauges() -> Gauges {
         clock_ahead: Some(-3),
         oauth_token_expires_at: Some("2026-11-23T12:00:00.9Z".parse().unwrap()),
         client_secret_expires_at: Some("2027-03-16T00:00:00Z".parse().unwrap()),
+        grpc_certificate_expires_at: Some("2027-03-16T00:00:01Z".parse().unwrap()),
     }
 }
 
@@ -85,6 +86,7 @@ fn gauges_are_those_of_the_scrape() {
         "nuncio_clock_ahead_seconds -3",
         "nuncio_oauth_token_expiry_timestamp_seconds 1795435200",
         "nuncio_client_secret_expiry_timestamp_seconds 1805155200",
+        "nuncio_grpc_certificate_expiry_timestamp_seconds 1805155201",
     ];
     check(&metrics, gauges(), &lines);
 

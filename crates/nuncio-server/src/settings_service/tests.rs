@@ -68,7 +68,8 @@ async fn a_document_that_nobody_edits_or_that_is_none_is_refused_with_those_that
         let refused = list(&api, name).await.unwrap_err();
 
         assert_eq!(refused.code(), Code::InvalidArgument);
-        let known = "smtp, guest-mail, alarms, reminders, alarm-routes, trust-store";
+        let known =
+            "smtp, guest-mail, alarms, reminders, alarm-routes, trust-store, log-levels, callers";
         assert!(refused.message().ends_with(known), "{}", refused.message());
     }
 }

@@ -76,7 +76,7 @@ async fn own_texts_replace_the_shipped_ones_until_they_are_deleted() {
     assert_eq!((shipped.custom, shipped.source.as_str()), (false, "shipped/de"));
     assert!(shipped.variables.iter().any(|one| one.name == "username" && one.required));
 
-    api.save(own("Konto: {{ username }}")).await.unwrap();
+    api.save(own("Konto: {{ username }}"), by()).await.unwrap();
     let saved = get(&api, NAME).await.unwrap();
     assert_eq!((saved.custom, saved.source.as_str(), saved.etag.as_str()), (true, NAME, "v1"));
     let other = get(&api, "portals/lobby/templates/guest-username/locales/de-AT").await.unwrap();
@@ -94,7 +94,7 @@ async fn own_texts_replace_the_shipped_ones_until_they_are_deleted() {
 async fn all_faults_of_texts_are_told_at_once() {
     let (api, _) = api();
 
-    let refused = api.save(own("{{ usrname }}\n{% set a = 1 %}")).await;
+    let refused = api.save(own("{{ usrname }}\n{% set a = 1 %}"), by()).await;
 
     let status = check_refused(refused, Code::InvalidArgument, "INVALID_TEMPLATE");
     let violations = status.get_details_bad_request().unwrap().field_violations;
@@ -110,12 +110,12 @@ async fn only_one_language_of_a_portal_serves_the_others() {
     let (api, _) = api();
     let mut first = own("{{ username }}");
     first.template.as_mut().unwrap().serves_other_languages = true;
-    api.save(first.clone()).await.unwrap();
-    api.save(first.clone()).await.unwrap();
+    api.save(first.clone(), by()).await.unwrap();
+    api.save(first.clone(), by()).await.unwrap();
 
     let mut second = first;
     second.template.as_mut().unwrap().name = NAME.replace("/de", "/fr");
-    let refused = api.save(second).await;
+    let refused = api.save(second, by()).await;
 
     let status = check_refused(refused, Code::InvalidArgument, "INVALID_TEMPLATE");
     let violations = status.get_details_bad_request().unwrap().field_violations;
@@ -127,12 +127,12 @@ async fn a_trial_to_save_saves_nothing() {
     let (api, _) = api();
     let trial = v1::UpdateTemplateRequest { validate_only: true, ..own("{{ username }}") };
 
-    let told = api.save(trial).await.unwrap();
+    let told = api.save(trial, by()).await.unwrap();
 
     assert!(told.custom);
     assert!(!get(&api, NAME).await.unwrap().custom);
     let missing = v1::UpdateTemplateRequest { allow_missing: false, ..own("{{ username }}") };
-    check_refused(api.save(missing).await, Code::NotFound, "TEMPLATE_NOT_FOUND");
+    check_refused(api.save(missing, by()).await, Code::NotFound, "TEMPLATE_NOT_FOUND");
 }
 
 #[tokio::test]
@@ -155,7 +155,7 @@ async fn names_that_mean_nothing_are_refused() {
 #[tokio::test]
 async fn a_list_is_read_page_by_page() {
     let (api, _) = api();
-    api.save(own("{{ username }}")).await.unwrap();
+    api.save(own("{{ username }}"), by()).await.unwrap();
     let mut request = v1::ListTemplatesRequest { page_size: 50, ..Default::default() };
     let (mut names, mut pages) = (Vec::new(), 0);
     loop {
@@ -234,7 +234,7 @@ async fn a_preview_shows_samples_drafts_and_given_values() {
 #[tokio::test]
 async fn a_test_mail_is_a_mail_job_that_says_so() {
     let (api, store) = api();
-    api.save(own("Konto: {{ username }}")).await.unwrap();
+    api.save(own("Konto: {{ username }}"), by()).await.unwrap();
     let to = v1::Mailbox { address: "a@example.com".to_owned(), ..Default::default() };
     let request = v1::SendTestEmailRequest {
         name: NAME.to_owned(),
@@ -243,8 +243,8 @@ async fn a_test_mail_is_a_mail_job_that_says_so() {
         ..Default::default()
     };
 
-    let one = api.send(request.clone()).await.unwrap();
-    let again = api.send(request.clone()).await.unwrap();
+    let one = api.send(request.clone(), by()).await.unwrap();
+    let again = api.send(request.clone(), by()).await.unwrap();
 
     assert_eq!(one.name, again.name);
     assert_eq!((one.subject.as_str(), one.labels["test"].as_str()), ("[Test] Konto", "template"));
@@ -255,8 +255,12 @@ async fn a_test_mail_is_a_mail_job_that_says_so() {
 
     let nobody =
         v1::SendTestEmailRequest { to: None, request_id: String::new(), ..request.clone() };
-    check_refused(api.send(nobody).await, Code::InvalidArgument, "INVALID_MAIL_JOB");
+    check_refused(api.send(nobody, by()).await, Code::InvalidArgument, "INVALID_MAIL_JOB");
     let other =
         v1::SendTestEmailRequest { variables: [("username".into(), "x".into())].into(), ..request };
-    check_refused(api.send(other).await, Code::AlreadyExists, "REQUEST_ID_REUSED");
+    check_refused(api.send(other, by()).await, Code::AlreadyExists, "REQUEST_ID_REUSED");
+}
+
+fn by() -> CallerId {
+    nuncio_core::caller::Caller::local().id
 }

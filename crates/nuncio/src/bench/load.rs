@@ -4,12 +4,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use nuncio_api::client::Clients;
+use nuncio_api::client::{Clients, Transport};
 use nuncio_api::v1;
 use nuncio_api::v1::mail_job_service_client::MailJobServiceClient;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
-use tonic::transport::Channel;
 
 use crate::bench::Failure;
 use crate::bench::tracker::Tracker;
@@ -35,7 +34,7 @@ pub(super) struct Plan {
 /// Callers that are about to begin.
 pub(super) struct Load {
     plan: Arc<Plan>,
-    clients: Vec<MailJobServiceClient<Channel>>,
+    clients: Vec<MailJobServiceClient<Transport>>,
     tracker: Arc<Tracker>,
 }
 
@@ -71,7 +70,7 @@ impl Load {
 /// One of those that call at the same time.
 struct Caller {
     plan: Arc<Plan>,
-    client: MailJobServiceClient<Channel>,
+    client: MailJobServiceClient<Transport>,
     tracker: Arc<Tracker>,
     next: Arc<AtomicU64>,
     started: Instant,

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use nuncio_api::client::{self, Clients};
+use nuncio_api::client::{self, Clients, Credentials};
 use nuncio_cli::globals::Globals;
 use nuncio_cli::output::Output;
 use tokio::time::Instant;
@@ -152,7 +152,7 @@ pub(super) async fn connect(
 ) -> Result<Vec<Clients>, Failure> {
     let mut channels = Vec::new();
     for _channel in 0..args.channels {
-        channels.push(client::connect(address, timeout).await?);
+        channels.push(client::connect(address, timeout, &Credentials::default()).await?);
     }
     Ok(channels)
 }

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use nuncio_api::client;
+use nuncio_api::client::{self, Credentials};
 use nuncio_api::v1;
 use tempfile::TempDir;
 use tokio::time::Instant;
@@ -80,19 +80,21 @@ impl Node {
     /// Waits until the node answers a call.
     pub(super) async fn until_ready(&mut self) -> Result<(), Failure> {
         loop {
-            let failure = match client::connect(&self.address, START_DEADLINE).await {
-                // Its port is open before it serves; the answer is the proof.
-                Ok(mut clients) => {
-                    match clients.nodes.list_nodes(v1::ListNodesRequest::default()).await {
-                        Ok(_nodes) => {
-                            self.ready_after = self.started.elapsed();
-                            return Ok(());
+            let failure =
+                match client::connect(&self.address, START_DEADLINE, &Credentials::default()).await
+                {
+                    // Its port is open before it serves; the answer is the proof.
+                    Ok(mut clients) => {
+                        match clients.nodes.list_nodes(v1::ListNodesRequest::default()).await {
+                            Ok(_nodes) => {
+                                self.ready_after = self.started.elapsed();
+                                return Ok(());
+                            }
+                            Err(status) => status.into(),
                         }
-                        Err(status) => status.into(),
                     }
-                }
-                Err(failure) => failure.into(),
-            };
+                    Err(failure) => failure.into(),
+                };
             if let Some(status) = self.child.try_wait().map_err(Failure::Spawn)? {
                 return Err(Failure::NodeEnded { status, log: tail(&self.serve.log) });
             }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use futures::TryStreamExt as _;
-use nuncio_api::client::{Clients, connect};
+use nuncio_api::client::{Clients, Credentials, connect};
 use nuncio_api::v1;
 use nuncio_cli::names::is_final;
 use nuncio_cli::output::{Cell, Line, Output, Table, Tone};
@@ -27,7 +27,7 @@ pub(super) async fn run(
     server: &str,
     out: &mut Output,
 ) -> Result<(), Failure> {
-    let mut clients = connect(server, DEADLINE).await?;
+    let mut clients = connect(server, DEADLINE, &Credentials::default()).await?;
     let watch = v1::WatchMailJobsRequest::default();
     let mut changes = clients.mail_jobs.watch_mail_jobs(watch).await?.into_inner();
     simulator.faults().push(Fault::next(1, Phase::EndOfData, Action::Reply(THROTTLED.to_owned())));

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
+use nuncio_api::client::Transport;
 use nuncio_api::v1::mail_job_service_client::MailJobServiceClient;
 use nuncio_api::v1::{GetMailJobRequest, WatchMailJobsRequest, WatchMailJobsResponse};
 use tonic::Streaming;
-use tonic::transport::Channel;
 
 use crate::failure::Failure;
 use crate::names;
@@ -18,7 +18,7 @@ const RECONNECT_MAX: Duration = Duration::from_secs(10);
 
 /// Follows one mail job until it ends, or all of them for ever.
 pub(crate) struct Watch {
-    client: MailJobServiceClient<Channel>,
+    client: MailJobServiceClient<Transport>,
     name: String,
     resume_token: String,
     stream: Option<Streaming<WatchMailJobsResponse>>,
@@ -34,7 +34,7 @@ pub(crate) struct Watch {
 impl Watch {
     /// Without a name it follows all jobs; with a resume token it goes on behind that change.
     pub(crate) fn new(
-        client: MailJobServiceClient<Channel>,
+        client: MailJobServiceClient<Transport>,
         name: String,
         resume_token: String,
     ) -> Self {

@@ -11,6 +11,10 @@ use crate::globals::{Color, Format, Globals};
 fn output() -> Output {
     let globals = Globals {
         server: String::new(),
+        ca_file: None,
+        cert_file: None,
+        key_file: None,
+        token_file: None,
         timeout: std::time::Duration::from_secs(1),
         output: Format::Table,
         color: Color::Never,

@@ -1,0 +1,257 @@
+//! Who calls, and whether the call is theirs to make. It is asked once for each call, before any service.
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::http::{HeaderMap, header};
+use axum::middleware::{Next, from_fn_with_state};
+use axum::response::Response;
+use nuncio_api::error::status;
+use nuncio_core::caller::certificate_name::{CertificateName, Kind};
+use nuncio_core::caller::known::{Callers, TokenHash};
+use nuncio_core::caller::{Caller, Permission};
+use nuncio_core::job::CallerId;
+use nuncio_core::settings::document::SavedDocument;
+use nuncio_pan::callers::document;
+use tokio::sync::watch;
+use tonic::service::Routes;
+use tonic::{Code, Status};
+use tracing::{error, warn};
+
+use crate::grpc::peer::{Link, Peer};
+use crate::metrics::Metrics;
+
+mod table;
+
+/// Lets callers in.
+pub(crate) struct Access {
+    callers: StoredCallers,
+    /// Names of clients with a certificate that may do everything, whatever the callers are.
+    administrators: BTreeSet<String>,
+    /// How this node proves to itself who it is.
+    own: (TokenHash, CallerId),
+    metrics: Arc<Metrics>,
+}
+
+/// The callers as this node knows them now.
+struct StoredCallers {
+    document: watch::Receiver<Option<Arc<SavedDocument>>>,
+    /// Those of a generation, so that not every call reads the document.
+    read: Mutex<(i64, Arc<Callers>)>,
+}
+
+/// Why a call is not made.
+#[derive(Debug)]
+enum Denial {
+    /// Nobody says who calls.
+    NoCredentials,
+    TokenUnknown,
+    /// A certificate of the right authority that names nobody.
+    CertificateUnknown(String),
+    /// A client that nobody has made a caller.
+    CallerUnknown(CallerId),
+    PermissionMissing(CallerId, Permission),
+}
+
+impl Access {
+    pub(crate) fn new(
+        document: watch::Receiver<Option<Arc<SavedDocument>>>,
+        administrators: BTreeSet<String>,
+        (own_token, node): (&str, &str),
+        metrics: Arc<Metrics>,
+    ) -> Self {
+        let callers = StoredCallers { document, read: Mutex::new((0, Arc::default())) };
+        let own = (TokenHash::of(own_token), node_id(node));
+        Self { callers, administrators, own, metrics }
+    }
+
+    /// Whether anybody can change anything on a node that asks who calls.
+    pub(crate) fn has_administrator(&self) -> bool {
+        let callers = self.callers.get();
+        let may = |permissions: &BTreeSet<_>| permissions.contains(&Permission::Administer);
+        !self.administrators.is_empty() || callers.0.iter().any(|one| may(&one.permissions))
+    }
+
+    /// Who calls, if the call is theirs to make; none if the method is open.
+    fn admit(
+        &self,
+        need: table::Need,
+        headers: &HeaderMap,
+        link: &Link,
+    ) -> Result<Option<Caller>, Denial> {
+        if need == table::Need::Open {
+            return Ok(None);
+        }
+        let caller = self.identify(headers, link)?;
+        match need.missing(&caller) {
+            None => Ok(Some(caller)),
+            Some(permission) => Err(Denial::PermissionMissing(caller.id, permission)),
+        }
+    }
+
+    /// A token counts before a certificate, as it is given with the call itself.
+    fn identify(&self, headers: &HeaderMap, link: &Link) -> Result<Caller, Denial> {
+        if let Some(value) = headers.get(header::AUTHORIZATION) {
+            let text = value.to_str().ok();
+            // The name of the scheme is in any case (RFC 9110, section 11.1).
+            let token = text.and_then(|text| text.split_once(' '));
+            let token = token.filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
+            let (_, token) = token.ok_or(Denial::TokenUnknown)?;
+            return self.by_token(token.trim()).ok_or(Denial::TokenUnknown);
+        }
+        match link {
+            Link::Clear => Ok(Caller::local()),
+            Link::Tls(None) => Err(Denial::NoCredentials),
+            Link::Tls(Some(Err(problem))) => Err(Denial::CertificateUnknown(problem.to_string())),
+            Link::Tls(Some(Ok(name))) => self.by_certificate(name),
+        }
+    }
+
+    fn by_token(&self, token: &str) -> Option<Caller> {
+        if TokenHash::of(token) == self.own.0 {
+            return Some(node(self.own.1.clone()));
+        }
+        self.callers.get().by_token(token)
+    }
+
+    fn by_certificate(&self, name: &CertificateName) -> Result<Caller, Denial> {
+        match name.kind {
+            Kind::Node => Ok(node(node_id(&name.name))),
+            Kind::Client if self.administrators.contains(&name.name) => {
+                Ok(Caller { id: CallerId(name.name.clone()), ..Caller::local() })
+            }
+            Kind::Client => {
+                let known = self.callers.get().by_certificate(&name.name);
+                known.ok_or_else(|| Denial::CallerUnknown(CallerId(name.name.clone())))
+            }
+        }
+    }
+}
+
+/// What a node is called as a caller. No other caller may be named so.
+fn node_id(name: &str) -> CallerId {
+    CallerId(format!("node:{name}"))
+}
+
+fn node(id: CallerId) -> Caller {
+    Caller { id, permissions: BTreeSet::new(), is_node: true }
+}
+
+impl StoredCallers {
+    fn get(&self) -> Arc<Callers> {
+        let Some(saved) = self.document.borrow().clone() else { return Arc::default() };
+        // Nothing that holds this lock can leave its value half changed.
+        let mut read = self.read.lock().unwrap_or_else(PoisonError::into_inner);
+        if read.0 != saved.generation {
+            let decoded = document::decode(&saved.content).unwrap_or_else(|problem| {
+                error!("{problem}; nobody among them may call");
+                Callers::default()
+            });
+            *read = (saved.generation, decoded.into());
+        }
+        Arc::clone(&read.1)
+    }
+}
+
+/// Has every call of these services admitted first. What comes to a service has a [`Caller`] in its extensions.
+pub(crate) fn guarded(services: Routes, access: Arc<Access>) -> Routes {
+    let router = services.prepare().into_axum_router();
+    Routes::from(router.layer(from_fn_with_state(access, guard)))
+}
+
+async fn guard(State(access): State<Arc<Access>>, mut request: Request, next: Next) -> Response {
+    let Some(need) = table::need(request.uri().path()) else {
+        return answer(Status::unimplemented("this node has no such method"));
+    };
+    // Whoever comes past the listener of this node has no place here.
+    let Some(peer) = request.extensions().get::<Peer>().cloned() else {
+        return answer(Status::internal("the connection is not known"));
+    };
+    match access.admit(need, request.headers(), &peer.link) {
+        Ok(None) => {}
+        Ok(Some(caller)) => drop(request.extensions_mut().insert(caller)),
+        Err(denial) => {
+            let method = request.uri().path();
+            access.metrics.call_denied(denial.reason());
+            warn!(
+                reason = denial.reason(),
+                caller = denial.caller(),
+                rpc.method = method,
+                client.address = %peer.address,
+                "denied the call {method} of {} at {}: {}",
+                denial.caller(),
+                peer.address,
+                denial.message(),
+            );
+            return answer(denial.status(method));
+        }
+    }
+    next.run(request).await
+}
+
+fn answer(status: Status) -> Response {
+    status.into_http::<Body>()
+}
+
+impl Denial {
+    fn reason(&self) -> &'static str {
+        match self {
+            Self::NoCredentials => "CREDENTIALS_MISSING",
+            Self::TokenUnknown => "TOKEN_UNKNOWN",
+            Self::CertificateUnknown(_) => "CERTIFICATE_UNKNOWN",
+            Self::CallerUnknown(_) => "CALLER_UNKNOWN",
+            Self::PermissionMissing(..) => "PERMISSION_MISSING",
+        }
+    }
+
+    /// Whom it concerns, for people.
+    fn caller(&self) -> &str {
+        match self {
+            Self::NoCredentials | Self::TokenUnknown | Self::CertificateUnknown(_) => "somebody",
+            Self::CallerUnknown(caller) | Self::PermissionMissing(caller, _) => &caller.0,
+        }
+    }
+
+    fn message(&self) -> String {
+        match self {
+            Self::NoCredentials => {
+                "the call says not who makes it; give a client certificate or an API token"
+                    .to_owned()
+            }
+            Self::TokenUnknown => "no caller has this token; see `nuncio callers list`".to_owned(),
+            Self::CertificateUnknown(problem) => problem.clone(),
+            Self::CallerUnknown(CallerId(name)) => format!(
+                "the client `{name}` is no caller; make it one by `nuncio callers create {name} --certificate`"
+            ),
+            Self::PermissionMissing(CallerId(name), permission) => {
+                format!("the caller `{name}` has not the permission `{permission}`")
+            }
+        }
+    }
+
+    fn status(&self, method: &str) -> Status {
+        let (reason, message) = (self.reason(), self.message());
+        match self {
+            Self::NoCredentials | Self::TokenUnknown | Self::CertificateUnknown(_) => {
+                status(Code::Unauthenticated, reason, message, [("method", method.to_owned())])
+            }
+            Self::CallerUnknown(caller) => {
+                let metadata = [("method", method.to_owned()), ("caller", caller.0.clone())];
+                status(Code::PermissionDenied, reason, message, metadata)
+            }
+            Self::PermissionMissing(caller, permission) => {
+                let metadata = [
+                    ("method", method.to_owned()),
+                    ("caller", caller.0.clone()),
+                    ("permission", permission.name().to_owned()),
+                ];
+                status(Code::PermissionDenied, reason, message, metadata)
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
