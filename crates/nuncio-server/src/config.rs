@@ -13,12 +13,14 @@ mod check;
 mod etcd;
 mod sources;
 
+pub mod advertise;
 pub mod args;
 pub mod problem;
 
 use nuncio_cluster::etcd::EtcdConfig;
 use nuncio_store::postgres::PostgresUrl;
 
+use crate::config::advertise::Advertised;
 use crate::config::args::ServeArgs;
 use crate::config::problem::{ConfigError, Problems};
 use crate::config::sources::Sources;
@@ -67,6 +69,10 @@ pub struct Config {
     pub roles: BTreeSet<Role>,
     /// Where gRPC is served. Port 0 means any free one.
     pub grpc_listen: SocketAddr,
+    /// Whether gRPC without encryption may leave this machine.
+    pub grpc_insecure: bool,
+    /// Where the other nodes reach it.
+    pub grpc_advertise: Advertised,
     /// Where health and metrics are served. Port 0 means any free one.
     pub http_listen: SocketAddr,
     /// Where the page behind approval links is served; none means not at all. Port 0 means any free one.

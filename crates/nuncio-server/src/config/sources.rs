@@ -27,6 +27,7 @@ pub(super) enum Key {
     NodeName,
     GrpcListen,
     GrpcInsecure,
+    GrpcAdvertise,
     HttpListen,
     PortalListen,
     PortalPublicUrl,
@@ -40,7 +41,7 @@ pub(super) enum Key {
 }
 
 impl Key {
-    pub(super) const ALL: [Self; 22] = [
+    pub(super) const ALL: [Self; 23] = [
         Self::DataDir,
         Self::StoreUrl,
         Self::KeysFile,
@@ -53,6 +54,7 @@ impl Key {
         Self::NodeName,
         Self::GrpcListen,
         Self::GrpcInsecure,
+        Self::GrpcAdvertise,
         Self::HttpListen,
         Self::PortalListen,
         Self::PortalPublicUrl,
@@ -80,6 +82,7 @@ impl Key {
             Self::NodeName => "node.name",
             Self::GrpcListen => "grpc.listen",
             Self::GrpcInsecure => "grpc.insecure",
+            Self::GrpcAdvertise => "grpc.advertise",
             Self::HttpListen => "http.listen",
             Self::PortalListen => "portal.listen",
             Self::PortalPublicUrl => "portal.public_url",
@@ -115,6 +118,7 @@ impl Key {
             Self::NodeName => args.node_name.as_deref(),
             Self::GrpcListen => args.grpc_listen.as_deref(),
             Self::GrpcInsecure => args.grpc_insecure.as_deref(),
+            Self::GrpcAdvertise => args.grpc_advertise.as_deref(),
             Self::HttpListen => args.http_listen.as_deref(),
             Self::PortalListen => args.portal_listen.as_deref(),
             Self::PortalPublicUrl => args.portal_public_url.as_deref(),
