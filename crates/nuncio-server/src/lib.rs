@@ -15,6 +15,7 @@ pub mod metrics;
 mod alarms;
 mod grpc;
 mod node_service;
+mod node_tests;
 mod settings_service;
 mod store;
 mod trust;

@@ -30,7 +30,7 @@ use nuncio_core::job::Job;
 use nuncio_core::ports::alarms::AlarmSink;
 use nuncio_core::ports::clock::{Clock, Entropy};
 use nuncio_core::ports::job_store::{Incarnation, StoreError};
-use nuncio_core::ports::mail::SmtpTester;
+use nuncio_core::ports::mail::{NodeTesters, SmtpTester};
 use nuncio_core::ports::sealer::Sealer;
 use nuncio_core::ports::settings::SettingsShare;
 use nuncio_core::ports::token::TokenSource;
@@ -44,6 +44,7 @@ use nuncio_delivery::senders::Senders;
 use nuncio_directory::directory::Directory;
 use nuncio_mnt::mnt::{Mnt, MntPorts};
 use nuncio_nodes::election::Elections;
+use nuncio_nodes::membership::Membership;
 use nuncio_oauth::cache::TokenCache;
 use nuncio_pan::pan::Pan;
 use nuncio_pan::reminders::follow_up::Reminding;
@@ -68,11 +69,13 @@ use tracing::{info, warn};
 use crate::alarms::NodeAlarms;
 use crate::config::{Config, Role};
 use crate::grpc::GrpcServer;
+use crate::http::node_view::WatchedNode;
 use crate::http::{HttpServer, run_page};
 use crate::log_levels::LogControl;
 use crate::log_levels::service::LogLevelApi;
 use crate::metrics::Metrics;
 use crate::node_service::Nodes;
+use crate::node_tests::OtherNodes;
 use crate::settings_service::SettingsApi;
 use crate::status::NodeStatus;
 use crate::store::{OpenStoreError, Store};
@@ -93,6 +96,8 @@ pub struct Node {
     psn: Option<Psn>,
     smtp: Arc<SmtpTransport>,
     templates: Arc<TemplateShare>,
+    membership: Membership,
+    settings: Arc<dyn SettingsShare>,
     etcd: Option<EtcdCluster>,
     store: Store,
     streams: CancellationToken,
@@ -186,13 +191,18 @@ impl Node {
         let metrics = Arc::new(Metrics::new());
         let mut alarms = adapters.alarms(config, address, Arc::<Metrics>::clone(&metrics)).await?;
         let status = adapters.status(config, address, channels_seen, alarms.waiting());
+        let membership = adapters.membership(&status);
         tell_ended(&*metrics, &adapters.rescued);
         let streams = CancellationToken::new();
 
         let mut routes = RoutesBuilder::default();
         let mut services = vec![NODE_SERVICE, SETTINGS_SERVICE, LOG_LEVEL_SERVICE];
-        let (node, tester) = (status.clone(), Arc::clone(&adapters.tester));
-        routes.add_service(NodeServiceServer::new(Nodes { status: node, tester }));
+        let nodes = Nodes {
+            status: status.clone(),
+            membership: membership.clone(),
+            tester: Arc::clone(&adapters.tester),
+        };
+        routes.add_service(NodeServiceServer::new(nodes));
         let settings = SettingsApi { settings: Arc::clone(&adapters.settings) };
         routes.add_service(SettingsServiceServer::new(settings));
         routes.add_service(LogLevelServiceServer::new(adapters.log_levels()));
@@ -203,9 +213,15 @@ impl Node {
             mnt.register(&mut routes, &streams);
             services.push(ALARM_SERVICE);
         }
+        let testers = Arc::new(OtherNodes {
+            membership: membership.clone(),
+            own: Arc::clone(&adapters.tester),
+            settings_home: status.settings_home.clone(),
+            is_insecure_allowed: config.grpc_insecure,
+        });
         let is_pan = config.roles.contains(&Role::Pan);
         let pan = is_pan
-            .then(|| adapters.pan(&status.name, &intake, Arc::clone(&metrics) as _, alarms.sink()));
+            .then(|| adapters.pan(testers, &intake, Arc::clone(&metrics) as _, alarms.sink()));
         if let Some(pan) = &pan {
             pan.register(&mut routes, &streams);
             services.extend([SMTP_SETTINGS_SERVICE, GUEST_MAIL_SERVICE, TRUST_STORE_SERVICE]);
@@ -237,7 +253,7 @@ impl Node {
         Ok(Self {
             log: log.map(|log| FollowedLog { log, levels, clock: Arc::clone(&adapters.clock) }),
             grpc: GrpcServer::new(routes, services)?,
-            http: HttpServer::new(metrics, status),
+            http: HttpServer::new(metrics, WatchedNode { status, membership: membership.clone() }),
             listeners,
             mnt,
             delivery,
@@ -246,6 +262,8 @@ impl Node {
             psn,
             smtp: adapters.smtp,
             templates: adapters.templates,
+            membership,
+            settings: adapters.settings,
             etcd: adapters.etcd,
             store: adapters.store,
             streams,
@@ -289,6 +307,11 @@ impl Node {
         if let Some(pan) = self.pan {
             tasks.spawn("pan", |stop| pan.run(stop));
         }
+        let (membership, smtp_settings) = (self.membership, self.settings.smtp());
+        tasks.spawn("membership", |stop| async move {
+            membership.run(smtp_settings, stop).await;
+            Ok::<(), io::Error>(())
+        });
         let templates = self.templates;
         tasks.spawn("templates", |stop| async move { templates.run(stop).await });
         if let Some(psn) = self.psn {
@@ -410,9 +433,11 @@ impl Adapters {
         NodeStatus {
             name: config.node_name.as_str().to_owned(),
             roles: config.roles.clone(),
-            address,
+            address: config.grpc_advertise.address(address),
+            settings_home: config.etcd.as_ref().map(|etcd| format!("etcd {}", etcd.prefix)),
             started_at: self.clock.now(),
             machine: Arc::clone(&self.machine),
+            has_shared_clock: self.store.is_shared(),
             clock: Arc::clone(&self.clock),
             store: self.store.port(),
             transport: Arc::<SmtpTransport>::clone(&self.smtp),
@@ -422,6 +447,17 @@ impl Adapters {
             channels,
             led: self.elections.led(),
             waiting_alarms,
+        }
+    }
+
+    /// What this node knows of those with which it shares its store.
+    fn membership(&self, status: &NodeStatus) -> Membership {
+        let (clock, incarnation) = (Arc::clone(&self.clock), self.incarnation.clone());
+        let reporter = Arc::new(status.clone());
+        if self.store.is_shared() {
+            Membership::shared(self.store.records(), clock, incarnation, reporter)
+        } else {
+            Membership::alone(clock, incarnation, reporter)
         }
     }
 
@@ -438,7 +474,7 @@ impl Adapters {
 
     fn pan(
         &self,
-        node: &str,
+        testers: Arc<dyn NodeTesters>,
         intake: &Intake,
         observer: Arc<dyn ReminderObserver>,
         alarms: Arc<dyn AlarmSink>,
@@ -467,10 +503,9 @@ impl Adapters {
                 observer,
             },
             settings: Arc::clone(&self.settings),
-            tester: Arc::clone(&self.tester),
+            testers,
             clock: Arc::clone(&self.clock),
             directory: self.directory(),
-            node: node.to_owned(),
             elections: self.elections.clone(),
         }
     }
