@@ -4,6 +4,7 @@
 //! the store, so it can do no work. All go by the clock of the store. What a node tells of itself is as old as its last
 //! heartbeat; of itself it tells what is true now.
 
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -139,10 +140,10 @@ impl Membership {
         self,
         mut settings: watch::Receiver<Option<Arc<SavedSmtpSettings>>>,
         stop: CancellationToken,
-    ) {
+    ) -> Result<(), Infallible> {
         let Some(records) = self.records.clone() else {
             stop.cancelled().await;
-            return;
+            return Ok(());
         };
         let mut seen = Seen::default();
         loop {
@@ -152,7 +153,7 @@ impl Membership {
                 () = stop.cancelled() => {
                     // A heartbeat that is written after the farewell would undo it.
                     if timeout(LEAVE_TIMEOUT, beat).await.is_err() {
-                        return;
+                        return Ok(());
                     }
                     break;
                 }
@@ -168,6 +169,7 @@ impl Membership {
         if !matches!(left.await, Ok(Ok(()))) {
             debug!("the other nodes were not told that this one leaves; they will miss it");
         }
+        Ok(())
     }
 
     /// Says once that this node lives, and looks at the others.

@@ -90,7 +90,7 @@ impl SmtpSettingsApi {
         let (passed, missing) = proofs.of(settings, asked);
         let (passed_too, untested) = proofs.of(settings, left_out);
         if !missing.is_empty() || passed.is_empty() && passed_too.is_empty() {
-            return Err(not_tested(names(&missing)));
+            return Err(not_tested(&names(&missing)));
         }
         Ok(names(&untested))
     }
@@ -202,7 +202,7 @@ impl SmtpSettingsService for SmtpSettingsApi {
     }
 }
 
-fn not_tested(nodes: Vec<String>) -> Status {
+fn not_tested(nodes: &[String]) -> Status {
     let remedy = "test exactly these values first; save within ten minutes of the passed test";
     let precondition = Precondition { kind: "SMTP_TEST", subject: "smtpSettings", remedy };
     let nodes = nodes.join(", ");

@@ -197,15 +197,7 @@ impl Node {
 
         let mut routes = RoutesBuilder::default();
         let mut services = vec![NODE_SERVICE, SETTINGS_SERVICE, LOG_LEVEL_SERVICE];
-        let nodes = Nodes {
-            status: status.clone(),
-            membership: membership.clone(),
-            tester: Arc::clone(&adapters.tester),
-        };
-        routes.add_service(NodeServiceServer::new(nodes));
-        let settings = SettingsApi { settings: Arc::clone(&adapters.settings) };
-        routes.add_service(SettingsServiceServer::new(settings));
-        routes.add_service(LogLevelServiceServer::new(adapters.log_levels()));
+        adapters.serve_everywhere(&status, &membership, &mut routes);
         let observer = alarms.observer();
         let intake = adapters.intake(&observer);
         let mnt = config.roles.contains(&Role::Mnt).then(|| adapters.mnt(&intake));
@@ -213,12 +205,7 @@ impl Node {
             mnt.register(&mut routes, &streams);
             services.push(ALARM_SERVICE);
         }
-        let testers = Arc::new(OtherNodes {
-            membership: membership.clone(),
-            own: Arc::clone(&adapters.tester),
-            settings_home: status.settings_home.clone(),
-            is_insecure_allowed: config.grpc_insecure,
-        });
+        let testers = adapters.testers(config, &membership);
         let is_pan = config.roles.contains(&Role::Pan);
         let pan = is_pan
             .then(|| adapters.pan(testers, &intake, Arc::clone(&metrics) as _, alarms.sink()));
@@ -308,10 +295,7 @@ impl Node {
             tasks.spawn("pan", |stop| pan.run(stop));
         }
         let (membership, smtp_settings) = (self.membership, self.settings.smtp());
-        tasks.spawn("membership", |stop| async move {
-            membership.run(smtp_settings, stop).await;
-            Ok::<(), io::Error>(())
-        });
+        tasks.spawn("membership", |stop| membership.run(smtp_settings, stop));
         let templates = self.templates;
         tasks.spawn("templates", |stop| async move { templates.run(stop).await });
         if let Some(psn) = self.psn {
@@ -434,7 +418,7 @@ impl Adapters {
             name: config.node_name.as_str().to_owned(),
             roles: config.roles.clone(),
             address: config.grpc_advertise.address(address),
-            settings_home: config.etcd.as_ref().map(|etcd| format!("etcd {}", etcd.prefix)),
+            settings_home: settings_home(config),
             started_at: self.clock.now(),
             machine: Arc::clone(&self.machine),
             has_shared_clock: self.store.is_shared(),
@@ -459,6 +443,31 @@ impl Adapters {
         } else {
             Membership::alone(clock, incarnation, reporter)
         }
+    }
+
+    /// Adds what every node serves: how the nodes are, who has changed settings, what is logged.
+    fn serve_everywhere(
+        &self,
+        status: &NodeStatus,
+        membership: &Membership,
+        routes: &mut RoutesBuilder,
+    ) {
+        let (status, membership) = (status.clone(), membership.clone());
+        let nodes = Nodes { status, membership, tester: Arc::clone(&self.tester) };
+        routes.add_service(NodeServiceServer::new(nodes));
+        let settings = SettingsApi { settings: Arc::clone(&self.settings) };
+        routes.add_service(SettingsServiceServer::new(settings));
+        routes.add_service(LogLevelServiceServer::new(self.log_levels()));
+    }
+
+    /// Tests from the nodes that have the settings of this one.
+    fn testers(&self, config: &Config, membership: &Membership) -> Arc<dyn NodeTesters> {
+        Arc::new(OtherNodes {
+            membership: membership.clone(),
+            own: Arc::clone(&self.tester),
+            settings_home: settings_home(config),
+            is_insecure_allowed: config.grpc_insecure,
+        })
     }
 
     /// The way of this node's alarms; `observer` hears of everything that delivery does.
@@ -595,6 +604,11 @@ async fn settings(
     };
     let cluster = EtcdCluster::open(etcd, &config.data_dir, keys).await?;
     Ok((Arc::new(cluster.clone()), Some(cluster)))
+}
+
+/// What this node has in common with those that have the same settings; none where they are its own.
+fn settings_home(config: &Config) -> Option<String> {
+    config.etcd.as_ref().map(|etcd| format!("etcd {}", etcd.prefix))
 }
 
 /// What approval links begin with; none if nobody serves the page.

@@ -16,7 +16,7 @@ const START: Timestamp = Timestamp::constant(1_800_000_000, 0);
 struct Nodes {
     store: Arc<MemoryJobStore>,
     clock: Arc<TestClock>,
-    running: JoinSet<()>,
+    running: JoinSet<Result<(), Infallible>>,
 }
 
 /// A node of a test.
@@ -240,7 +240,7 @@ async fn a_node_that_is_alone_lists_itself_and_writes_nothing() {
     assert_eq!(alone.members().await.unwrap().len(), 1);
     assert_eq!(nodes.count().await, 0);
     stop.cancel();
-    running.join_next().await.unwrap().unwrap();
+    running.join_next().await.unwrap().unwrap().unwrap();
 }
 
 #[tokio::test(start_paused = true)]
