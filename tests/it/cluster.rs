@@ -21,7 +21,7 @@ const PAUSE: Duration = Duration::from_millis(20);
 const NOWHERE: &str = "https://localhost:1";
 
 /// A cluster of its own on the shared servers.
-struct Cluster {
+pub(crate) struct Cluster {
     servers: RealServers,
     store: String,
     prefix: String,
@@ -30,7 +30,7 @@ struct Cluster {
 }
 
 impl Cluster {
-    async fn new(name: &str) -> Self {
+    pub(crate) async fn new(name: &str) -> Self {
         let servers = RealServers::from_env();
         let store = nuncio_tests::postgres::new_store(servers.get("POSTGRES_URL"), name).await;
         let prefix = format!("/nuncio/{name}-{}/", std::process::id());
@@ -40,13 +40,18 @@ impl Cluster {
 
     /// Starts a node, as the user of etcd that its role has.
     async fn start(&self, role: &str, etcd: &str) -> ServeProcess {
+        self.start_with(role, etcd, &[]).await
+    }
+
+    /// The same with more options.
+    pub(crate) async fn start_with(&self, role: &str, etcd: &str, more: &[&str]) -> ServeProcess {
         let file = |name: &str| {
             self.servers.get(&format!("ETCD_{}_{name}_FILE", role.to_uppercase())).to_owned()
         };
         let keys = self.path("settings.key").display().to_string();
         let (ca, cert, key) =
             (self.servers.ca_file().display().to_string(), file("CERT"), file("KEY"));
-        let args = [
+        let mut args = vec![
             "--roles",
             role,
             "--node-name",
@@ -66,10 +71,11 @@ impl Cluster {
             "--etcd-key-file",
             &key,
         ];
+        args.extend(more);
         ServeProcess::start(&self.path(role), &args).await
     }
 
-    fn etcd(&self) -> &str {
+    pub(crate) fn etcd(&self) -> &str {
         self.servers.get("ETCD_ENDPOINT")
     }
 

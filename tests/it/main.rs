@@ -15,6 +15,7 @@ mod kill;
 mod kill_roles;
 mod leaders;
 mod many_recipients;
+mod nodes;
 mod place;
 mod portal;
 mod postgres;

@@ -425,7 +425,10 @@ async fn settings_that_cannot_be_right_are_refused_before_any_test() {
         }),
         ..v1::SmtpSettings::default()
     };
-    let request = v1::TestSmtpSettingsRequest { smtp_settings: Some(settings) };
+    let request = v1::TestSmtpSettingsRequest {
+        smtp_settings: Some(settings),
+        ..v1::TestSmtpSettingsRequest::default()
+    };
 
     let refused = node.clients.smtp_settings.clone().test_smtp_settings(request).await;
 

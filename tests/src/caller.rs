@@ -22,6 +22,8 @@ const HURRY_PAUSE: Duration = Duration::from_millis(200);
 #[derive(Clone, Debug)]
 pub struct Caller {
     pub clients: Clients,
+    /// Where the node is: `127.0.0.1:…`.
+    address: String,
 }
 
 impl Caller {
@@ -33,7 +35,9 @@ impl Caller {
     /// Connects to `https://…`, or as somebody.
     pub async fn connect_as(server: &str, credentials: &Credentials) -> Self {
         let clients = connect(server, PATIENCE, credentials).await;
-        Self { clients: clients.unwrap_or_else(|error| panic!("{error}: {server}")) }
+        let clients = clients.unwrap_or_else(|error| panic!("{error}: {server}"));
+        let address = server.split_once("://").map_or(server, |(_scheme, address)| address);
+        Self { clients, address: address.to_owned() }
     }
 
     /// Stores a job and returns it.
@@ -188,9 +192,19 @@ impl Caller {
 
     /// Tests settings from all nodes.
     pub async fn test(&self, settings: v1::SmtpSettings) -> v1::SmtpTestReport {
+        self.test_except(settings, &[]).await
+    }
+
+    /// Tests settings from all nodes but some.
+    pub async fn test_except(
+        &self,
+        settings: v1::SmtpSettings,
+        except: &[&str],
+    ) -> v1::SmtpTestReport {
         use v1::test_smtp_settings_response::Event;
 
-        let request = v1::TestSmtpSettingsRequest { smtp_settings: Some(settings) };
+        let except_nodes = except.iter().map(|name| (*name).to_owned()).collect();
+        let request = v1::TestSmtpSettingsRequest { smtp_settings: Some(settings), except_nodes };
         let answer = self.clients.smtp_settings.clone().test_smtp_settings(request).await;
         let mut events = answer
             .unwrap_or_else(|status| panic!("the test does not begin: {status}"))
@@ -206,8 +220,20 @@ impl Caller {
 
     /// Saves settings, tested or not.
     pub async fn save(&self, settings: v1::SmtpSettings) -> Result<v1::SmtpSettings, Status> {
-        let request =
-            v1::UpdateSmtpSettingsRequest { smtp_settings: Some(settings), ..Default::default() };
+        self.save_except(settings, &[]).await
+    }
+
+    /// Saves settings that need not have passed from some nodes.
+    pub async fn save_except(
+        &self,
+        settings: v1::SmtpSettings,
+        except: &[&str],
+    ) -> Result<v1::SmtpSettings, Status> {
+        let request = v1::UpdateSmtpSettingsRequest {
+            smtp_settings: Some(settings),
+            except_nodes: except.iter().map(|name| (*name).to_owned()).collect(),
+            ..v1::UpdateSmtpSettingsRequest::default()
+        };
         let answer = self.clients.smtp_settings.clone().update_smtp_settings(request).await?;
         Ok(answer.into_inner().smtp_settings.expect("the answer has settings"))
     }
@@ -235,9 +261,15 @@ impl Caller {
 
     /// The node, as it tells about itself.
     pub async fn node(&self) -> v1::Node {
+        let nodes = self.nodes().await;
+        let own = nodes.iter().find(|node| node.address == self.address);
+        own.unwrap_or_else(|| panic!("`{}` is not in {nodes:#?}", self.address)).clone()
+    }
+
+    /// All nodes of its store that it knows.
+    pub async fn nodes(&self) -> Vec<v1::Node> {
         let answer = self.clients.nodes.clone().list_nodes(v1::ListNodesRequest {}).await;
-        let nodes = answer.unwrap_or_else(|status| panic!("{status}")).into_inner().nodes;
-        nodes.into_iter().next().expect("there is one node")
+        answer.unwrap_or_else(|status| panic!("{status}")).into_inner().nodes
     }
 }
 

@@ -59,8 +59,8 @@ pub enum ClientCommand {
     LogLevels(log_levels::LogLevelsCommand),
     /// Find out what keeps mail from going out
     #[command(after_long_help = exit::HELP)]
-    Doctor,
-    /// List the nodes and how they are
+    Doctor(doctor::DoctorArgs),
+    /// List the nodes that share a store, and how they are
     #[command(after_long_help = exit::HELP)]
     Nodes,
     /// Print the completions of a shell

@@ -49,7 +49,7 @@ pub async fn run(
         ClientCommand::Reminders(command) => Box::pin(reminders::run(&mut context, command)).await,
         ClientCommand::Templates(command) => Box::pin(templates::run(&mut context, command)).await,
         ClientCommand::Alarms(command) => Box::pin(alarms::run(&mut context, command)).await,
-        ClientCommand::Doctor => Box::pin(doctor::run(&mut context)).await,
+        ClientCommand::Doctor(args) => Box::pin(doctor::run(&mut context, &args)).await,
         ClientCommand::LogLevels(command) => log_levels::run(&mut context, command).await,
         ClientCommand::Nodes => nodes::run(&mut context).await,
         ClientCommand::Completions { shell } => completions::run(&mut context, shell, program),

@@ -16,10 +16,12 @@ pub enum StageKind {
     Ehlo,
     Auth,
     Mail,
+    /// The node is asked to test. Only where that fails, in place of all others.
+    Node,
 }
 
 impl StageKind {
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Proxy,
         Self::Dns,
         Self::Tcp,
@@ -28,6 +30,7 @@ impl StageKind {
         Self::Ehlo,
         Self::Auth,
         Self::Mail,
+        Self::Node,
     ];
 }
 

@@ -8,3 +8,5 @@ pub mod lease;
 pub mod election;
 pub mod fenced;
 pub mod leaders;
+
+pub mod membership;

@@ -10,6 +10,7 @@ pub mod trust_store;
 
 mod directory;
 mod errors;
+mod every_node;
 mod guest_mail_service;
 mod paging;
 mod proofs;

@@ -12,7 +12,7 @@ use nuncio_api::v1::reminder_service_server::ReminderServiceServer;
 use nuncio_api::v1::smtp_settings_service_server::SmtpSettingsServiceServer;
 use nuncio_api::v1::trust_store_service_server::TrustStoreServiceServer;
 use nuncio_core::ports::clock::Clock;
-use nuncio_core::ports::mail::SmtpTester;
+use nuncio_core::ports::mail::NodeTesters;
 use nuncio_core::ports::records::RecordStore;
 use nuncio_core::ports::settings::SettingsShare;
 use nuncio_directory::directory::Directory;
@@ -35,12 +35,10 @@ use crate::trust_store::watch::TrustWatch;
 /// Everything the role needs. It builds none of it, so a test can bring its own.
 pub struct Pan {
     pub settings: Arc<dyn SettingsShare>,
-    /// Tests from every live node.
-    pub tester: Arc<dyn SmtpTester>,
+    /// Test from every live node.
+    pub testers: Arc<dyn NodeTesters>,
     pub clock: Arc<dyn Clock>,
     pub directory: Directory,
-    /// The name of this node.
-    pub node: String,
     /// Of the nodes with this role and store one is the primary PAN; all of them serve.
     pub elections: Elections,
     pub reminders: Reminders,
@@ -53,9 +51,8 @@ impl Pan {
     pub fn register(&self, routes: &mut RoutesBuilder, shutdown: &CancellationToken) {
         let service = SmtpSettingsApi::new(
             Arc::clone(&self.settings),
-            Arc::clone(&self.tester),
+            Arc::clone(&self.testers),
             Arc::clone(&self.clock),
-            self.node.clone(),
             self.secret_watch.seen.subscribe(),
         );
         routes.add_service(SmtpSettingsServiceServer::new(service));

@@ -15,7 +15,7 @@ use tokio::sync::mpsc;
 use tonic::{Code, Status};
 
 /// How many stages may wait for a slow client.
-const STAGES_QUEUED: usize = 16;
+pub(crate) const STAGES_QUEUED: usize = 16;
 
 /// The settings of a request, completed by the provider's values and the `saved` secrets; the saved ones
 /// where the request has none.

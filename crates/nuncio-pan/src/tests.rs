@@ -1,6 +1,7 @@
 //! The role's service over the embedded settings and a scripted test.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -11,7 +12,9 @@ use nuncio_api::v1;
 use nuncio_api::v1::smtp_settings_service_server::SmtpSettingsService as _;
 use nuncio_api::v1::test_smtp_settings_response::Event;
 use nuncio_cluster::embedded::{EmbeddedCluster, load_keys};
-use nuncio_core::ports::mail::SmtpTester;
+use nuncio_core::ports::job_store::{Incarnation, StoreError};
+use nuncio_core::ports::mail::{NodeTesters, TestingNode};
+use nuncio_core::ports::settings::SettingsShare as _;
 use nuncio_core::settings::{Authentication, ClientCredential, SmtpSettings};
 use nuncio_core::smtp_test::{NodeTest, StageError, StageKind, StageOutcome, StageResult};
 use nuncio_runtime::clock::TestClock;
@@ -24,7 +27,8 @@ use crate::service::SmtpSettingsApi;
 
 struct Fixture {
     service: SmtpSettingsApi,
-    tester: Arc<Tester>,
+    tester: Arc<Testers>,
+    settings: Arc<EmbeddedCluster>,
     _folder: tempfile::TempDir,
 }
 
@@ -32,26 +36,52 @@ fn fixture() -> Fixture {
     let folder = tempfile::tempdir().unwrap();
     let keys = load_keys(folder.path(), None).unwrap();
     let settings = Arc::new(EmbeddedCluster::open(folder.path(), keys).unwrap());
-    let tester = Arc::new(Tester::default());
+    let tester = Arc::new(Testers::default());
+    tester.starts("node-1");
     let clock = Arc::new(TestClock::starting_at(Timestamp::UNIX_EPOCH));
-    let (tester_port, node) = (Arc::<Tester>::clone(&tester), "node-1".to_owned());
+    let (share, testers) = (Arc::clone(&settings) as _, Arc::clone(&tester) as _);
     let secrets = tokio::sync::watch::Sender::default().subscribe();
-    let service = SmtpSettingsApi::new(settings, tester_port, clock, node, secrets);
-    Fixture { service, tester, _folder: folder }
+    let service = SmtpSettingsApi::new(share, testers, clock, secrets);
+    Fixture { service, tester, settings, _folder: folder }
 }
 
 impl Fixture {
     async fn test(&self, settings: Option<v1::SmtpSettings>) -> Result<Vec<Event>, Status> {
-        let request = Request::new(v1::TestSmtpSettingsRequest { smtp_settings: settings });
-        let stream = self.service.test_smtp_settings(request).await?.into_inner();
+        self.test_except(settings, &[]).await
+    }
+
+    async fn test_except(
+        &self,
+        settings: Option<v1::SmtpSettings>,
+        except: &[&str],
+    ) -> Result<Vec<Event>, Status> {
+        let except_nodes = except.iter().map(|name| (*name).to_owned()).collect();
+        let request = v1::TestSmtpSettingsRequest { smtp_settings: settings, except_nodes };
+        let stream = self.service.test_smtp_settings(Request::new(request)).await?.into_inner();
         Ok(stream.map(|told| told.unwrap().event.unwrap()).collect().await)
     }
 
     async fn save(&self, settings: v1::SmtpSettings) -> Result<v1::SmtpSettings, Status> {
-        let request =
-            v1::UpdateSmtpSettingsRequest { smtp_settings: Some(settings), validate_only: false };
+        self.save_except(settings, &[]).await
+    }
+
+    async fn save_except(
+        &self,
+        settings: v1::SmtpSettings,
+        except: &[&str],
+    ) -> Result<v1::SmtpSettings, Status> {
+        let request = v1::UpdateSmtpSettingsRequest {
+            smtp_settings: Some(settings),
+            validate_only: false,
+            except_nodes: except.iter().map(|name| (*name).to_owned()).collect(),
+        };
         let saved = self.service.update_smtp_settings(Request::new(request)).await?;
         Ok(saved.into_inner().smtp_settings.unwrap())
+    }
+
+    /// What the history says of the last save.
+    fn summary(&self) -> String {
+        self.settings.smtp().borrow().as_ref().unwrap().history[0].summary.clone()
     }
 }
 
@@ -93,7 +123,7 @@ async fn settings_are_saved_only_after_a_test_of_exactly_these_values() {
 #[tokio::test]
 async fn a_failed_test_allows_nothing_and_tells_cause_and_remedy() {
     let fixture = fixture();
-    fixture.tester.fails.store(true, Ordering::Relaxed);
+    fixture.tester.fails_from("node-1");
 
     let told = fixture.test(Some(settings("one"))).await.unwrap();
     let refused = fixture.save(settings("one")).await.unwrap_err();
@@ -196,18 +226,181 @@ async fn without_settings_there_is_nothing_to_get_or_to_test() {
     assert_eq!(reason(&tested), "SMTP_SETTINGS_NOT_SET");
 }
 
-/// A test that ends as it is told.
+fn report(told: &[Event]) -> &v1::SmtpTestReport {
+    let Some(Event::Report(report)) = told.last() else { panic!("{told:?}") };
+    report
+}
+
+/// From which nodes a test is missing, as the refusal tells a program.
+fn missing(refused: &Status) -> String {
+    assert_eq!(reason(refused), "SMTP_SETTINGS_NOT_TESTED", "{refused}");
+    refused.get_details_error_info().unwrap().metadata["nodes"].clone()
+}
+
+fn three_nodes() -> Fixture {
+    let fixture = fixture();
+    fixture.tester.starts("psn-1");
+    fixture.tester.starts("psn-2");
+    fixture
+}
+
+#[tokio::test]
+async fn all_live_nodes_test_and_each_stage_says_from_where() {
+    let fixture = three_nodes();
+
+    let told = fixture.test(Some(settings("one"))).await.unwrap();
+    fixture.save(settings("one")).await.unwrap();
+
+    let stages = told.iter().filter_map(|event| match event {
+        Event::Stage(stage) => Some(stage.node.as_str()),
+        Event::Report(_) => None,
+    });
+    assert_eq!(stages.collect::<BTreeSet<_>>(), BTreeSet::from(["node-1", "psn-1", "psn-2"]));
+    let of: Vec<_> = report(&told).nodes.iter().map(|test| test.node.as_str()).collect();
+    assert_eq!(of, ["node-1", "psn-1", "psn-2"]);
+    let tested = fixture.tester.tested.lock().unwrap();
+    assert!(tested.iter().all(|settings| *settings == tested[0]), "exactly these, everywhere");
+    assert_eq!(fixture.summary(), "first saved");
+}
+
+#[tokio::test]
+async fn a_save_is_refused_while_one_of_three_nodes_fails_and_says_which() {
+    let fixture = three_nodes();
+    fixture.tester.fails_from("psn-2");
+
+    let told = fixture.test(Some(settings("one"))).await.unwrap();
+    let refused = fixture.save(settings("one")).await.unwrap_err();
+
+    assert!(!report(&told).passed);
+    assert_eq!(missing(&refused), "psn-2");
+    assert!(refused.message().contains("from psn-2 in the last ten minutes"), "{refused}");
+}
+
+#[tokio::test]
+async fn a_named_exception_lets_a_save_pass_and_stands_in_the_history() {
+    let fixture = three_nodes();
+    fixture.tester.fails_from("psn-2");
+
+    let told = fixture.test_except(Some(settings("one")), &["nodes/psn-2"]).await.unwrap();
+    let refused = fixture.save(settings("one")).await.unwrap_err();
+    fixture.save_except(settings("one"), &["psn-2"]).await.unwrap();
+
+    assert!(report(&told).passed);
+    assert_eq!(report(&told).except_nodes, ["psn-2"]);
+    assert_eq!(missing(&refused), "psn-2", "the save has to name it too");
+    assert_eq!(fixture.summary(), "first saved; not tested from psn-2");
+}
+
+#[tokio::test]
+async fn an_exception_that_was_not_needed_is_none() {
+    let fixture = three_nodes();
+    fixture.test(Some(settings("one"))).await.unwrap();
+
+    fixture.save_except(settings("one"), &["psn-2", "no-such-node"]).await.unwrap();
+
+    assert_eq!(fixture.summary(), "first saved");
+}
+
+#[tokio::test]
+async fn without_a_test_from_any_node_no_exception_helps() {
+    let fixture = three_nodes();
+    let all = ["node-1", "psn-1", "psn-2"];
+
+    let told = fixture.test_except(Some(settings("one")), &all).await.unwrap();
+    let refused = fixture.save_except(settings("one"), &all).await.unwrap_err();
+
+    assert!(!report(&told).passed);
+    assert_eq!(missing(&refused), "");
+}
+
+#[tokio::test]
+async fn a_node_that_came_after_the_test_must_pass_too() {
+    let fixture = three_nodes();
+    fixture.test(Some(settings("one"))).await.unwrap();
+
+    fixture.tester.starts("psn-3");
+
+    let refused = fixture.save(settings("one")).await.unwrap_err();
+    assert_eq!(missing(&refused), "psn-3");
+}
+
+#[tokio::test]
+async fn a_node_that_has_ended_since_the_test_is_not_missed() {
+    let fixture = three_nodes();
+    fixture.test(Some(settings("one"))).await.unwrap();
+
+    fixture.tester.nodes.lock().unwrap().pop();
+
+    fixture.save(settings("one")).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_later_test_that_fails_takes_back_what_an_earlier_one_proved() {
+    let fixture = three_nodes();
+    fixture.test(Some(settings("one"))).await.unwrap();
+    fixture.tester.fails_from("psn-1");
+
+    fixture.test(Some(settings("one"))).await.unwrap();
+
+    let refused = fixture.save(settings("one")).await.unwrap_err();
+    assert_eq!(missing(&refused), "psn-1");
+}
+
+#[tokio::test(start_paused = true)]
+async fn nodes_that_hang_are_asked_some_at_a_time_and_given_up_at_the_deadline() {
+    let fixture = three_nodes();
+    for number in 0..20 {
+        fixture.tester.starts(&format!("slow-{number}"));
+    }
+
+    let told = fixture.test(Some(settings("one"))).await.unwrap();
+
+    let slow = report(&told).nodes.iter().filter(|test| !test.passed).collect::<Vec<_>>();
+    assert_eq!(slow.len(), 20);
+    assert!(slow.iter().all(|test| test.stages[0].error_code == "NODE_TOO_SLOW"), "{slow:?}");
+    assert_eq!(fixture.tester.at_once_max.load(Ordering::Relaxed), 8);
+}
+
+/// Nodes whose tests end as they are told. Those with `slow` in their name never end.
 #[derive(Default)]
-struct Tester {
-    fails: AtomicBool,
+struct Testers {
+    nodes: Mutex<Vec<TestingNode>>,
+    failing: Mutex<BTreeSet<String>>,
     tested: Mutex<Vec<SmtpSettings>>,
+    at_once: AtomicUsize,
+    at_once_max: AtomicUsize,
+}
+
+impl Testers {
+    fn starts(&self, name: &str) {
+        let (name, address) = (name.to_owned(), format!("{name}:7587"));
+        let incarnation = Incarnation(format!("run of {name}"));
+        self.nodes.lock().unwrap().push(TestingNode { incarnation, name, address });
+    }
+
+    fn fails_from(&self, name: &str) {
+        self.failing.lock().unwrap().insert(name.to_owned());
+    }
 }
 
 #[async_trait]
-impl SmtpTester for Tester {
-    async fn test(&self, settings: &SmtpSettings, stages: mpsc::Sender<StageResult>) -> NodeTest {
+impl NodeTesters for Testers {
+    async fn nodes(&self) -> Result<Vec<TestingNode>, StoreError> {
+        Ok(self.nodes.lock().unwrap().clone())
+    }
+
+    async fn test(
+        &self,
+        node: &TestingNode,
+        settings: &SmtpSettings,
+        stages: mpsc::Sender<StageResult>,
+    ) -> NodeTest {
+        let _busy = Busy::new(self);
+        if node.name.contains("slow") {
+            std::future::pending::<()>().await;
+        }
         self.tested.lock().unwrap().push(settings.clone());
-        let outcome = if self.fails.load(Ordering::Relaxed) {
+        let outcome = if self.failing.lock().unwrap().contains(&node.name) {
             StageOutcome::Failed(StageError {
                 code: "INVALID_CLIENT_SECRET".into(),
                 cause: "wrong".into(),
@@ -220,6 +413,23 @@ impl SmtpTester for Tester {
         let elapsed = Duration::from_millis(5);
         let stage = StageResult { kind: StageKind::Token, mailbox: None, outcome, elapsed };
         stages.send(stage.clone()).await.unwrap();
-        NodeTest { node: "node-1".into(), stages: vec![stage] }
+        NodeTest { node: node.name.clone(), stages: vec![stage] }
+    }
+}
+
+/// Counts the tests that go on.
+struct Busy<'a>(&'a Testers);
+
+impl<'a> Busy<'a> {
+    fn new(testers: &'a Testers) -> Self {
+        let at_once = testers.at_once.fetch_add(1, Ordering::Relaxed) + 1;
+        testers.at_once_max.fetch_max(at_once, Ordering::Relaxed);
+        Self(testers)
+    }
+}
+
+impl Drop for Busy<'_> {
+    fn drop(&mut self) {
+        self.0.at_once.fetch_sub(1, Ordering::Relaxed);
     }
 }

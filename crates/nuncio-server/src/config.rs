@@ -14,12 +14,14 @@ mod etcd;
 mod grpc;
 mod sources;
 
+pub mod advertise;
 pub mod args;
 pub mod problem;
 
 use nuncio_cluster::etcd::EtcdConfig;
 use nuncio_store::postgres::PostgresUrl;
 
+use crate::config::advertise::Advertised;
 use crate::config::args::ServeArgs;
 use crate::config::problem::{ConfigError, Problems};
 use crate::config::sources::Sources;
@@ -72,6 +74,10 @@ pub struct Config {
     pub grpc_tls: Option<GrpcTls>,
     /// Names of clients with a certificate that may do everything.
     pub grpc_administrators: BTreeSet<String>,
+    /// Whether gRPC without encryption may leave this machine.
+    pub grpc_insecure: bool,
+    /// Where the other nodes reach it.
+    pub grpc_advertise: Advertised,
     /// Where health and metrics are served. Port 0 means any free one.
     pub http_listen: SocketAddr,
     /// Where the page behind approval links is served; none means not at all. Port 0 means any free one.

@@ -19,7 +19,7 @@ use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
-mod node_view;
+pub(crate) mod node_view;
 
 use crate::metrics::gauges::Gauges;
 use crate::metrics::{CONTENT_TYPE, Metrics};

@@ -16,6 +16,7 @@ mod access;
 mod alarms;
 mod grpc;
 mod node_service;
+mod node_tests;
 mod settings_service;
 mod store;
 mod trust;

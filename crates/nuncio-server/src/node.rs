@@ -34,7 +34,7 @@ use nuncio_core::job::Job;
 use nuncio_core::ports::alarms::AlarmSink;
 use nuncio_core::ports::clock::{Clock, Entropy};
 use nuncio_core::ports::job_store::{Incarnation, StoreError};
-use nuncio_core::ports::mail::SmtpTester;
+use nuncio_core::ports::mail::{NodeTesters, SmtpTester};
 use nuncio_core::ports::sealer::Sealer;
 use nuncio_core::ports::settings::SettingsShare;
 use nuncio_core::ports::token::TokenSource;
@@ -48,6 +48,7 @@ use nuncio_delivery::senders::Senders;
 use nuncio_directory::directory::Directory;
 use nuncio_mnt::mnt::{Mnt, MntPorts};
 use nuncio_nodes::election::Elections;
+use nuncio_nodes::membership::Membership;
 use nuncio_oauth::cache::TokenCache;
 use nuncio_pan::callers::token::new_token;
 use nuncio_pan::pan::Pan;
@@ -75,11 +76,13 @@ use crate::alarms::NodeAlarms;
 use crate::config::{Config, Role};
 use crate::grpc::certificates::{CertificateError, Certificates, Tls};
 use crate::grpc::{Entrance, GrpcServer};
+use crate::http::node_view::WatchedNode;
 use crate::http::{HttpServer, run_page};
 use crate::log_levels::LogControl;
 use crate::log_levels::service::LogLevelApi;
 use crate::metrics::Metrics;
 use crate::node_service::Nodes;
+use crate::node_tests::OtherNodes;
 use crate::settings_service::SettingsApi;
 use crate::status::NodeStatus;
 use crate::store::{OpenStoreError, Store};
@@ -100,6 +103,8 @@ pub struct Node {
     psn: Option<Psn>,
     smtp: Arc<SmtpTransport>,
     templates: Arc<TemplateShare>,
+    membership: Membership,
+    settings: Arc<dyn SettingsShare>,
     etcd: Option<EtcdCluster>,
     certificates: Option<Certificates>,
     store: Store,
@@ -196,16 +201,13 @@ impl Node {
         let metrics = Arc::new(Metrics::new());
         let mut alarms = adapters.alarms(config, address, Arc::<Metrics>::clone(&metrics)).await?;
         let status = adapters.status(config, address, channels_seen, alarms.waiting());
+        let membership = adapters.membership(&status);
         tell_ended(&*metrics, &adapters.rescued);
         let streams = CancellationToken::new();
 
         let mut routes = RoutesBuilder::default();
         let mut services = vec![NODE_SERVICE, SETTINGS_SERVICE, LOG_LEVEL_SERVICE];
-        let (node, tester) = (status.clone(), Arc::clone(&adapters.tester));
-        routes.add_service(NodeServiceServer::new(Nodes { status: node, tester }));
-        let settings = SettingsApi { settings: Arc::clone(&adapters.settings) };
-        routes.add_service(SettingsServiceServer::new(settings));
-        routes.add_service(LogLevelServiceServer::new(adapters.log_levels()));
+        adapters.serve_everywhere(&status, &membership, &mut routes);
         let observer = alarms.observer();
         let intake = adapters.intake(&observer);
         let mnt = config.roles.contains(&Role::Mnt).then(|| adapters.mnt(&intake));
@@ -213,9 +215,10 @@ impl Node {
             mnt.register(&mut routes, &streams);
             services.push(ALARM_SERVICE);
         }
+        let testers = adapters.testers(config, &membership);
         let is_pan = config.roles.contains(&Role::Pan);
         let pan = is_pan
-            .then(|| adapters.pan(&status.name, &intake, Arc::clone(&metrics) as _, alarms.sink()));
+            .then(|| adapters.pan(testers, &intake, Arc::clone(&metrics) as _, alarms.sink()));
         if let Some(pan) = &pan {
             pan.register(&mut routes, &streams);
             services.extend([SMTP_SETTINGS_SERVICE, GUEST_MAIL_SERVICE, TRUST_STORE_SERVICE]);
@@ -243,7 +246,7 @@ impl Node {
         Ok(Self {
             log: log.map(|log| FollowedLog { log, levels, clock: Arc::clone(&adapters.clock) }),
             grpc: GrpcServer::new(routes, services, adapters.entrance(config, &metrics))?,
-            http: HttpServer::new(metrics, status),
+            http: HttpServer::new(metrics, WatchedNode { status, membership: membership.clone() }),
             listeners,
             mnt,
             delivery,
@@ -252,6 +255,8 @@ impl Node {
             psn,
             smtp: adapters.smtp,
             templates: adapters.templates,
+            membership,
+            settings: adapters.settings,
             etcd: adapters.etcd,
             certificates: adapters.certificates,
             store: adapters.store,
@@ -296,6 +301,8 @@ impl Node {
         if let Some(pan) = self.pan {
             tasks.spawn("pan", |stop| pan.run(stop));
         }
+        let (membership, smtp_settings) = (self.membership, self.settings.smtp());
+        tasks.spawn("membership", |stop| membership.run(smtp_settings, stop));
         let templates = self.templates;
         tasks.spawn("templates", |stop| async move { templates.run(stop).await });
         if let Some(psn) = self.psn {
@@ -454,9 +461,11 @@ impl Adapters {
         NodeStatus {
             name: config.node_name.as_str().to_owned(),
             roles: config.roles.clone(),
-            address,
+            address: config.grpc_advertise.address(address),
+            settings_home: settings_home(config),
             started_at: self.clock.now(),
             machine: Arc::clone(&self.machine),
+            has_shared_clock: self.store.is_shared(),
             clock: Arc::clone(&self.clock),
             store: self.store.port(),
             transport: Arc::<SmtpTransport>::clone(&self.smtp),
@@ -468,6 +477,43 @@ impl Adapters {
             waiting_alarms,
             certificate: self.tls(),
         }
+    }
+
+    /// What this node knows of those with which it shares its store.
+    fn membership(&self, status: &NodeStatus) -> Membership {
+        let (clock, incarnation) = (Arc::clone(&self.clock), self.incarnation.clone());
+        let reporter = Arc::new(status.clone());
+        if self.store.is_shared() {
+            Membership::shared(self.store.records(), clock, incarnation, reporter)
+        } else {
+            Membership::alone(clock, incarnation, reporter)
+        }
+    }
+
+    /// Adds what every node serves: how the nodes are, who has changed settings, what is logged.
+    fn serve_everywhere(
+        &self,
+        status: &NodeStatus,
+        membership: &Membership,
+        routes: &mut RoutesBuilder,
+    ) {
+        let (status, membership) = (status.clone(), membership.clone());
+        let nodes = Nodes { status, membership, tester: Arc::clone(&self.tester) };
+        routes.add_service(NodeServiceServer::new(nodes));
+        let settings = SettingsApi { settings: Arc::clone(&self.settings) };
+        routes.add_service(SettingsServiceServer::new(settings));
+        routes.add_service(LogLevelServiceServer::new(self.log_levels()));
+    }
+
+    /// Tests from the nodes that have the settings of this one.
+    fn testers(&self, config: &Config, membership: &Membership) -> Arc<dyn NodeTesters> {
+        Arc::new(OtherNodes {
+            membership: membership.clone(),
+            own: Arc::clone(&self.tester),
+            settings_home: settings_home(config),
+            is_insecure_allowed: config.grpc_insecure,
+            credentials: self.certificates.as_ref().map(|tls| tls.calls(&self.own_token).peers),
+        })
     }
 
     /// The way of this node's alarms; `observer` hears of everything that delivery does.
@@ -485,7 +531,7 @@ impl Adapters {
 
     fn pan(
         &self,
-        node: &str,
+        testers: Arc<dyn NodeTesters>,
         intake: &Intake,
         observer: Arc<dyn ReminderObserver>,
         alarms: Arc<dyn AlarmSink>,
@@ -514,10 +560,9 @@ impl Adapters {
                 observer,
             },
             settings: Arc::clone(&self.settings),
-            tester: Arc::clone(&self.tester),
+            testers,
             clock: Arc::clone(&self.clock),
             directory: self.directory(),
-            node: node.to_owned(),
             elections: self.elections.clone(),
         }
     }
@@ -613,6 +658,11 @@ async fn settings(
     };
     let cluster = EtcdCluster::open(etcd, &config.data_dir, keys).await?;
     Ok((Arc::new(cluster.clone()), Some(cluster)))
+}
+
+/// What this node has in common with those that have the same settings; none where they are its own.
+fn settings_home(config: &Config) -> Option<String> {
+    config.etcd.as_ref().map(|etcd| format!("etcd {}", etcd.prefix))
 }
 
 /// What approval links begin with; none if nobody serves the page.

@@ -1,9 +1,9 @@
 //! How this node is: for `NodeService`, for the metrics and for readiness.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::SocketAddr;
 use std::sync::Arc;
 
+use async_trait::async_trait;
 use jiff::Timestamp;
 use nuncio_cluster::etcd::EtcdState;
 use nuncio_core::ports::clock::Clock;
@@ -11,10 +11,13 @@ use nuncio_core::ports::job_store::{Backlog, JobStore, StoreError};
 use nuncio_core::ports::mail::MailTransport;
 use nuncio_core::ports::token::{TokenRequest, TokenSource};
 use nuncio_core::settings::{Authentication, SavedSmtpSettings};
-use nuncio_delivery::channel::Channels;
+use nuncio_delivery::channel::{ChannelStatus, Channels};
 use nuncio_nodes::lease::Duty;
+use nuncio_nodes::membership::Reporter;
+use nuncio_nodes::membership::report::{ChannelReport, ChannelState, MailboxReport, NodeReport};
 use tokio::sync::watch;
 
+use crate::VERSION;
 use crate::config::Role;
 use crate::grpc::certificates::Tls;
 
@@ -23,10 +26,15 @@ use crate::grpc::certificates::Tls;
 pub struct NodeStatus {
     pub name: String,
     pub roles: BTreeSet<Role>,
-    pub address: SocketAddr,
+    /// Where other nodes reach its gRPC: `host:port`.
+    pub address: String,
+    /// What it has in common with the nodes that have the same settings; none where they are its own.
+    pub settings_home: Option<String>,
     pub started_at: Timestamp,
     /// The clock of the machine.
     pub machine: Arc<dyn Clock>,
+    /// Whether `clock` is another one: that of a store which several nodes share.
+    pub has_shared_clock: bool,
     pub clock: Arc<dyn Clock>,
     pub store: Arc<dyn JobStore>,
     pub transport: Arc<dyn MailTransport>,
@@ -46,7 +54,6 @@ pub struct NodeStatus {
 /// How a node is at one moment.
 #[derive(Clone, Debug)]
 pub struct NodeSnapshot {
-    pub at: Timestamp,
     pub settings: Option<Arc<SavedSmtpSettings>>,
     pub etcd: Option<EtcdState>,
     pub channels: Channels,
@@ -63,7 +70,6 @@ impl NodeStatus {
         let settings = self.settings.borrow().clone();
         let (channels, leads) = (self.channels.borrow().clone(), self.led.borrow().clone());
         Ok(NodeSnapshot {
-            at: self.clock.now(),
             etcd: self.etcd.as_ref().map(|state| state.borrow().clone()),
             channels,
             leads,
@@ -84,4 +90,69 @@ impl NodeStatus {
             }
         }
     }
+}
+
+#[async_trait]
+impl Reporter for NodeStatus {
+    async fn report(&self) -> NodeReport {
+        let settings = self.settings.borrow().clone();
+        let channels = self.channels.borrow().clone();
+        let etcd = self.etcd.as_ref().map(|state| state.borrow().clone());
+        let ahead = self.machine.now().duration_since(self.clock.now()).as_millis();
+        let ahead = i64::try_from(ahead).unwrap_or(i64::MAX);
+        NodeReport {
+            name: self.name.clone(),
+            roles: self.roles.iter().map(|role| role.name().to_owned()).collect(),
+            version: VERSION.to_owned(),
+            address: self.address.clone(),
+            started_at: self.started_at,
+            settings_home: self.settings_home.clone(),
+            settings_generation: settings.as_ref().map_or(0, |saved| saved.generation),
+            settings_trouble: settings_trouble(etcd.as_ref()),
+            channel: channel(&channels.overall()),
+            mailboxes: channels
+                .0
+                .iter()
+                .map(|(mailbox, status)| MailboxReport {
+                    mailbox: mailbox.to_string(),
+                    channel: channel(status),
+                })
+                .collect(),
+            connections: u32::try_from(self.transport.connections()).unwrap_or(u32::MAX),
+            token_expires_at: self.token_expires_at(settings.as_deref()).await,
+            waiting_alarms: *self.waiting_alarms.borrow() as u64,
+            leads: self.led.borrow().keys().map(Duty::name).collect(),
+            clock_ahead_ms: self.has_shared_clock.then_some(ahead),
+        }
+    }
+}
+
+fn settings_trouble(etcd: Option<&EtcdState>) -> String {
+    match etcd {
+        None | Some(EtcdState::Connected) => String::new(),
+        Some(EtcdState::Connecting) => "etcd has not answered yet".to_owned(),
+        Some(EtcdState::Away(problem)) => problem.clone(),
+    }
+}
+
+fn channel(status: &ChannelStatus) -> ChannelReport {
+    let (state, trouble) = match status {
+        ChannelStatus::NotConfigured => (ChannelState::NotConfigured, None),
+        ChannelStatus::Standby => (ChannelState::Standby, None),
+        ChannelStatus::Open => (ChannelState::Open, None),
+        ChannelStatus::Paused { reason, retry_at } => {
+            (ChannelState::Paused, Some((reason, *retry_at)))
+        }
+        ChannelStatus::Closed { reason, retry_at } => {
+            (ChannelState::Closed, Some((reason, *retry_at)))
+        }
+    };
+    let (reason, remedy, retry_at) = match trouble {
+        Some((reason, retry_at)) => {
+            let text = format!("{}: {}", reason.code, reason.message);
+            (text, reason.remedy.clone(), Some(retry_at))
+        }
+        None => (String::new(), String::new(), None),
+    };
+    ChannelReport { state, reason, remedy, retry_at }
 }

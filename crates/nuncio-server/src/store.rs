@@ -50,6 +50,14 @@ impl Store {
         Ok(Self::Sqlite(Arc::new(SqliteJobStore::open(&path, sealer).await?)))
     }
 
+    /// Whether other nodes may work on it too.
+    pub(crate) fn is_shared(&self) -> bool {
+        match self {
+            Self::Sqlite(_) => false,
+            Self::Postgres(_) => true,
+        }
+    }
+
     /// Takes back what the last run left half done, if this node is alone with its store. In a shared one another
     /// node may be at it: there the leases tell.
     pub(crate) async fn take_back(

@@ -172,6 +172,7 @@ pairs!(SmtpTestStageKind, StageKind:
     Ehlo = Ehlo,
     Auth = Auth,
     Mail = Mail,
+    Node = Node,
 );
 
 pairs!(AlarmSeverity, Severity:

@@ -19,6 +19,8 @@ use crate::convert::time::{duration, duration_from, timestamp};
 use crate::v1;
 use crate::v1::smtp_settings::Authentication as Wire;
 
+pub mod secrets;
+
 /// Takes settings of a request apart. What cannot be read is noted in `violations` and left out; fields
 /// that are output only are ignored (AIP-203).
 pub fn smtp_settings_draft(

@@ -100,10 +100,11 @@ impl TryFrom<v1::SmtpNodeTest> for NodeTest {
     }
 }
 
-/// The end of a test over all nodes. Without any node nothing was proved, so it has not passed.
-pub fn report(tests: Vec<NodeTest>) -> v1::SmtpTestReport {
+/// The end of a test over all nodes but `except_nodes`. Without any node nothing was proved, so it has not passed.
+pub fn report(tests: Vec<NodeTest>, except_nodes: Vec<String>) -> v1::SmtpTestReport {
     let passed = !tests.is_empty() && tests.iter().all(NodeTest::passed);
-    v1::SmtpTestReport { passed, nodes: tests.into_iter().map(v1::SmtpNodeTest::from).collect() }
+    let nodes = tests.into_iter().map(v1::SmtpNodeTest::from).collect();
+    v1::SmtpTestReport { passed, nodes, except_nodes }
 }
 
 impl From<PresentedCertificate> for v1::PresentedCertificate {

@@ -27,6 +27,12 @@ pub fn duration(span: Duration) -> prost_types::Duration {
     }
 }
 
+/// A span of so many milliseconds, which may be negative, as the API tells it.
+pub fn signed_duration(millis: i64) -> prost_types::Duration {
+    let nanos = i32::try_from(millis % 1000 * 1_000_000).expect("it is less than a second");
+    prost_types::Duration { seconds: millis / 1000, nanos }
+}
+
 /// A moment that a caller gave, if it gave one.
 pub fn timestamp_from(
     violations: &mut Violations,

@@ -1,10 +1,11 @@
 //! `nuncio doctor`
 
+use clap::Args;
 use nuncio_api::client::Clients;
 use nuncio_api::v1::test_smtp_from_node_response::Event;
 use nuncio_api::v1::{
-    ChannelState, GetSmtpSettingsRequest, ListNodesRequest, Node, SmtpSettings, SmtpTestOutcome,
-    SmtpTestStage, TestSmtpFromNodeRequest,
+    GetSmtpSettingsRequest, ListNodesRequest, SmtpNodeTest, SmtpSettings, SmtpTestOutcome,
+    SmtpTestStage, TestSmtpFromNodeRequest, TestSmtpSettingsRequest, test_smtp_settings_response,
 };
 use serde_json::json;
 use tonic::Code;
@@ -17,7 +18,15 @@ use crate::names;
 use crate::output::{Line, Tone};
 use crate::run::Context;
 
+mod nodes;
 mod secret;
+
+#[derive(Args)]
+pub struct DoctorArgs {
+    /// Test the saved settings from every live node that uses them, not only from the one that answers
+    #[arg(long)]
+    all_nodes: bool,
+}
 
 /// How a part was found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,25 +55,31 @@ impl Finding {
     }
 }
 
-pub(crate) async fn run(context: &mut Context<'_>) -> Result<Exit, Failure> {
+pub(crate) async fn run(context: &mut Context<'_>, args: &DoctorArgs) -> Result<Exit, Failure> {
     let mut clients = context.connect().await?;
     let mut findings = Vec::new();
 
     let response = clients.nodes.list_nodes(ListNodesRequest {}).await?.into_inner();
-    let server = server(&context.globals.server, &response.nodes);
+    let server = nodes::server(&context.globals.server, &response.nodes);
     note(context, &mut findings, vec![server])?;
 
     let settings = saved(&mut clients).await?;
     note(context, &mut findings, vec![settings_finding(settings.as_ref())])?;
     if let Some(settings) = &settings {
-        let tested = test(context, &mut clients).await?;
+        let tests = if args.all_nodes {
+            test_everywhere(context, &mut clients).await?
+        } else {
+            vec![test(context, &mut clients).await?]
+        };
+        let tested = tests.iter().flat_map(tested).collect();
         note(context, &mut findings, tested)?;
         note(context, &mut findings, secret::findings(settings))?;
     }
     for node in &response.nodes {
-        note(context, &mut findings, followed(node).into_iter().collect())?;
-        note(context, &mut findings, vec![channel(node), backlog(node)])?;
+        note(context, &mut findings, nodes::node(node))?;
     }
+    let backlog = nodes::backlog(&response.backlog.unwrap_or_default());
+    note(context, &mut findings, vec![backlog])?;
     conclude(context, &findings)
 }
 
@@ -92,24 +107,6 @@ fn note(
         findings.push(finding);
     }
     Ok(())
-}
-
-fn server(address: &str, nodes: &[Node]) -> Finding {
-    let versions: std::collections::BTreeSet<&str> =
-        nodes.iter().map(|node| node.version.as_str()).collect();
-    let versions: Vec<&str> = versions.into_iter().collect();
-    let count = nodes.len();
-    let detail = format!("{address} answers; {count} live, version {}", versions.join(" and "));
-    match versions.len() {
-        0 => Finding::new(
-            "server",
-            Verdict::Problem,
-            format!("{address} answers, but knows no node"),
-        ),
-        1 => Finding::new("server", Verdict::Well, detail),
-        _ => Finding::new("server", Verdict::Warning, detail)
-            .remedy("bring all nodes to one version"),
-    }
 }
 
 async fn saved(clients: &mut Clients) -> Result<Option<SmtpSettings>, Failure> {
@@ -144,8 +141,8 @@ fn settings_finding(settings: Option<&SmtpSettings>) -> Finding {
 }
 
 /// Tests the saved settings from the node that answers, and shows the stages.
-async fn test(context: &mut Context<'_>, clients: &mut Clients) -> Result<Vec<Finding>, Failure> {
-    let request = TestSmtpFromNodeRequest { smtp_settings: None };
+async fn test(context: &mut Context<'_>, clients: &mut Clients) -> Result<SmtpNodeTest, Failure> {
+    let request = TestSmtpFromNodeRequest::default();
     let mut events = clients.nodes.test_smtp_from_node(request).await?.into_inner();
     let mut progress = TestProgress::start(context.out);
     let mut result = None;
@@ -160,15 +157,44 @@ async fn test(context: &mut Context<'_>, clients: &mut Clients) -> Result<Vec<Fi
             None => break,
         }
     }
-    progress.stop();
-    let test = result.ok_or(Failure::Incomplete("result of the test"))?;
+    progress.finish(context.out)?;
+    result.ok_or(Failure::Incomplete("result of the test"))
+}
+
+/// Has the saved settings tested from all nodes, and shows the stages.
+async fn test_everywhere(
+    context: &mut Context<'_>,
+    clients: &mut Clients,
+) -> Result<Vec<SmtpNodeTest>, Failure> {
+    let request = TestSmtpSettingsRequest::default();
+    let mut events = clients.smtp_settings.test_smtp_settings(request).await?.into_inner();
+    let mut progress = TestProgress::start(context.out);
+    let mut report = None;
+    loop {
+        let event = events.message().await.inspect_err(|_| progress.stop())?;
+        match event.map(|event| event.event) {
+            Some(Some(test_smtp_settings_response::Event::Stage(stage)))
+                if context.out.format() == Format::Table =>
+            {
+                progress.stage(context.out, &stage)?;
+            }
+            Some(Some(test_smtp_settings_response::Event::Report(told))) => report = Some(told),
+            Some(Some(test_smtp_settings_response::Event::Stage(_)) | None) => {}
+            None => break,
+        }
+    }
+    progress.finish(context.out)?;
+    Ok(report.ok_or(Failure::Incomplete("report"))?.nodes)
+}
+
+fn tested(test: &SmtpNodeTest) -> Vec<Finding> {
     let is_failed = |stage: &&SmtpTestStage| stage.outcome() == SmtpTestOutcome::Failed;
     let failed: Vec<Finding> = test.stages.iter().filter(is_failed).map(failed_stage).collect();
     if failed.is_empty() {
         let detail = format!("the saved settings pass from {}", test.node);
-        return Ok(vec![Finding::new("test", Verdict::Well, detail)]);
+        return vec![Finding::new("test", Verdict::Well, detail)];
     }
-    Ok(failed)
+    failed
 }
 
 fn failed_stage(stage: &SmtpTestStage) -> Finding {
@@ -177,49 +203,9 @@ fn failed_stage(stage: &SmtpTestStage) -> Finding {
         "" => String::new(),
         mailbox => format!(" for {mailbox}"),
     };
-    let detail = format!("{kind} failed{of}: {}: {}", stage.error_code, stage.cause);
+    let SmtpTestStage { node, error_code, cause, .. } = stage;
+    let detail = format!("{kind} failed{of} from {node}: {error_code}: {cause}");
     Finding::new("test", Verdict::Problem, detail).remedy(&stage.remedy)
-}
-
-/// Nothing where the node hears of new settings, or has its own.
-fn followed(node: &Node) -> Option<Finding> {
-    let trouble = node.settings_trouble.as_str();
-    if trouble.is_empty() {
-        return None;
-    }
-    let detail = format!("new ones are not heard of, the last good ones are used: {trouble}");
-    let finding = Finding::new(format!("settings of {}", node.name), Verdict::Warning, detail);
-    Some(finding.remedy("bring etcd back, or correct `etcd.*` in the configuration of this node"))
-}
-
-fn channel(node: &Node) -> Finding {
-    let channel = node.channel.clone().unwrap_or_default();
-    let verdict = match channel.state() {
-        ChannelState::Open | ChannelState::Standby => Verdict::Well,
-        ChannelState::Paused => Verdict::Warning,
-        ChannelState::NotConfigured | ChannelState::Closed | ChannelState::Unspecified => {
-            Verdict::Problem
-        }
-    };
-    let state = names::channel_state(channel.state()).to_lowercase().replace('_', " ");
-    let detail = match channel.reason.as_str() {
-        "" => state,
-        reason => format!("{state}: {reason}"),
-    };
-    Finding::new(format!("channel of {}", node.name), verdict, detail).remedy(channel.remedy)
-}
-
-fn backlog(node: &Node) -> Finding {
-    let backlog = node.backlog.unwrap_or_default();
-    let (queued, sending) = (backlog.queued, backlog.sending);
-    let (deferred, held) = (backlog.deferred, backlog.held);
-    let detail = format!("{queued} queued, {sending} sending, {deferred} deferred, {held} held");
-    let part = format!("backlog of {}", node.name);
-    if held == 0 {
-        return Finding::new(part, Verdict::Well, detail);
-    }
-    Finding::new(part, Verdict::Warning, detail)
-        .remedy("see what the held ones wait for with `nuncio jobs list --state held`")
 }
 
 fn conclude(context: &mut Context<'_>, findings: &[Finding]) -> Result<Exit, Failure> {

@@ -15,6 +15,8 @@ pub(crate) async fn run(context: &mut Context<'_>) -> Result<Exit, Failure> {
         Format::Json => context.out.message(&response)?,
         Format::Table => {
             context.out.table(&view::node::nodes(&response.nodes))?;
+            let backlog = response.backlog.unwrap_or_default();
+            context.out.line(format!("backlog: {}", view::node::backlog(&backlog)))?;
             let troubles = view::node::troubles(&response.nodes);
             if !troubles.is_empty() {
                 context.out.line("")?;

@@ -1,6 +1,6 @@
 //! `nuncio settings`
 
-use clap::Subcommand;
+use clap::{Args, Subcommand};
 use nuncio_api::client::Clients;
 use nuncio_api::v1::{
     GetSmtpSettingsRequest, SmtpSettings, TestSmtpSettingsRequest, UpdateSmtpSettingsRequest,
@@ -59,7 +59,12 @@ pub enum SmtpCommand {
     Get,
     /// Test settings from every node, without saving them; without options the saved ones
     #[command(after_long_help = exit::HELP)]
-    Test(Box<SmtpArgs>),
+    Test {
+        #[command(flatten)]
+        values: Box<SmtpArgs>,
+        #[command(flatten)]
+        except: ExceptArgs,
+    },
     /// Save settings that passed a test in the last ten minutes
     #[command(after_long_help = exit::HELP)]
     Save {
@@ -68,10 +73,21 @@ pub enum SmtpCommand {
         /// Test exactly these settings first, and save them only if they pass
         #[arg(long)]
         test: bool,
+        #[command(flatten)]
+        except: ExceptArgs,
     },
     /// Show who changed the settings, when and what, the newest first
     #[command(after_long_help = exit::HELP)]
     History,
+}
+
+/// Which nodes need not pass.
+#[derive(Args)]
+pub struct ExceptArgs {
+    /// Do not test from this node, and save without its test, such as while it is being repaired; may be repeated. The history
+    /// of the settings names it
+    #[arg(long = "except-node", value_name = "NODE")]
+    except_nodes: Vec<String>,
 }
 
 pub(crate) async fn run(
@@ -91,14 +107,16 @@ pub(crate) async fn run(
 async fn smtp(context: &mut Context<'_>, command: SmtpCommand) -> Result<Exit, Failure> {
     match command {
         SmtpCommand::Get => get(context).await,
-        SmtpCommand::Test(args) => {
-            let values = Values::read(*args, context.environment).await?;
+        SmtpCommand::Test { values, except } => {
+            let values = Values::read(*values, context.environment).await?;
             let mut clients = context.connect().await?;
             let settings =
                 if values.is_empty() { None } else { Some(settings(&mut clients, values).await?) };
-            test(context, &mut clients, settings).await
+            test(context, &mut clients, settings, except.except_nodes).await
         }
-        SmtpCommand::Save { values, test } => save(context, *values, test).await,
+        SmtpCommand::Save { values, test, except } => {
+            save(context, *values, test, except.except_nodes).await
+        }
         SmtpCommand::History => history::show(context, "smtp").await,
     }
 }
@@ -117,6 +135,7 @@ async fn save(
     context: &mut Context<'_>,
     args: SmtpArgs,
     test_first: bool,
+    except_nodes: Vec<String>,
 ) -> Result<Exit, Failure> {
     let values = Values::read(args, context.environment).await?;
     if values.is_empty() {
@@ -126,7 +145,7 @@ async fn save(
     let mut clients = context.connect().await?;
     let settings = settings(&mut clients, values).await?;
     if test_first {
-        let end = test(context, &mut clients, Some(settings.clone())).await?;
+        let end = test(context, &mut clients, Some(settings.clone()), except_nodes.clone()).await?;
         if end != Exit::Ok {
             if context.out.format() == Format::Table {
                 context.out.note("nothing was saved")?;
@@ -134,7 +153,8 @@ async fn save(
             return Ok(end);
         }
     }
-    let request = UpdateSmtpSettingsRequest { smtp_settings: Some(settings), validate_only: false };
+    let smtp_settings = Some(settings);
+    let request = UpdateSmtpSettingsRequest { smtp_settings, validate_only: false, except_nodes };
     let response = clients.smtp_settings.update_smtp_settings(request).await?.into_inner();
     let saved = response.smtp_settings.ok_or(Failure::Incomplete("settings"))?;
     match context.out.format() {
@@ -153,8 +173,9 @@ async fn test(
     context: &mut Context<'_>,
     clients: &mut Clients,
     settings: Option<SmtpSettings>,
+    except_nodes: Vec<String>,
 ) -> Result<Exit, Failure> {
-    let request = TestSmtpSettingsRequest { smtp_settings: settings };
+    let request = TestSmtpSettingsRequest { smtp_settings: settings, except_nodes };
     let mut events = clients.smtp_settings.test_smtp_settings(request).await?.into_inner();
     let mut progress = TestProgress::start(context.out);
     loop {
@@ -162,7 +183,7 @@ async fn test(
         let Some(event) = event else { break };
         progress.event(context.out, &event)?;
     }
-    progress.stop();
+    progress.finish(context.out)?;
     let report = progress.into_report().ok_or(Failure::Incomplete("report"))?;
     if context.out.format() == Format::Table {
         context.out.line(progress::conclusion(&report))?;

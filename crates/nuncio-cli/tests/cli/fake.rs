@@ -41,9 +41,12 @@ pub(crate) struct Script {
     pub(crate) settings: Option<SmtpSettings>,
     pub(crate) test: Vec<TestSmtpSettingsResponse>,
     pub(crate) tested: Vec<Option<SmtpSettings>>,
+    /// The nodes that each test and each save has left out.
+    pub(crate) excepted: Vec<Vec<String>>,
     pub(crate) update: Option<Status>,
     pub(crate) updated: Vec<SmtpSettings>,
     pub(crate) nodes: Vec<Node>,
+    pub(crate) backlog: Backlog,
     pub(crate) node_test: Vec<TestSmtpFromNodeResponse>,
 }
 
@@ -240,7 +243,9 @@ impl SmtpSettingsService for Services {
         request: Request<TestSmtpSettingsRequest>,
     ) -> Result<Response<Events<TestSmtpSettingsResponse>>, Status> {
         let mut script = self.script();
-        script.tested.push(request.into_inner().smtp_settings);
+        let TestSmtpSettingsRequest { smtp_settings, except_nodes } = request.into_inner();
+        script.tested.push(smtp_settings);
+        script.excepted.push(except_nodes);
         Ok(events(script.test.iter().cloned().map(Ok).collect()))
     }
 
@@ -249,7 +254,9 @@ impl SmtpSettingsService for Services {
         request: Request<UpdateSmtpSettingsRequest>,
     ) -> Result<Response<UpdateSmtpSettingsResponse>, Status> {
         let mut script = self.script();
-        let settings = request.into_inner().smtp_settings.unwrap();
+        let request = request.into_inner();
+        script.excepted.push(request.except_nodes);
+        let settings = request.smtp_settings.unwrap();
         script.updated.push(settings.clone());
         if let Some(status) = &script.update {
             return Err(status.clone());
@@ -265,8 +272,9 @@ impl NodeService for Services {
         &self,
         _request: Request<ListNodesRequest>,
     ) -> Result<Response<ListNodesResponse>, Status> {
-        let nodes = self.script().nodes.clone();
-        Ok(Response::new(ListNodesResponse { nodes }))
+        let script = self.script();
+        let (nodes, backlog) = (script.nodes.clone(), Some(script.backlog));
+        Ok(Response::new(ListNodesResponse { nodes, backlog }))
     }
 
     type TestSmtpFromNodeStream = Events<TestSmtpFromNodeResponse>;

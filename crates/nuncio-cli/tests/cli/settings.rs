@@ -26,7 +26,7 @@ fn stage(kind: SmtpTestStageKind, outcome: SmtpTestOutcome) -> SmtpTestStage {
 fn test(stages: &[SmtpTestStage], passed: bool) -> Vec<TestSmtpSettingsResponse> {
     let told = stages.iter().cloned().map(Event::Stage);
     let node = SmtpNodeTest { node: "nodes/a".to_owned(), passed, stages: stages.to_vec() };
-    let report = SmtpTestReport { passed, nodes: vec![node] };
+    let report = SmtpTestReport { passed, nodes: vec![node], except_nodes: Vec::new() };
     let events = told.chain([Event::Report(report)]);
     events.map(|event| TestSmtpSettingsResponse { event: Some(event) }).collect()
 }
@@ -286,4 +286,21 @@ async fn a_save_of_nothing_is_invalid_input() {
 
     assert_eq!(ran.exit, Exit::Invalid);
     assert!(ran.err.contains("there is nothing to save"), "{}", ran.err);
+}
+
+#[tokio::test]
+async fn a_node_is_left_out_of_the_test_and_of_the_save_by_name() {
+    let mut told = passing();
+    if let Some(Event::Report(report)) = &mut told.last_mut().unwrap().event {
+        report.except_nodes = vec!["psn-2".to_owned()];
+    }
+    let fake =
+        Fake::start(Script { test: told, settings: Some(saved()), ..Script::default() }).await;
+
+    let args = ["settings", "smtp", "save", "--test", "--from-saved", "--except-node", "psn-2"];
+    let ran = nuncio(&fake.address, &[&args[..], &["--host", "mail.example.com"]].concat()).await;
+
+    assert_eq!(ran.exit, Exit::Ok, "{ran:?}");
+    assert_eq!(fake.script().excepted, [["psn-2"], ["psn-2"]]);
+    assert!(ran.out.contains("passed from 1 node, psn-2 not asked; these"), "{}", ran.out);
 }

@@ -218,7 +218,7 @@ impl Claim {
 }
 
 /// One life of a node: a restart makes a new one. A UUID in its usual form.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Incarnation(pub String);
 
 /// A job that is leased to the caller, with its mail.

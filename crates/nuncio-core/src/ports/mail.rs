@@ -7,6 +7,7 @@ use tokio::sync::mpsc;
 use crate::address::EmailAddress;
 use crate::mail::Mail;
 use crate::outcome::SendOutcome;
+use crate::ports::job_store::{Incarnation, StoreError};
 use crate::settings::{SavedSmtpSettings, SmtpSettings};
 use crate::smtp_test::{NodeTest, StageResult};
 
@@ -66,4 +67,29 @@ pub trait SmtpTester: Send + Sync {
     ///
     /// Nothing is cached, kept or sent to anybody: it ends with RSET and QUIT.
     async fn test(&self, settings: &SmtpSettings, stages: mpsc::Sender<StageResult>) -> NodeTest;
+}
+
+/// Tests settings from where other nodes stand.
+#[async_trait]
+pub trait NodeTesters: Send + Sync {
+    /// The live nodes that use the same settings as this one, which is among them.
+    async fn nodes(&self) -> Result<Vec<TestingNode>, StoreError>;
+
+    /// As [`SmtpTester::test`], from this node. What keeps it from testing is told as the failed stage
+    /// [`Node`](crate::smtp_test::StageKind::Node).
+    async fn test(
+        &self,
+        node: &TestingNode,
+        settings: &SmtpSettings,
+        stages: mpsc::Sender<StageResult>,
+    ) -> NodeTest;
+}
+
+/// A node from which settings can be tested.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TestingNode {
+    pub incarnation: Incarnation,
+    pub name: String,
+    /// `host:port`; empty where it is not known.
+    pub address: String,
 }

@@ -160,6 +160,15 @@ pub struct ServeArgs {
 
     #[arg(
         long,
+        value_name = "HOST:PORT",
+        help = "Where the other nodes of a store reach the gRPC of this one [default: the address of \
+                --grpc-listen, or the host name with its port where that is every address] \
+                [env: NUNCIO_GRPC_ADVERTISE] [file: grpc.advertise]"
+    )]
+    pub grpc_advertise: Option<String>,
+
+    #[arg(
+        long,
         value_name = "ADDRESS:PORT",
         help = "Where health checks and metrics are served, in plain HTTP; they hold no secret \
                 [default: 127.0.0.1:7588] [env: NUNCIO_HTTP_LISTEN] [file: http.listen]"

@@ -17,7 +17,7 @@ use crate::config::{
     LOG_FILTER, LogConfig, LogFilter, LogFormat, NODE_NAME, NodeName, OtlpEndpoint, PeerUrl,
     PublicUrl, RETENTION_DAYS, RETENTION_DAYS_MAX, Role, Strings,
 };
-use crate::config::{etcd, grpc};
+use crate::config::{advertise, etcd, grpc};
 
 /// The longest name of a node, in characters: that of a host name (RFC 1035, section 2.3.4, as text).
 const NODE_NAME_CHARS_MAX: usize = 253;
@@ -39,6 +39,8 @@ pub(super) fn check(
     let etcd = etcd::check(sources, problems);
     let roles = sources.get(Key::Roles, problems, roles, BTreeSet::from(Role::ALL));
     let grpc = grpc::check(sources, problems);
+    let listened = grpc.as_ref().map(|grpc| &grpc.listen);
+    let advertised = advertise::check(sources, listened, host_name(env), problems);
     let http = sources.get_text(Key::HttpListen, problems, listen, HTTP_LISTEN);
     let portal = sources.get_text(Key::PortalListen, problems, optional_listen, None);
     let public_url = sources.get_text(Key::PortalPublicUrl, problems, public_url, None);
@@ -69,7 +71,7 @@ pub(super) fn check(
             }
         }
     }
-    let grpc::Grpc { listen: grpc, tls: grpc_tls, administrators } = grpc?;
+    let grpc::Grpc { listen: grpc, is_insecure, tls: grpc_tls, administrators } = grpc?;
     Some(Config {
         node_name: node_name?.value,
         data_dir: data_dir?.value,
@@ -78,8 +80,10 @@ pub(super) fn check(
         keys_file: keys_file?.value,
         roles: roles?.value,
         grpc_listen: grpc.value,
+        grpc_insecure: is_insecure,
         grpc_tls,
         grpc_administrators: administrators,
+        grpc_advertise: advertised?,
         http_listen: http?.value,
         portal_listen: portal?.value,
         portal_public_url: public_url?.value,
@@ -117,10 +121,15 @@ fn node_name(text: &str) -> Result<NodeName, String> {
 }
 
 fn default_node_name(env: &impl Strings) -> NodeName {
+    NodeName(host_name(env))
+}
+
+/// The name of this machine.
+fn host_name(env: &impl Strings) -> String {
     let machine = || std::fs::read_to_string(HOST_NAME_FILE).ok();
     let host = env.get("HOSTNAME").filter(|name| !name.is_empty()).or_else(machine);
     let host = host.and_then(|name| node_name(name.trim()).ok());
-    host.unwrap_or_else(|| NodeName(NODE_NAME.to_owned()))
+    host.map_or_else(|| NODE_NAME.to_owned(), |NodeName(name)| name)
 }
 
 fn data_dir(text: &str) -> Result<PathBuf, String> {

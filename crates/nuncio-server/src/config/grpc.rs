@@ -13,6 +13,7 @@ use super::{GRPC_LISTEN, GrpcTls};
 /// The settings, valid.
 pub(super) struct Grpc {
     pub(super) listen: Found<SocketAddr>,
+    pub(super) is_insecure: bool,
     pub(super) tls: Option<GrpcTls>,
     pub(super) administrators: BTreeSet<String>,
 }
@@ -32,7 +33,7 @@ pub(super) fn check(sources: &Sources, problems: &mut Problems) -> Option<Grpc> 
             format!("names clients by their certificates, and `{ca}` is not given; give it");
         problems.add(Key::GrpcAdministrators.name(), &names.source, problem);
     }
-    Some(Grpc { listen, tls, administrators: names.value })
+    Some(Grpc { listen, is_insecure: insecure.value, tls, administrators: names.value })
 }
 
 fn administrators(names: Vec<String>) -> Result<BTreeSet<String>, String> {

@@ -31,6 +31,7 @@ pub(super) enum Key {
     GrpcTlsKeyFile,
     GrpcTlsClientCaFile,
     GrpcAdministrators,
+    GrpcAdvertise,
     HttpListen,
     PortalListen,
     PortalPublicUrl,
@@ -44,7 +45,7 @@ pub(super) enum Key {
 }
 
 impl Key {
-    pub(super) const ALL: [Self; 26] = [
+    pub(super) const ALL: [Self; 27] = [
         Self::DataDir,
         Self::StoreUrl,
         Self::KeysFile,
@@ -61,6 +62,7 @@ impl Key {
         Self::GrpcTlsKeyFile,
         Self::GrpcTlsClientCaFile,
         Self::GrpcAdministrators,
+        Self::GrpcAdvertise,
         Self::HttpListen,
         Self::PortalListen,
         Self::PortalPublicUrl,
@@ -92,6 +94,7 @@ impl Key {
             Self::GrpcTlsKeyFile => "grpc.tls.key_file",
             Self::GrpcTlsClientCaFile => "grpc.tls.client_ca_file",
             Self::GrpcAdministrators => "grpc.administrators",
+            Self::GrpcAdvertise => "grpc.advertise",
             Self::HttpListen => "http.listen",
             Self::PortalListen => "portal.listen",
             Self::PortalPublicUrl => "portal.public_url",
@@ -131,6 +134,7 @@ impl Key {
             Self::GrpcTlsKeyFile => args.grpc_tls_key_file.as_deref(),
             Self::GrpcTlsClientCaFile => args.grpc_tls_client_ca_file.as_deref(),
             Self::GrpcAdministrators => args.grpc_administrators.as_deref(),
+            Self::GrpcAdvertise => args.grpc_advertise.as_deref(),
             Self::HttpListen => args.http_listen.as_deref(),
             Self::PortalListen => args.portal_listen.as_deref(),
             Self::PortalPublicUrl => args.portal_public_url.as_deref(),

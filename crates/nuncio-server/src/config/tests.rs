@@ -91,6 +91,7 @@ fn the_sample_names_every_setting_and_its_examples_are_valid() {
     let commented = [
         "name =",
         "otlp_endpoint =",
+        "advertise =",
         "listen =",
         "public_url =",
         "endpoints =",
@@ -102,7 +103,9 @@ fn the_sample_names_every_setting_and_its_examples_are_valid() {
     let uncommented =
         commented.iter().fold(sample, |text, key| text.replace(&format!("# {key}"), key));
 
-    let config = Given { file: &uncommented, ..Given::default() }.load().unwrap();
+    // Whoever shares settings shares a store.
+    let env = [("NUNCIO_STORE_URL", "postgres://nuncio@db/mails")];
+    let config = Given { file: &uncommented, env: &env, ..Given::default() }.load().unwrap();
 
     assert_eq!(config.node_name.as_str(), "psn-1");
     assert_eq!(config.otlp_endpoint.unwrap().as_str(), "http://127.0.0.1:4317");
@@ -126,7 +129,7 @@ fn every_setting_can_be_given_in_every_source() {
             keys.file = "/run/secrets/nuncio.key"
             roles = ["psn"]
             node.name = "psn-7"
-            grpc = { listen = "0.0.0.0:1", insecure = true }
+            grpc = { listen = "0.0.0.0:1", insecure = true, advertise = "psn-7:1" }
             http.listen = "0.0.0.0:2"
             log = { format = "json", filter = "warn" }
             telemetry.otlp_endpoint = "https://otel.example.com:4317"
@@ -143,6 +146,7 @@ fn every_setting_can_be_given_in_every_source() {
         ("NUNCIO_NODE_NAME", "psn-7"),
         ("NUNCIO_GRPC_LISTEN", "0.0.0.0:1"),
         ("NUNCIO_GRPC_INSECURE", "true"),
+        ("NUNCIO_GRPC_ADVERTISE", "psn-7:1"),
         ("NUNCIO_HTTP_LISTEN", "0.0.0.0:2"),
         ("NUNCIO_LOG_FORMAT", "json"),
         ("NUNCIO_LOG_FILTER", "warn"),
@@ -160,6 +164,7 @@ fn every_setting_can_be_given_in_every_source() {
         "--node-name=psn-7",
         "--grpc-listen=0.0.0.0:1",
         "--grpc-insecure",
+        "--grpc-advertise=psn-7:1",
         "--http-listen=0.0.0.0:2",
         "--log-format=json",
         "--log-filter=warn",
@@ -180,6 +185,20 @@ fn every_setting_can_be_given_in_every_source() {
     assert_eq!(by_file.lease, Duration::from_secs(3));
     assert_eq!(by_file.mnt.unwrap().as_str(), "http://mnt:7587");
     assert_eq!(by_file.store_url.unwrap().to_string(), "postgres://nuncio@db:5432/mails");
+}
+
+#[test]
+fn a_node_is_for_others_where_it_listens_or_where_it_is_said_to_be() {
+    let check = |flags: &[&str], expect: &str| {
+        let config = Given { flags, ..Given::default() }.load().unwrap();
+        let bound = std::net::SocketAddr::new(config.grpc_listen.ip(), 4711);
+        assert_eq!(config.grpc_advertise.address(bound), expect, "{flags:?}");
+    };
+
+    check(&[], "127.0.0.1:4711");
+    check(&["--grpc-listen=[::1]:0"], "[::1]:4711");
+    check(&["--grpc-listen=0.0.0.0:0", "--grpc-insecure"], "test-host:4711");
+    check(&["--grpc-advertise=psn-1.example.com:7587"], "psn-1.example.com:7587");
 }
 
 #[test]
@@ -280,7 +299,8 @@ fn a_wrong_value_says_what_to_do() {
     );
     check(
         "grpc: adress = ''",
-        "grpc.adress: is no setting; remove it, or use one of `grpc.listen`, `grpc.insecure`, `grpc.administrators`",
+        "grpc.adress: is no setting; remove it, or use one of `grpc.listen`, `grpc.insecure`, `grpc.administrators`, \
+         `grpc.advertise`",
     );
     check("grpc = 5", "grpc: is a section; write it as `[grpc]`");
 }

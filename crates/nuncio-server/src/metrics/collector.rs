@@ -47,6 +47,11 @@ impl Collector for GaugeCollector {
                 "Alarms of this node that wait until an MnT takes them.",
                 gauges.waiting_alarms.map(|count| i64::try_from(count).unwrap_or(i64::MAX)),
             ),
+            (
+                "nodes_live",
+                "Nodes of the store that live, as this one has last seen them.",
+                gauges.live_nodes.map(|count| i64::try_from(count).unwrap_or(i64::MAX)),
+            ),
         ];
         for (name, help, value) in simple {
             encode_gauge(&mut encoder, name, help, None, value)?;

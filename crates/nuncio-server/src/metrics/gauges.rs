@@ -20,6 +20,8 @@ pub struct Gauges {
     pub settings_followed: Option<bool>,
     /// How many alarms of this node the MnT does not have yet.
     pub waiting_alarms: Option<usize>,
+    /// How many nodes of the store live, this one included.
+    pub live_nodes: Option<usize>,
     /// How far the clock of the machine is ahead of what the node goes by, in seconds.
     pub clock_ahead: Option<i64>,
     pub oauth_token_expires_at: Option<Timestamp>,

@@ -118,5 +118,6 @@ fn name(kind: StageKind) -> &'static str {
         StageKind::Ehlo => "the EHLO",
         StageKind::Auth => "the AUTH",
         StageKind::Mail => "the MAIL",
+        StageKind::Node => "the NODE",
     }
 }

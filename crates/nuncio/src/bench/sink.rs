@@ -118,7 +118,10 @@ impl Sink {
         connections: i32,
     ) -> Result<Instant, Failure> {
         let settings = self.settings(connections);
-        let request = v1::TestSmtpSettingsRequest { smtp_settings: Some(settings.clone()) };
+        let request = v1::TestSmtpSettingsRequest {
+            smtp_settings: Some(settings.clone()),
+            ..v1::TestSmtpSettingsRequest::default()
+        };
         let mut events = clients.smtp_settings.test_smtp_settings(request).await?.into_inner();
         let mut passed = false;
         let mut told = String::new();

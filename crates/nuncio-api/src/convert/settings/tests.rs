@@ -1,9 +1,11 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
+use nuncio_core::settings::NextSecret;
 use nuncio_core::settings::proxy::ProxyCredentials;
 use prost::Message;
 
+use super::secrets::with_secrets;
 use super::*;
 
 const SECRET: &str = "3Kx8Q~very-secret";
@@ -65,6 +67,15 @@ fn every_kind() -> Vec<SmtpSettings> {
         }),
         ..settings(Authentication::None)
     };
+    let Authentication::Oauth(client) =
+        with_credential(ClientCredential::SecretBasic(secret())).authentication
+    else {
+        panic!("it was OAuth")
+    };
+    let expire_date = Some("2028-03-15".parse().unwrap());
+    let next = ClientSecret::from(format!("next {SECRET}"));
+    let next_secret = Some(NextSecret { secret: next, expire_date });
+    let with_two = settings(Authentication::Oauth(OauthClient { next_secret, ..client }));
     vec![
         settings(Authentication::None),
         settings(Authentication::Password { username: "user".to_owned(), password }),
@@ -73,6 +84,7 @@ fn every_kind() -> Vec<SmtpSettings> {
         with_credential(ClientCredential::Certificate { certificate_pem, private_key }),
         pool,
         with_proxy,
+        with_two,
     ]
 }
 
@@ -120,6 +132,28 @@ fn settings_without_secrets_come_back_with_the_saved_ones() {
 
         assert!(violations.is_empty(), "{violations}");
         assert_eq!(draft.check(Some(&settings)).unwrap(), settings);
+    }
+}
+
+/// Another node tests exactly these, whatever it has saved.
+#[test]
+fn settings_with_secrets_come_back_as_they_are() {
+    for settings in every_kind() {
+        let mut violations = Violations::default();
+
+        let draft = smtp_settings_draft(&mut violations, with_secrets(&settings));
+
+        assert!(violations.is_empty(), "{violations}");
+        assert_eq!(draft.check(None).unwrap(), settings);
+    }
+}
+
+#[test]
+fn settings_with_secrets_do_not_show_them() {
+    for settings in every_kind() {
+        let told = format!("{:?}", with_secrets(&settings));
+
+        assert!(!told.contains(SECRET), "{told}");
     }
 }
 

@@ -89,7 +89,7 @@ fn a_report_passes_only_if_every_node_passed() {
     };
     let failed = || node(StageOutcome::Failed(error.clone()));
 
-    assert!(report(vec![passed(), passed()]).passed);
-    assert!(!report(vec![passed(), failed()]).passed);
-    assert!(!report(vec![]).passed);
+    assert!(report(vec![passed(), passed()], Vec::new()).passed);
+    assert!(!report(vec![passed(), failed()], Vec::new()).passed);
+    assert!(!report(Vec::new(), Vec::new()).passed);
 }

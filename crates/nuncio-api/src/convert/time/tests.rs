@@ -62,3 +62,11 @@ proptest! {
         prop_assert_eq!(back, Some(span));
     }
 }
+
+#[test]
+fn a_span_may_be_negative() {
+    let told = |millis| signed_duration(millis);
+
+    assert_eq!(told(2_500), prost_types::Duration { seconds: 2, nanos: 500_000_000 });
+    assert_eq!(told(-2_500), prost_types::Duration { seconds: -2, nanos: -500_000_000 });
+}

@@ -9,8 +9,9 @@ use clap::Args;
 use nuncio_api::client::Clients;
 use serde_json::{Value, json};
 
+use crate::command::settings::ExceptArgs;
 use crate::command::settings::bundle::{Bundle, Part, file, node};
-use crate::command::settings::import::apply::{apply, apply_trust};
+use crate::command::settings::import::apply::{Allowed, apply, apply_trust};
 use crate::command::settings::import::check::{Checked, check};
 use crate::command::settings::import::diff::{PartChange, changes};
 use crate::command::settings::import::secrets::SecretArgs;
@@ -42,6 +43,8 @@ pub struct ImportArgs {
     #[arg(long, default_value_t = 0, value_name = "N")]
     max_due: i64,
     #[command(flatten)]
+    except: ExceptArgs,
+    #[command(flatten)]
     secrets: SecretArgs,
 }
 
@@ -70,13 +73,15 @@ pub(super) async fn run(context: &mut Context<'_>, args: ImportArgs) -> Result<E
         // The test of the SMTP settings may need it.
         apply_trust(context, &mut clients, trust_store, &mut done).await?;
     }
-    if is_changed(Part::Smtp) && !passes(context, &mut clients, &request).await? {
+    let except = args.except.except_nodes;
+    if is_changed(Part::Smtp) && !passes(context, &mut clients, &request, &except).await? {
         let what = if done.is_empty() { "nothing was saved" } else { "nothing else was saved" };
         note(context, what)?;
         return Ok(Exit::Refused);
     }
     request.keep_changed(&changes);
-    apply(context, &mut clients, request, args.max_due, done).await?;
+    let allowed = Allowed { max_due: args.max_due, except_nodes: except };
+    apply(context, &mut clients, request, allowed, done).await?;
     Ok(Exit::Ok)
 }
 
@@ -85,8 +90,9 @@ async fn passes(
     context: &mut Context<'_>,
     clients: &mut Clients,
     request: &Bundle,
+    except: &[String],
 ) -> Result<bool, Failure> {
-    let end = super::test(context, clients, request.smtp.clone()).await?;
+    let end = super::test(context, clients, request.smtp.clone(), except.to_vec()).await?;
     Ok(end == Exit::Ok)
 }
 

@@ -1,5 +1,7 @@
 //! Shows a test of SMTP settings while it runs.
 
+use std::collections::BTreeMap;
+
 use indicatif::ProgressBar;
 use nuncio_api::v1::test_smtp_settings_response::Event;
 use nuncio_api::v1::{SmtpTestOutcome, SmtpTestReport, SmtpTestStage, TestSmtpSettingsResponse};
@@ -12,8 +14,10 @@ use crate::view;
 /// Shows the stages of a test as they end.
 pub(crate) struct TestProgress {
     spinner: ProgressBar,
-    /// The node whose stages are being shown.
+    /// The node whose stages are shown as they end: the first that tells one.
     node: String,
+    /// What the others tell meanwhile, as all test at the same time.
+    others: BTreeMap<String, Vec<SmtpTestStage>>,
     report: Option<SmtpTestReport>,
 }
 
@@ -21,7 +25,7 @@ impl TestProgress {
     pub(crate) fn start(out: &mut Output) -> Self {
         let spinner = out.spinner();
         spinner.set_message("testing");
-        Self { spinner, node: String::new(), report: None }
+        Self { spinner, node: String::new(), others: BTreeMap::new(), report: None }
     }
 
     /// Shows what the PAN tells.
@@ -41,13 +45,26 @@ impl TestProgress {
         Ok(())
     }
 
-    /// Shows a stage, below the name of its node.
+    /// Shows a stage below the name of its node, or keeps it until those of the first node are shown.
     pub(crate) fn stage(&mut self, out: &mut Output, stage: &SmtpTestStage) -> Result<(), Failure> {
-        if self.node != stage.node {
+        if self.node.is_empty() {
             self.node.clone_from(&stage.node);
-            out.line(Line::new().push(Tone::Strong, format!("from {}", stage.node)))?;
+            head(out, &stage.node)?;
         }
-        view::smtp_test::stage(stage).into_iter().try_for_each(|line| out.line(line))?;
+        if self.node == stage.node {
+            return lines(out, stage);
+        }
+        self.others.entry(stage.node.clone()).or_default().push(stage.clone());
+        Ok(())
+    }
+
+    /// The test has ended: shows what was kept.
+    pub(crate) fn finish(&mut self, out: &mut Output) -> Result<(), Failure> {
+        self.stop();
+        for (node, stages) in std::mem::take(&mut self.others) {
+            head(out, &node)?;
+            stages.iter().try_for_each(|stage| lines(out, stage))?;
+        }
         Ok(())
     }
 
@@ -60,11 +77,24 @@ impl TestProgress {
     }
 }
 
+fn head(out: &mut Output, node: &str) -> Result<(), Failure> {
+    Ok(out.line(Line::new().push(Tone::Strong, format!("from {node}")))?)
+}
+
+fn lines(out: &mut Output, stage: &SmtpTestStage) -> Result<(), Failure> {
+    view::smtp_test::stage(stage).into_iter().try_for_each(|line| out.line(line))?;
+    Ok(())
+}
+
 /// What the test came to, on one line.
 pub(crate) fn conclusion(report: &SmtpTestReport) -> Line {
     let nodes = match report.nodes.len() {
         1 => "1 node".to_owned(),
         count => format!("{count} nodes"),
+    };
+    let nodes = match report.except_nodes.as_slice() {
+        [] => nodes,
+        some => format!("{nodes}, {} not asked", some.join(", ")),
     };
     if report.passed {
         let what = format!(" from {nodes}; these settings may be saved within ten minutes");

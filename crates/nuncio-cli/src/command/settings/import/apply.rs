@@ -51,15 +51,23 @@ pub(super) async fn apply_trust(
     saved(context, Part::TrustStore, done)
 }
 
+/// What the operator lets pass.
+pub(super) struct Allowed {
+    /// The most reminders that may be due at once.
+    pub(super) max_due: i64,
+    /// The nodes from which the SMTP settings need not have passed.
+    pub(super) except_nodes: Vec<String>,
+}
+
 /// Saves everything else that is in `request`. Whatever breaks it off, what is `done` is told and stays.
 pub(super) async fn apply(
     context: &mut Context<'_>,
     clients: &mut Clients,
     request: Bundle,
-    max_due: i64,
+    allowed: Allowed,
     mut done: Vec<&'static str>,
 ) -> Result<(), Failure> {
-    let ended = save_all(context, clients, request, max_due, &mut done).await;
+    let ended = save_all(context, clients, request, allowed, &mut done).await;
     ended.map_err(|failure| Failure::HalfImported { done, failure: Box::new(failure) })
 }
 
@@ -67,11 +75,13 @@ async fn save_all(
     context: &mut Context<'_>,
     clients: &mut Clients,
     request: Bundle,
-    max_due_count: i64,
+    Allowed { max_due: max_due_count, except_nodes }: Allowed,
     done: &mut Vec<&'static str>,
 ) -> Result<(), Failure> {
     if let Some(smtp) = request.smtp {
-        let request = UpdateSmtpSettingsRequest { smtp_settings: Some(smtp), validate_only: false };
+        let smtp_settings = Some(smtp);
+        let request =
+            UpdateSmtpSettingsRequest { smtp_settings, validate_only: false, except_nodes };
         clients.smtp_settings.update_smtp_settings(request).await?;
         saved(context, Part::Smtp, done)?;
     }

@@ -125,8 +125,11 @@ impl Checker<'_> {
             would_be.trust_store = answer.and_then(|answer| answer.trust_store);
         }
         if let Some(smtp) = request.smtp.clone() {
-            let request =
-                UpdateSmtpSettingsRequest { smtp_settings: Some(smtp), validate_only: true };
+            let request = UpdateSmtpSettingsRequest {
+                smtp_settings: Some(smtp),
+                validate_only: true,
+                except_nodes: Vec::new(),
+            };
             let answer = self.clients.smtp_settings.update_smtp_settings(request).await;
             let answer = self.note(Part::Smtp, "", answer)?;
             would_be.smtp = answer.and_then(|answer| answer.smtp_settings);
