@@ -192,7 +192,7 @@ impl Caller {
 
     /// Tests settings from all nodes.
     pub async fn test(&self, settings: v1::SmtpSettings) -> v1::SmtpTestReport {
-        self.test_except(settings, &[]).await
+        Box::pin(self.test_except(settings, &[])).await
     }
 
     /// Tests settings from all nodes but some.
@@ -220,7 +220,7 @@ impl Caller {
 
     /// Saves settings, tested or not.
     pub async fn save(&self, settings: v1::SmtpSettings) -> Result<v1::SmtpSettings, Status> {
-        self.save_except(settings, &[]).await
+        Box::pin(self.save_except(settings, &[])).await
     }
 
     /// Saves settings that need not have passed from some nodes.

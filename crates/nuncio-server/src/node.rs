@@ -224,10 +224,8 @@ impl Node {
             services.extend([SMTP_SETTINGS_SERVICE, GUEST_MAIL_SERVICE, TRUST_STORE_SERVICE]);
             services.extend([DIRECTORY_SERVICE, REMINDER_SERVICE, CALLER_SERVICE]);
         }
-        let psn = config.roles.contains(&Role::Psn).then(|| {
-            let public_url = public_url(config, &listeners);
-            Psn { portal: adapters.portal(intake.clone(), public_url) }
-        });
+        let portal = || adapters.portal(intake.clone(), public_url(config, &listeners));
+        let psn = config.roles.contains(&Role::Psn).then(|| Psn { portal: portal() });
         if let Some(psn) = &psn {
             psn.register(&mut routes, &streams);
             services.extend([MAIL_JOB_SERVICE, PORTAL_SERVICE]);
