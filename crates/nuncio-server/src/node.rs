@@ -105,11 +105,19 @@ pub struct Node {
     templates: Arc<TemplateShare>,
     membership: Membership,
     settings: Arc<dyn SettingsShare>,
-    etcd: Option<EtcdCluster>,
-    certificates: Option<Certificates>,
     store: Store,
     streams: CancellationToken,
     drain_timeout: Duration,
+    followers: Followers,
+}
+
+/// What follows something outside of this node, where there is something to follow.
+struct Followers {
+    /// The settings in etcd.
+    etcd: Option<EtcdCluster>,
+    /// The files of TLS.
+    certificates: Option<Certificates>,
+    /// The levels of the log in the settings.
     log: Option<FollowedLog>,
 }
 
@@ -118,6 +126,26 @@ struct FollowedLog {
     log: LogControl,
     levels: watch::Receiver<Option<Arc<SavedDocument>>>,
     clock: Arc<dyn Clock>,
+}
+
+impl Followers {
+    fn spawn(self, tasks: &mut Tasks) {
+        if let Some(etcd) = self.etcd {
+            tasks.spawn("settings", |stop| async move {
+                etcd.run(stop).await;
+                Ok::<(), io::Error>(())
+            });
+        }
+        if let Some(FollowedLog { log, levels, clock }) = self.log {
+            tasks.spawn("log levels", |stop| async move {
+                log.follow(levels, clock, stop).await;
+                Ok::<(), io::Error>(())
+            });
+        }
+        if let Some(certificates) = self.certificates {
+            tasks.spawn("certificates", |stop| certificates.run(stop));
+        }
+    }
 }
 
 /// The ports of a node. They are bound first, so that a node which cannot serve does no work.
@@ -242,8 +270,12 @@ impl Node {
         let delivery = adapters.delivery(config, observer, channels);
         let levels = adapters.settings.document(SettingsDocument::LogLevels);
         Ok(Self {
-            log: log.map(|log| FollowedLog { log, levels, clock: Arc::clone(&adapters.clock) }),
             grpc: GrpcServer::new(routes, services, adapters.entrance(config, &metrics))?,
+            followers: Followers {
+                etcd: adapters.etcd,
+                certificates: adapters.certificates,
+                log: log.map(|log| FollowedLog { log, levels, clock: Arc::clone(&adapters.clock) }),
+            },
             http: HttpServer::new(metrics, WatchedNode { status, membership: membership.clone() }),
             listeners,
             mnt,
@@ -255,8 +287,6 @@ impl Node {
             templates: adapters.templates,
             membership,
             settings: adapters.settings,
-            etcd: adapters.etcd,
-            certificates: adapters.certificates,
             store: adapters.store,
             streams,
             drain_timeout: config.drain_timeout,
@@ -313,21 +343,7 @@ impl Node {
                 Ok::<(), io::Error>(())
             });
         }
-        if let Some(etcd) = self.etcd {
-            tasks.spawn("settings", |stop| async move {
-                etcd.run(stop).await;
-                Ok::<(), io::Error>(())
-            });
-        }
-        if let Some(FollowedLog { log, levels, clock }) = self.log {
-            tasks.spawn("log levels", |stop| async move {
-                log.follow(levels, clock, stop).await;
-                Ok::<(), io::Error>(())
-            });
-        }
-        if let Some(certificates) = self.certificates {
-            tasks.spawn("certificates", |stop| certificates.run(stop));
-        }
+        self.followers.spawn(&mut tasks);
         let smtp = self.smtp;
         tasks.spawn("smtp connections", |stop| async move { smtp.run(stop).await });
         drop(working);
