@@ -166,7 +166,9 @@ impl Failure {
             }
             Self::Connect(ConnectError::Tls(_)) => own("INVALID_CREDENTIALS", vec![]),
             Self::Connect(ConnectError::InvalidAddress { .. }) => own("INVALID_ADDRESS", vec![]),
-            Self::Status(status) if exit_of(status) == Exit::Unreachable => {
+            Self::Status(status)
+                if exit_of(status) == Exit::Unreachable || is_of_transport(status) =>
+            {
                 match tls_failure(status.as_ref()) {
                     Some(failure) => refused_told(server, &failure),
                     None => broken_told(server, status.message()),
@@ -246,6 +248,11 @@ fn unreachable_told(server: &str, detail: &str) -> Told {
                 .to_owned(),
         ],
     }
+}
+
+/// Whether a status came about on this side of the connection.
+fn is_of_transport(status: &Status) -> bool {
+    reason(status).is_none() && std::error::Error::source(status).is_some()
 }
 
 /// Somebody was there, but did not speak as a node does.

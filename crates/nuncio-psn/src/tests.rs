@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use nuncio_api::v1;
 use nuncio_api::v1::mail_job_service_server::MailJobService as _;
 use nuncio_core::address::EmailAddress;
+use nuncio_core::caller::Caller;
 use nuncio_core::class::MailClass;
 use nuncio_core::job::{JobState, MailJobId};
 use nuncio_core::ports::job_store::{Claim, Dead, Incarnation, JobStore};
@@ -193,6 +194,26 @@ async fn a_repeated_request_gives_the_same_job_and_another_content_is_refused() 
         (Code::AlreadyExists, "REQUEST_ID_REUSED")
     );
     assert_eq!(reused.get_details_error_info().unwrap().metadata["mail_job"], first.name);
+}
+
+#[tokio::test]
+async fn the_request_ids_of_two_callers_do_not_meet() {
+    let fixture = fixture();
+    let create = async |caller: &str, to_whom: &str| {
+        let content = v1::CreateMailJobRequest { request_id: "r-1".into(), ..to(&[to_whom]) };
+        let mut request = Request::new(content);
+        let id = nuncio_core::job::CallerId(caller.to_owned());
+        request.extensions_mut().insert(Caller { id, ..Caller::local() });
+        let created = fixture.service.create_mail_job(request).await;
+        created.map(|created| created.into_inner().mail_job.unwrap().name)
+    };
+
+    let of_portal = create("portal-app", "a@example.com").await.unwrap();
+    let of_other = create("other", "b@example.com").await.unwrap();
+
+    assert_ne!(of_portal, of_other);
+    assert_eq!(create("portal-app", "a@example.com").await.unwrap(), of_portal);
+    assert!(create("other", "a@example.com").await.is_err());
 }
 
 #[tokio::test]

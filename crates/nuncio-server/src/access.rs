@@ -217,7 +217,7 @@ impl Denial {
     fn message(&self) -> String {
         match self {
             Self::NoCredentials => {
-                "the call says not who makes it; give a client certificate or an API token"
+                "the call does not say who makes it; give a client certificate or an API token"
                     .to_owned()
             }
             Self::TokenUnknown => "no caller has this token; see `nuncio callers list`".to_owned(),

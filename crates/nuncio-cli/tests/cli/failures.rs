@@ -23,6 +23,26 @@ async fn without_a_server_it_says_how_to_start_one() {
 }
 
 #[tokio::test]
+async fn a_node_with_a_certificate_is_told_from_one_that_is_away() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = format!("http://{}", listener.local_addr().unwrap());
+    let serve = async {
+        let (mut socket, _) = listener.accept().await.unwrap();
+        // As a TLS server answers what is no handshake: the alert `unexpected_message`.
+        let alert = [0x15, 3, 3, 0, 2, 2, 10];
+        tokio::io::AsyncWriteExt::write_all(&mut socket, &alert).await.unwrap();
+        std::future::pending::<()>().await;
+    };
+
+    let ran = tokio::select! {
+        ran = nuncio(&address, &["nodes"]) => ran,
+        () = serve => unreachable!("it is pending"),
+    };
+
+    assert!(ran.err.contains("if that node has a certificate, give `https://…`"), "{}", ran.err);
+}
+
+#[tokio::test]
 async fn an_address_that_is_none_is_invalid_input() {
     let ran = nuncio("127.0.0.1:7587", &["nodes"]).await;
 

@@ -3,6 +3,7 @@
 use nuncio_api::v1;
 use nuncio_api::v1::AlarmOutcome::{Counted, Firing, Invalid};
 use nuncio_api::v1::alarm_service_server::AlarmService as _;
+use nuncio_core::caller::Caller;
 use tonic::{Code, Request, Status};
 use tonic_types::StatusExt as _;
 
@@ -84,6 +85,24 @@ async fn a_raise_that_is_handed_in_again_is_taken_once() {
     let status = refused(&sandbox, other).await;
     assert_eq!(status.code(), Code::AlreadyExists);
     assert_eq!(nuncio_api::error::reason(&status).as_deref(), Some("REQUEST_ID_REUSED"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_request_ids_of_two_callers_do_not_meet() {
+    let sandbox = Sandbox::new();
+    let raise = async |caller: &str, node: &str| {
+        let raised = v1::NewAlarm { request_id: "r-1".to_owned(), ..alarm(LOAD, node) };
+        let request = v1::RaiseAlarmRequest { alarm: Some(raised), validate_only: false };
+        let mut request = Request::new(request);
+        let id = nuncio_core::job::CallerId(caller.to_owned());
+        request.extensions_mut().insert(Caller { id, ..Caller::local() });
+        sandbox.api.raise_alarm(request).await.map(|raised| raised.into_inner().outcome())
+    };
+
+    assert_eq!(raise("node:psn-1", "node-1").await.unwrap(), v1::AlarmOutcome::Firing);
+    assert!(raise("node:psn-2", "node-2").await.is_ok());
+    assert_eq!(raise("node:psn-1", "node-1").await.unwrap(), v1::AlarmOutcome::Repeated);
+    assert!(raise("node:psn-1", "node-3").await.is_err());
 }
 
 #[tokio::test(start_paused = true)]
