@@ -39,7 +39,7 @@ pub(super) fn need(path: &str) -> Option<Need> {
 type Methods = &'static [(&'static str, Need)];
 
 const TABLE: &[(&str, Methods)] = &[
-    ("grpc.health.v1.Health", &[("Check", Open), ("Watch", Open), ("List", Open)]),
+    ("grpc.health.v1.Health", &[("Check", Open), ("Watch", Open)]),
     ("grpc.reflection.v1.ServerReflection", &[("ServerReflectionInfo", Open)]),
     ("nuncio.v1.AlarmRouteService", ALARM_ROUTES),
     ("nuncio.v1.AlarmService", ALARMS),
