@@ -35,7 +35,7 @@ async fn kill_9_at_any_moment_loses_no_job_and_doubles_none_that_must_not_be() {
     for number in 0..WORLDS {
         let share = kills / WORLDS + u64::from(number < kills % WORLDS);
         let dice = dice.split();
-        worlds.spawn(async move { World::new(dice, &[vec![]]).await.live(share).await });
+        worlds.spawn(async move { Box::pin(World::new(dice, &[vec![]]).await.live(share)).await });
     }
 
     let counts = all(worlds).await;
@@ -56,7 +56,8 @@ async fn kill_9_of_nodes_that_share_their_jobs_loses_none_and_doubles_none_that_
     let node = ["--store-url", &store, "--keys-file", &keys, "--delivery-lease-s", LEASE_S];
     let node = node.map(str::to_owned).to_vec();
 
-    let counts = World::new(Dice::new(seed), &[node.clone(), node]).await.live(kills).await;
+    let counts =
+        Box::pin(World::new(Dice::new(seed), &[node.clone(), node]).await.live(kills)).await;
 
     say(&format!("kill loop, two nodes: {counts}"));
     assert_eq!(counts.kills(), kills);

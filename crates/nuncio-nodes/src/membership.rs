@@ -135,6 +135,15 @@ impl Membership {
         *self.live.borrow()
     }
 
+    /// Says that this node is there. Whoever is ready is known to the others: settings that are saved from then on are proved
+    /// from here too.
+    pub async fn join(&self) {
+        let Some(records) = &self.records else { return };
+        if let Err(error) = self.tell(&**records).await {
+            warn!("the other nodes were not told that this one is there: {}", Chain(&error));
+        }
+    }
+
     /// Says that this node lives until `stop` is cancelled, then that it leaves. A change of `settings` is told at once.
     pub async fn run(
         self,

@@ -229,7 +229,7 @@ impl Node {
         let metrics = Arc::new(Metrics::new());
         let mut alarms = adapters.alarms(config, address, Arc::<Metrics>::clone(&metrics)).await?;
         let status = adapters.status(config, address, channels_seen, alarms.waiting());
-        let membership = adapters.membership(&status);
+        let membership = adapters.membership(&status).await;
         tell_ended(&*metrics, &adapters.rescued);
         let streams = CancellationToken::new();
 
@@ -493,15 +493,17 @@ impl Adapters {
         }
     }
 
-    /// What this node knows of those with which it shares its store.
-    fn membership(&self, status: &NodeStatus) -> Membership {
+    /// What this node knows of those with which it shares its store; they know of it from now on.
+    async fn membership(&self, status: &NodeStatus) -> Membership {
         let (clock, incarnation) = (Arc::clone(&self.clock), self.incarnation.clone());
         let reporter = Arc::new(status.clone());
-        if self.store.is_shared() {
-            Membership::shared(self.store.records(), clock, incarnation, reporter)
-        } else {
-            Membership::alone(clock, incarnation, reporter)
+        if !self.store.is_shared() {
+            return Membership::alone(clock, incarnation, reporter);
         }
+        let records = self.store.records();
+        let membership = Membership::shared(records, clock, incarnation, reporter);
+        membership.join().await;
+        membership
     }
 
     /// Adds what every node serves: how the nodes are, who has changed settings, what is logged.

@@ -73,7 +73,7 @@ fn every_kind() -> Vec<SmtpSettings> {
         panic!("it was OAuth")
     };
     let expire_date = Some("2028-03-15".parse().unwrap());
-    let next = ClientSecret::from(format!("next {SECRET}"));
+    let next = ClientSecret::from(format!("next-{SECRET}"));
     let next_secret = Some(NextSecret { secret: next, expire_date });
     let with_two = settings(Authentication::Oauth(OauthClient { next_secret, ..client }));
     vec![
