@@ -71,6 +71,8 @@ use tokio_util::sync::CancellationToken;
 use tonic::service::RoutesBuilder;
 use tracing::{info, warn};
 
+mod others;
+
 use crate::access::Access;
 use crate::alarms::NodeAlarms;
 use crate::config::{Config, Role};
@@ -81,8 +83,8 @@ use crate::http::{HttpServer, run_page};
 use crate::log_levels::LogControl;
 use crate::log_levels::service::LogLevelApi;
 use crate::metrics::Metrics;
+use crate::node::others::settings_home;
 use crate::node_service::Nodes;
-use crate::node_tests::OtherNodes;
 use crate::settings_service::SettingsApi;
 use crate::status::NodeStatus;
 use crate::store::{OpenStoreError, Store};
@@ -493,19 +495,6 @@ impl Adapters {
         }
     }
 
-    /// What this node knows of those with which it shares its store; they know of it from now on.
-    async fn membership(&self, status: &NodeStatus) -> Membership {
-        let (clock, incarnation) = (Arc::clone(&self.clock), self.incarnation.clone());
-        let reporter = Arc::new(status.clone());
-        if !self.store.is_shared() {
-            return Membership::alone(clock, incarnation, reporter);
-        }
-        let records = self.store.records();
-        let membership = Membership::shared(records, clock, incarnation, reporter);
-        membership.join().await;
-        membership
-    }
-
     /// Adds what every node serves: how the nodes are, who has changed settings, what is logged.
     fn serve_everywhere(
         &self,
@@ -519,17 +508,6 @@ impl Adapters {
         let settings = SettingsApi { settings: Arc::clone(&self.settings) };
         routes.add_service(SettingsServiceServer::new(settings));
         routes.add_service(LogLevelServiceServer::new(self.log_levels()));
-    }
-
-    /// Tests from the nodes that have the settings of this one.
-    fn testers(&self, config: &Config, membership: &Membership) -> Arc<dyn NodeTesters> {
-        Arc::new(OtherNodes {
-            membership: membership.clone(),
-            own: Arc::clone(&self.tester),
-            settings_home: settings_home(config),
-            is_insecure_allowed: config.grpc_insecure,
-            credentials: self.certificates.as_ref().map(|tls| tls.calls(&self.own_token).peers),
-        })
     }
 
     /// The way of this node's alarms; `observer` hears of everything that delivery does.
@@ -674,11 +652,6 @@ async fn settings(
     };
     let cluster = EtcdCluster::open(etcd, &config.data_dir, keys).await?;
     Ok((Arc::new(cluster.clone()), Some(cluster)))
-}
-
-/// What this node has in common with those that have the same settings; none where they are its own.
-fn settings_home(config: &Config) -> Option<String> {
-    config.etcd.as_ref().map(|etcd| format!("etcd {}", etcd.prefix))
 }
 
 /// What approval links begin with; none if nobody serves the page.
