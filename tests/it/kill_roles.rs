@@ -244,7 +244,7 @@ fn kills() -> u64 {
 async fn kill_9_misses_and_doubles_no_reminder_and_no_alarm() {
     let (kills, seed) = (kills(), dice::seed());
     say(&format!("kill loop of roles: NUNCIO_SEED={seed} NUNCIO_KILLS={kills}"));
-    World::new(&[vec![]]).await.live(kills, Dice::new(seed)).await;
+    Box::pin(World::new(&[vec![]]).await.live(kills, Dice::new(seed))).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -257,5 +257,5 @@ async fn kill_9_of_nodes_that_share_a_database_misses_and_doubles_no_reminder_an
     let keys = keys.path().join("shared.key").display().to_string();
     let node = ["--store-url", &store, "--keys-file", &keys, "--delivery-lease-s", "3"];
     let node = node.map(str::to_owned).to_vec();
-    World::new(&[node.clone(), node]).await.live(kills, Dice::new(seed)).await;
+    Box::pin(World::new(&[node.clone(), node]).await.live(kills, Dice::new(seed))).await;
 }
