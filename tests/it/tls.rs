@@ -191,7 +191,7 @@ async fn a_client_of_another_installation_is_refused_with_the_reason() {
         (file(&ours, "ca.pem"), file(&theirs, "admin.pem"), file(&theirs, "admin.key"));
     let env = [
         ("NUNCIO_SERVER", node.server.as_str()),
-        ("NUNCIO_CA_FILE", &ca),
+        ("NUNCIO_SERVER_CA_FILE", &ca),
         ("NUNCIO_CERT_FILE", &certificate),
         ("NUNCIO_KEY_FILE", &key),
     ];

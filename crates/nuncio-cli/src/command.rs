@@ -69,3 +69,6 @@ pub enum ClientCommand {
         shell: Shell,
     },
 }
+
+#[cfg(test)]
+mod tests;

@@ -30,7 +30,7 @@ pub(crate) async fn credentials(globals: &Globals) -> Result<Credentials, Failur
 
 async fn tls(globals: &Globals) -> Result<Option<ClientTls>, Failure> {
     let names_any =
-        [&globals.ca_file, &globals.cert_file, &globals.key_file].into_iter().any(Option::is_some);
+        [&globals.server_ca_file, &globals.cert_file, &globals.key_file].into_iter().any(Option::is_some);
     if !names_any {
         return Ok(None);
     }
@@ -38,7 +38,7 @@ async fn tls(globals: &Globals) -> Result<Option<ClientTls>, Failure> {
         let problem = format!("files of TLS are given, and `{}` is without TLS", globals.server);
         return Err(Failure::input(problem, "give `--server https://…`, or leave the files out"));
     }
-    let authorities = match &globals.ca_file {
+    let authorities = match &globals.server_ca_file {
         Some(path) => Some(input::read_text(path).await?),
         None => None,
     };

@@ -25,11 +25,11 @@ pub struct Globals {
     #[arg(
         long,
         global = true,
-        env = "NUNCIO_CA_FILE",
+        env = "NUNCIO_SERVER_CA_FILE",
         value_name = "FILE",
         help_heading = "Client options"
     )]
-    pub ca_file: Option<PathBuf>,
+    pub server_ca_file: Option<PathBuf>,
     /// Client certificate in PEM, for a node that asks who calls
     #[arg(
         long,
@@ -95,7 +95,7 @@ impl Globals {
     pub fn of_own_node(&self, server: String) -> Self {
         Self {
             server,
-            ca_file: None,
+            server_ca_file: None,
             cert_file: None,
             key_file: None,
             token_file: None,

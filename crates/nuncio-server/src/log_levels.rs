@@ -67,7 +67,7 @@ impl LogControl {
             warn!("log levels are not changed: {error}");
             return;
         }
-        info!(log.filter = directives, "log levels have changed");
+        info!(filter = directives, "log levels have changed");
     }
 }
 

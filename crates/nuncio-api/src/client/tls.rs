@@ -196,7 +196,7 @@ impl Place {
         let told = diagnose(self.server(), error);
         let remedy = match told.code.as_str() {
             diagnosis::NO_VALID_CERTIFICATION_PATH => {
-                "give the certificate of the authority that signs the nodes' certificates (`--ca-file`)"
+                "give the certificate of the authority that signs the nodes' certificates (`--server-ca-file`)"
             }
             diagnosis::TLS_FAILED => {
                 "check host and port; if this node has no certificate, give `http://…`"

@@ -11,7 +11,7 @@ use crate::globals::{Color, Format, Globals};
 fn output() -> Output {
     let globals = Globals {
         server: String::new(),
-        ca_file: None,
+        server_ca_file: None,
         cert_file: None,
         key_file: None,
         token_file: None,
