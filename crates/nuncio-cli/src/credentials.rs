@@ -29,8 +29,9 @@ pub(crate) async fn credentials(globals: &Globals) -> Result<Credentials, Failur
 }
 
 async fn tls(globals: &Globals) -> Result<Option<ClientTls>, Failure> {
-    let names_any =
-        [&globals.server_ca_file, &globals.cert_file, &globals.key_file].into_iter().any(Option::is_some);
+    let names_any = [&globals.server_ca_file, &globals.cert_file, &globals.key_file]
+        .into_iter()
+        .any(Option::is_some);
     if !names_any {
         return Ok(None);
     }

@@ -216,7 +216,7 @@ impl Membership {
     async fn tell(&self, records: &dyn RecordStore) -> Result<(), CommitError> {
         let report = self.reporter.report().await;
         let now = self.clock.now();
-        let mut changes = Changeset::new(now);
+        let mut changes = Changeset { is_quiet: true, ..Changeset::new(now) };
         changes.writes.push(Write::Put {
             key: RecordKey::new(NODE, &self.incarnation.0),
             // The others may have taken this node for dead and removed its record.
@@ -234,7 +234,7 @@ impl Membership {
         incarnation: &Incarnation,
         expected: Expected,
     ) -> Result<(), CommitError> {
-        let mut changes = Changeset::new(self.clock.now());
+        let mut changes = Changeset { is_quiet: true, ..Changeset::new(self.clock.now()) };
         let key = RecordKey::new(NODE, &incarnation.0);
         changes.writes.push(Write::Delete { key, expected });
         records.commit(changes).await.map(drop)

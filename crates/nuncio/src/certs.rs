@@ -145,7 +145,9 @@ fn init(args: &InitArgs, out: &mut Output) -> Result<(), Failure> {
     let mut table = told(&paths, &made.until);
     table.value("trust domain", args.trust_domain.as_str());
     out.table(&table)?;
-    out.line("give `ca.pem` to nodes (`grpc.tls.client_ca_file`) and to clients (`--server-ca-file`)")?;
+    out.line(
+        "give `ca.pem` to nodes (`grpc.tls.client_ca_file`) and to clients (`--server-ca-file`)",
+    )?;
     out.line("keep `ca.key` off the nodes: who has it can pass for any of them")?;
     Ok(())
 }

@@ -80,7 +80,7 @@ pub struct SaveArgs {
     ca_file: Option<PathBuf>,
     /// How many seconds the receiver may take for a message, 1 to 60 [default: 15]
     #[arg(long, value_name = "SECONDS")]
-    timeout: Option<i64>,
+    message_timeout: Option<i64>,
     /// Do not use the route for now
     #[arg(long)]
     disabled: bool,
@@ -195,7 +195,7 @@ async fn save(context: &mut Context<'_>, args: SaveArgs) -> Result<Exit, Failure
         Some(host) => Some(args.mail.target(host, args.port).await?),
         None => None,
     };
-    let timeout = args.timeout.map(|seconds| prost_types::Duration { seconds, nanos: 0 });
+    let timeout = args.message_timeout.map(|seconds| prost_types::Duration { seconds, nanos: 0 });
     let route = v1::AlarmRoute {
         name: name(&args.id),
         disabled: args.disabled,
