@@ -175,3 +175,26 @@ async fn listen_once(pool: &PgPool, signals: &Signals) -> sqlx::Result<()> {
         signals.hear(listener.recv().await?.payload());
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use jiff::Timestamp;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_node_is_woken_by_the_records_of_others_and_not_by_the_echo_of_its_own() {
+        let signals = Signals::new(0, Told::answer(Timestamp::UNIX_EPOCH, Instant::now()));
+        let records = signals.records.subscribe();
+        signals.records_committed();
+
+        let (first, second) = (signals.payload().to_owned(), signals.payload().to_owned());
+        assert!(!first.is_empty() && second.is_empty(), "told once: `{first}`, `{second}`");
+        for own in [first.as_str(), ""] {
+            signals.hear(own);
+            assert!(!records.has_changed().unwrap());
+        }
+        signals.hear("another node");
+        assert!(records.has_changed().unwrap());
+    }
+}
