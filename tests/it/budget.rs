@@ -73,7 +73,7 @@ async fn a_full_queue_uses_98_percent_of_the_budget_of_exchange_and_is_never_ref
 }
 
 /// Waits for so long, and returns for how long of that nothing on this machine ran.
-async fn stood_still(time: Duration) -> Duration {
+pub(crate) async fn stood_still(time: Duration) -> Duration {
     let (begun, mut pauses) = (Instant::now(), Duration::ZERO);
     let mut tick = begun;
     while begun.elapsed() < time {
