@@ -6,20 +6,25 @@ use std::io;
 use std::pin::Pin;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use hyper_util::rt::TokioIo;
 use nuncio_tls::diagnosis::{self, Server, diagnose, tls_error};
 use nuncio_tls::identity::{Identity, IdentityError};
 use nuncio_tls::pinned::http2_client_of;
 use nuncio_tls::trust::{Trust, TrustError};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncBufReadExt as _, AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
+use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 use tokio_rustls::rustls::pki_types::ServerName;
 use tokio_rustls::rustls::{self, AlertDescription, ClientConfig};
 use tonic::codegen::Service;
 use tonic::codegen::http::Uri;
+
+/// How long the first bytes behind a handshake are waited for; without them the first call tells what is wrong, if anything.
+const FIRST_BYTES_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// The node does not take the client's certificate.
 pub const CLIENT_CERTIFICATE_REFUSED: &str = "CLIENT_CERTIFICATE_REFUSED";
@@ -177,7 +182,13 @@ impl Service<Uri> for Connector {
             socket.set_nodelay(true)?;
             let name = ServerName::try_from(place.host.clone())?;
             let connected = TlsConnector::from(config).connect(name, socket).await;
-            let inner = connected.map_err(|error| place.failure(&error))?;
+            let mut inner = connected.map_err(|error| place.failure(&error))?;
+            // In TLS 1.3 a server judges the client's certificate when the handshake is over for the client. Its first bytes
+            // tell: an alert, or the settings with which a server of HTTP/2 begins unasked (RFC 9113, section 3.4).
+            if let Ok(Err(error)) = timeout(FIRST_BYTES_TIMEOUT, inner.fill_buf()).await {
+                let refused = place.refused(&error);
+                return Err(refused.map_or_else(|| error.into(), Into::into));
+            }
             Ok(TokioIo::new(Stream { inner, place }))
         })
     }

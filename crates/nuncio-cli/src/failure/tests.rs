@@ -53,3 +53,11 @@ fn preconditions_and_waits_are_told_as_what_to_do() {
     let status = nuncio_api::error::unavailable("X", "no", Duration::from_millis(300));
     assert_eq!(told_by_server(&status).remedies, ["try again in 1 s"]);
 }
+
+#[test]
+fn a_service_that_a_node_does_not_have_is_told_with_what_to_do() {
+    let told = Failure::from(Status::unimplemented("")).told("http://127.0.0.1:7587");
+
+    assert_eq!(told.reason, "NOT_SERVED");
+    assert!(told.message.contains("another role") && told.remedies[0].contains("nuncio nodes"));
+}
