@@ -1,6 +1,6 @@
 //! Who does what only one node may do.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -31,8 +31,8 @@ const RELEASE_TIMEOUT: Duration = Duration::from_secs(2);
 pub struct Elections {
     /// None if this node is alone with its store.
     among: Option<Arc<Among>>,
-    /// What this node leads now, with the terms.
-    led: watch::Sender<BTreeMap<Duty, i64>>,
+    /// What this node leads now.
+    led: watch::Sender<BTreeSet<Duty>>,
 }
 
 /// What a node needs to stand for election among others.
@@ -94,8 +94,8 @@ impl Elections {
         self.among.is_none()
     }
 
-    /// What this node leads, with the term; 0 where it is alone with its store.
-    pub fn led(&self) -> watch::Receiver<BTreeMap<Duty, i64>> {
+    /// What this node leads.
+    pub fn led(&self) -> watch::Receiver<BTreeSet<Duty>> {
         self.led.subscribe()
     }
 
@@ -116,27 +116,20 @@ impl Elections {
             let rest = match &self.among {
                 None => {
                     let leadership = Leadership::without_others(stop.child_token());
-                    self.tell(&duty, Some(0));
+                    self.led.send_if_modified(|led| led.insert(duty.clone()));
                     work(leadership).await
                 }
                 Some(among) => {
                     let Some(held) = among.campaign(&duty, &stop).await else { return };
-                    self.tell(&duty, Some(held.term));
+                    self.led.send_if_modified(|led| led.insert(duty.clone()));
                     among.hold(held, &stop, &mut work).await
                 }
             };
-            self.tell(&duty, None);
+            self.led.send_if_modified(|led| led.remove(&duty));
             if stop.run_until_cancelled(sleep(rest)).await.is_none() {
                 return;
             }
         }
-    }
-
-    fn tell(&self, duty: &Duty, term: Option<i64>) {
-        self.led.send_modify(|led| match term {
-            Some(term) => drop(led.insert(duty.clone(), term)),
-            None => drop(led.remove(duty)),
-        });
     }
 }
 

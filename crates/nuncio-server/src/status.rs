@@ -1,6 +1,6 @@
 //! How this node is: for `NodeService`, for the metrics and for readiness.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -43,8 +43,8 @@ pub struct NodeStatus {
     /// Whether this node hears of new settings; none where they are its own.
     pub etcd: Option<watch::Receiver<EtcdState>>,
     pub channels: watch::Receiver<Channels>,
-    /// What this node leads, with the term.
-    pub led: watch::Receiver<BTreeMap<Duty, i64>>,
+    /// What this node leads.
+    pub led: watch::Receiver<BTreeSet<Duty>>,
     /// How many alarms of this node the MnT does not have yet.
     pub waiting_alarms: watch::Receiver<usize>,
     /// The certificate of gRPC; none if it is served in the clear.
@@ -57,8 +57,8 @@ pub struct NodeSnapshot {
     pub settings: Option<Arc<SavedSmtpSettings>>,
     pub etcd: Option<EtcdState>,
     pub channels: Channels,
-    /// What it leads, with the term.
-    pub leads: BTreeMap<Duty, i64>,
+    /// What it leads.
+    pub leads: BTreeSet<Duty>,
     pub connections: usize,
     pub token_expires_at: Option<Timestamp>,
     pub backlog: Backlog,
@@ -121,7 +121,7 @@ impl Reporter for NodeStatus {
             connections: u32::try_from(self.transport.connections()).unwrap_or(u32::MAX),
             token_expires_at: self.token_expires_at(settings.as_deref()).await,
             waiting_alarms: *self.waiting_alarms.borrow() as u64,
-            leads: self.led.borrow().keys().map(Duty::name).collect(),
+            leads: self.led.borrow().iter().map(Duty::name).collect(),
             clock_ahead_ms: self.has_shared_clock.then_some(ahead),
         }
     }

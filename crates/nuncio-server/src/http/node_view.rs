@@ -40,7 +40,7 @@ impl NodeView for WatchedNode {
                 | ChannelStatus::Paused { .. }
                 | ChannelStatus::Closed { .. } => Some(false),
             },
-            leads: snapshot.leads.keys().map(Duty::name).collect(),
+            leads: snapshot.leads.iter().map(Duty::name).collect(),
             settings_generation: settings.map(|saved| saved.generation),
             settings_followed: snapshot.etcd.map(|state| state == EtcdState::Connected),
             waiting_alarms: Some(snapshot.waiting_alarms),
