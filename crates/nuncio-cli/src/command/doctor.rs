@@ -5,12 +5,12 @@ use nuncio_api::client::Clients;
 use nuncio_api::v1::test_smtp_from_node_response::Event;
 use nuncio_api::v1::{
     GetSmtpSettingsRequest, ListNodesRequest, SmtpNodeTest, SmtpSettings, SmtpTestOutcome,
-    SmtpTestStage, TestSmtpFromNodeRequest, TestSmtpSettingsRequest, test_smtp_settings_response,
+    SmtpTestStage, TestSmtpFromNodeRequest, TestSmtpSettingsRequest,
 };
 use serde_json::json;
 use tonic::Code;
 
-use crate::command::settings::progress::TestProgress;
+use crate::command::settings::progress::{self, TestProgress};
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::globals::Format;
@@ -167,24 +167,9 @@ async fn test_everywhere(
     clients: &mut Clients,
 ) -> Result<Vec<SmtpNodeTest>, Failure> {
     let request = TestSmtpSettingsRequest::default();
-    let mut events = clients.smtp_settings.test_smtp_settings(request).await?.into_inner();
-    let mut progress = TestProgress::start(context.out);
-    let mut report = None;
-    loop {
-        let event = events.message().await.inspect_err(|_| progress.stop())?;
-        match event.map(|event| event.event) {
-            Some(Some(test_smtp_settings_response::Event::Stage(stage)))
-                if context.out.format() == Format::Table =>
-            {
-                progress.stage(context.out, &stage)?;
-            }
-            Some(Some(test_smtp_settings_response::Event::Report(told))) => report = Some(told),
-            Some(Some(test_smtp_settings_response::Event::Stage(_)) | None) => {}
-            None => break,
-        }
-    }
-    progress.finish(context.out)?;
-    Ok(report.ok_or(Failure::Incomplete("report"))?.nodes)
+    let events = clients.smtp_settings.test_smtp_settings(request).await?.into_inner();
+    // Programs get the findings alone.
+    Ok(progress::follow(context.out, events, |_, _| Ok(())).await?.nodes)
 }
 
 fn tested(test: &SmtpNodeTest) -> Vec<Finding> {

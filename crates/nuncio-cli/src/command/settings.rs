@@ -6,13 +6,12 @@ use nuncio_api::v1::{
     GetSmtpSettingsRequest, SmtpSettings, TestSmtpSettingsRequest, UpdateSmtpSettingsRequest,
 };
 
-use crate::command::settings::progress::TestProgress;
 use crate::command::settings::trust::TrustCommand;
 use crate::command::settings::values::{SmtpArgs, Values};
 use crate::exit::{self, Exit};
 use crate::failure::Failure;
 use crate::globals::Format;
-use crate::output::{Line, Tone};
+use crate::output::{Line, Output, Tone};
 use crate::run::Context;
 use crate::view;
 
@@ -176,15 +175,12 @@ async fn test(
     except_nodes: Vec<String>,
 ) -> Result<Exit, Failure> {
     let request = TestSmtpSettingsRequest { smtp_settings: settings, except_nodes };
-    let mut events = clients.smtp_settings.test_smtp_settings(request).await?.into_inner();
-    let mut progress = TestProgress::start(context.out);
-    loop {
-        let event = events.message().await.inspect_err(|_| progress.stop())?;
-        let Some(event) = event else { break };
-        progress.event(context.out, &event)?;
-    }
-    progress.finish(context.out)?;
-    let report = progress.into_report().ok_or(Failure::Incomplete("report"))?;
+    let events = clients.smtp_settings.test_smtp_settings(request).await?.into_inner();
+    let for_programs = |out: &mut Output, told: &_| match out.format() {
+        Format::Json => out.message_line(told),
+        Format::Table => Ok(()),
+    };
+    let report = progress::follow(context.out, events, for_programs).await?;
     if context.out.format() == Format::Table {
         context.out.line(progress::conclusion(&report))?;
     }

@@ -1,10 +1,12 @@
 //! Shows a test of SMTP settings while it runs.
 
 use std::collections::BTreeMap;
+use std::io;
 
 use indicatif::ProgressBar;
 use nuncio_api::v1::test_smtp_settings_response::Event;
 use nuncio_api::v1::{SmtpTestOutcome, SmtpTestReport, SmtpTestStage, TestSmtpSettingsResponse};
+use tonic::Streaming;
 
 use crate::failure::Failure;
 use crate::globals::Format;
@@ -18,31 +20,35 @@ pub(crate) struct TestProgress {
     node: String,
     /// What the others tell meanwhile, as all test at the same time.
     others: BTreeMap<String, Vec<SmtpTestStage>>,
-    report: Option<SmtpTestReport>,
+}
+
+/// Shows a test from all nodes while it runs, and gives its report. `tell` gets each event before it is shown.
+pub(crate) async fn follow(
+    out: &mut Output,
+    mut events: Streaming<TestSmtpSettingsResponse>,
+    tell: impl Fn(&mut Output, &TestSmtpSettingsResponse) -> io::Result<()>,
+) -> Result<SmtpTestReport, Failure> {
+    let mut progress = TestProgress::start(out);
+    let mut report = None;
+    while let Some(told) = events.message().await.inspect_err(|_| progress.stop())? {
+        tell(out, &told)?;
+        match told.event {
+            Some(Event::Stage(stage)) if out.format() == Format::Table => {
+                progress.stage(out, &stage)?;
+            }
+            Some(Event::Report(told)) => report = Some(told),
+            Some(Event::Stage(_)) | None => {}
+        }
+    }
+    progress.finish(out)?;
+    report.ok_or(Failure::Incomplete("report"))
 }
 
 impl TestProgress {
     pub(crate) fn start(out: &mut Output) -> Self {
         let spinner = out.spinner();
         spinner.set_message("testing");
-        Self { spinner, node: String::new(), others: BTreeMap::new(), report: None }
-    }
-
-    /// Shows what the PAN tells.
-    pub(crate) fn event(
-        &mut self,
-        out: &mut Output,
-        told: &TestSmtpSettingsResponse,
-    ) -> Result<(), Failure> {
-        if out.format() == Format::Json {
-            out.message_line(told)?;
-        }
-        match &told.event {
-            Some(Event::Stage(stage)) if out.format() == Format::Table => self.stage(out, stage)?,
-            Some(Event::Report(report)) => self.report = Some(report.clone()),
-            Some(Event::Stage(_)) | None => {}
-        }
-        Ok(())
+        Self { spinner, node: String::new(), others: BTreeMap::new() }
     }
 
     /// Shows a stage below the name of its node, or keeps it until those of the first node are shown.
@@ -70,10 +76,6 @@ impl TestProgress {
 
     pub(crate) fn stop(&self) {
         self.spinner.finish_and_clear();
-    }
-
-    pub(crate) fn into_report(self) -> Option<SmtpTestReport> {
-        self.report
     }
 }
 
