@@ -5,13 +5,14 @@ use std::time::Duration;
 use nuncio_api::v1::{Alarm, ChannelState, ListAlarmsRequest};
 use nuncio_provider_sim::config::SimConfig;
 use nuncio_provider_sim::simulator::Simulator;
-use nuncio_tests::caller::PATIENCE;
+use nuncio_tests::caller::{PATIENCE, reason};
 use nuncio_tests::http;
 use nuncio_tests::mails::bulk;
 use nuncio_tests::node::{NodeOptions, TestNode};
 use nuncio_tests::relay::Relay;
 use nuncio_tests::settings::settings_for;
 use tokio::time::{Instant, sleep};
+use tonic::Code;
 
 #[tokio::test]
 async fn a_node_that_takes_no_mail_jobs_sends_those_that_wait() {
@@ -20,7 +21,8 @@ async fn a_node_that_takes_no_mail_jobs_sends_those_that_wait() {
     node.submit(bulk("waits for settings")).await;
 
     let node = node.stop().await.with_roles("pan").start().await;
-    node.try_submit(bulk("not here")).await.expect_err("the node has no role for it");
+    let refused = node.try_submit(bulk("not here")).await.expect_err("the node has no role for it");
+    assert_eq!(reason(&refused), (Code::Unimplemented, "NOT_SERVED".to_owned()));
     node.save_tested(settings_for(&simulator)).await;
 
     simulator.wait_for_accepted(1, PATIENCE).await.expect("the node sends it");

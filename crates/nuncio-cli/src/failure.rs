@@ -174,11 +174,6 @@ impl Failure {
                     None => broken_told(server, status.message()),
                 }
             }
-            Self::Status(status)
-                if status.code() == Code::Unimplemented && status.message().is_empty() =>
-            {
-                not_served_told()
-            }
             Self::Status(status) => told_by_server(status),
             Self::Findings(findings) => Told {
                 violations: findings
@@ -199,18 +194,6 @@ impl Failure {
             Self::Output(_) => own("OUTPUT_NOT_WRITABLE", vec![]),
             Self::Incomplete(_) => own("INCOMPLETE_ANSWER", vec![]),
         }
-    }
-}
-
-/// A node has only the services of its roles.
-fn not_served_told() -> Told {
-    let remedy =
-        "name a node that serves it by `--server`; `nuncio nodes` lists the nodes with their roles";
-    Told {
-        reason: "NOT_SERVED".to_owned(),
-        message: "this node does not serve that: it has another role".to_owned(),
-        violations: Vec::new(),
-        remedies: vec![remedy.to_owned()],
     }
 }
 
@@ -310,6 +293,9 @@ fn own_remedy(reason: &str) -> Option<&'static str> {
         "CREDENTIALS_MISSING" => {
             Some("give `--token-file`, or `--cert-file` with `--key-file`, of a caller")
         }
+        "NOT_SERVED" => Some(
+            "name a node that serves it by `--server`; `nuncio nodes` lists the nodes with their roles",
+        ),
         "CALLER_NOT_FOUND" => Some("see which there are with `nuncio callers list`"),
         "GUEST_NOT_FOUND" => Some("see which there are with `nuncio guests list`"),
         "USER_NOT_FOUND" => Some("see which there are with `nuncio users list`"),

@@ -157,7 +157,7 @@ impl StoredCallers {
 
 /// Has every call of these services admitted first. What comes to a service has a [`Caller`] in its extensions.
 pub(crate) fn guarded(services: Routes, access: Arc<Access>) -> Routes {
-    let router = services.prepare().into_axum_router();
+    let router = services.prepare().into_axum_router().fallback(async || answer(not_served()));
     Routes::from(router.layer(from_fn_with_state(access, guard)))
 }
 
@@ -189,6 +189,12 @@ async fn guard(State(access): State<Arc<Access>>, mut request: Request, next: Ne
         }
     }
     next.run(request).await
+}
+
+/// A node has only the services of its roles.
+fn not_served() -> Status {
+    let message = "this node does not serve that: it has another role";
+    status(Code::Unimplemented, "NOT_SERVED", message, [])
 }
 
 fn answer(status: Status) -> Response {

@@ -56,7 +56,9 @@ fn preconditions_and_waits_are_told_as_what_to_do() {
 
 #[test]
 fn a_service_that_a_node_does_not_have_is_told_with_what_to_do() {
-    let told = Failure::from(Status::unimplemented("")).told("http://127.0.0.1:7587");
+    let message = "this node does not serve that: it has another role";
+    let status = nuncio_api::error::status(Code::Unimplemented, "NOT_SERVED", message, []);
+    let told = Failure::from(status).told("http://127.0.0.1:7587");
 
     assert_eq!(told.reason, "NOT_SERVED");
     assert!(told.message.contains("another role") && told.remedies[0].contains("nuncio nodes"));
