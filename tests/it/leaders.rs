@@ -63,7 +63,7 @@ impl Pair {
         let folders = TempDir::with_prefix("nuncio-it-").expect("a folder can be made");
         let one = node(folders.path(), "one", &by_way).await;
         one.save_tested(limited(&simulator)).await;
-        wait_until_leading(&one).await;
+        one.wait_for_channel(v1::ChannelState::Open, PATIENCE).await;
         let two = node(folders.path(), "two", &store).await;
         two.save_tested(limited(&simulator)).await;
         Self { simulator, folders, one, two }
@@ -83,7 +83,7 @@ impl Pair {
     /// Waits until the second node leads the mailbox, and gives how long that took.
     async fn succeeded(&self) -> Duration {
         let begun = Instant::now();
-        wait_until_leading(&self.two).await;
+        self.two.wait_for_channel(v1::ChannelState::Open, PATIENCE).await;
         begun.elapsed()
     }
 
@@ -127,14 +127,6 @@ fn limited(simulator: &Simulator) -> v1::SmtpSettings {
         ..v1::MailboxLimits::default()
     };
     v1::SmtpSettings { limits: Some(limits), ..settings_for(simulator) }
-}
-
-async fn wait_until_leading(node: &ServeProcess) {
-    let deadline = Instant::now() + PATIENCE;
-    while node.node().await.channel.unwrap_or_default().state() != v1::ChannelState::Open {
-        assert!(Instant::now() < deadline, "it never leads: {}", node.process.stderr());
-        sleep(Duration::from_millis(20)).await;
-    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
