@@ -2,10 +2,11 @@
 //!
 //! In reading order: [`failure`], [`output`], [`command`], [`processes`], [`environment`] are the tools; [`manifest`], [`layers`] and
 //! [`tidy`] look at the sources; [`install`] brings what is missing; [`release`] builds what is shipped; [`servers`] runs
-//! the real servers of the tests; [`testing`], [`ci`], [`demo`], [`walkthrough`] and [`mod@bench`] put them together.
+//! the real servers of the tests, [`cluster`] a cluster of its own; [`testing`], [`ci`], [`demo`], [`walkthrough`] and [`mod@bench`] put them together.
 
 mod bench;
 mod ci;
+mod cluster;
 mod command;
 mod demo;
 mod environment;
@@ -17,6 +18,7 @@ mod output;
 mod processes;
 mod release;
 mod servers;
+mod template;
 mod testing;
 mod tidy;
 mod walkthrough;
@@ -34,6 +36,9 @@ cargo xtask COMMAND
                      KEEP=1 keeps the temporary folder; what takes longer than 40 minutes is killed
   servers            start the real servers and keep them until Ctrl-C, for work by hand
   servers --check    start them, try them with Python and etcdctl, and stop them
+  cluster [--program FILE] [--no-provider]
+                     build the release binary, and start three members of etcd, PostgreSQL and two nodes of
+                     each role on hosts of their own; takes orders such as `kill psn-1` until Ctrl-C
   demo [ARGS..]      build the release binary and run `nuncio demo ARGS..`
   walkthrough        run the commands of docs/WALKTHROUGH.md on real servers, and write down what they say
   bench [--runs N] [--queue JOBS] [--program FILE]
@@ -63,6 +68,8 @@ fn dispatch(args: &[String]) -> Result<()> {
         ("servers", []) => servers::run_until_interrupted(),
         ("servers", [flag]) if flag == "--check" => servers::check(),
         (servers::KEEPER_COMMAND, args) => servers::keep(args),
+        ("cluster", args) => cluster::run(args),
+        (cluster::KEEPER_COMMAND, args) => cluster::keep(args),
         ("demo", args) => demo::run(args),
         ("walkthrough", []) => walkthrough::run(),
         ("bench", args) => bench::run(args),

@@ -7,14 +7,14 @@
 //! when its standard input ends, which also happens when whoever started it is killed.
 
 mod certificates;
-mod etcd;
+pub(crate) mod etcd;
 mod folder;
 mod keeper;
 mod leftovers;
 pub(crate) mod ports;
 pub(crate) mod postgres;
 pub(crate) mod process;
-mod settings;
+pub(crate) mod settings;
 
 use std::io::{BufRead, BufReader};
 use std::os::unix::process::CommandExt;
@@ -54,7 +54,7 @@ impl Servers {
         let npm = install_npm()?;
         let python = install_python()?;
         let keep_folder = if is_set("KEEP") { "keep" } else { "remove" };
-        let mut keeper = keeper_command()?
+        let mut keeper = keeper_command("Postfix has to be started as root")?
             .arg(KEEPER_COMMAND)
             .args([&npm.node, &npm.modules(), &python])
             .arg(keep_folder)
@@ -134,13 +134,13 @@ pub(crate) fn keep(args: &[String]) -> Result<()> {
     keeper::keep(args)
 }
 
-/// This program once more, as root: Postfix does not run as anybody else.
-fn keeper_command() -> Result<Command> {
+/// This program once more, as root, for the reason `why`.
+pub(crate) fn keeper_command(why: &str) -> Result<Command> {
     let own = std::env::current_exe().context("cannot find the program of this process")?;
     if is_root() {
         return Ok(Command::new(own));
     }
-    output::say("    Postfix has to be started as root, by sudo");
+    output::say(&format!("    {why}, by sudo"));
     run(&mut command(&root(), &["sudo", "-v"]))?;
     let mut sudo = Command::new("sudo");
     sudo.arg(own);

@@ -12,7 +12,7 @@ use crate::failure::{Context, Failure, Result};
 use crate::install::postgres_folder;
 use crate::output::Stopwatch;
 use crate::servers::ports;
-use crate::servers::postgres::{Account, server};
+use crate::servers::postgres::{Account, Server};
 use crate::servers::process::{Process, Signal};
 
 const USER: &str = "nuncio";
@@ -41,8 +41,9 @@ impl Postgres {
             .and_then(|()| fs::set_permissions(folder, Permissions::from_mode(0o755)))
             .and_then(|()| chown(folder, Some(uid), Some(gid)))
             .context(format_args!("cannot create {}", folder.display()))?;
-        let account = Account { port: &port, user: USER, password: PASSWORD };
-        let process = Process::start("postgres", &mut server(folder, &account)?, folder)?;
+        let account = Account { address: "127.0.0.1", port: &port, user: USER, password: PASSWORD };
+        let server = Server::initialize(folder, &account)?;
+        let process = Process::start("postgres", &mut server.command(), folder)?;
         let mut postgres = Self { process, port, programs, databases: 0 };
         let watch = Stopwatch::start();
         while !works(&mut postgres.statement("SELECT 1")) {

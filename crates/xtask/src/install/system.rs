@@ -17,7 +17,9 @@ pub(crate) enum Need {
     Dovecot,
     Etcd,
     Faketime,
+    Iproute,
     Microsocks,
+    Nftables,
     Node,
     Npm,
     OpenSsl,
@@ -50,7 +52,9 @@ impl Need {
             Self::Dovecot => &["dovecot-core", "dovecot-lmtpd"],
             Self::Etcd => &["etcd-server", "etcd-client"],
             Self::Faketime => &["faketime"],
+            Self::Iproute => &["iproute2"],
             Self::Microsocks => &["microsocks"],
+            Self::Nftables => &["nftables"],
             Self::Node => &["nodejs"],
             Self::Npm => &["npm"],
             Self::OpenSsl => &["openssl"],
@@ -67,11 +71,13 @@ impl Need {
         match self {
             Self::Dovecot => Some("dovecot"),
             Self::Etcd => Some("etcd"),
+            Self::Nftables => Some("nftables"),
             Self::Postfix => Some("postfix"),
             Self::Postgres => Some("postgresql"),
             Self::Tinyproxy => Some("tinyproxy"),
             Self::Compiler
             | Self::Faketime
+            | Self::Iproute
             | Self::Microsocks
             | Self::Node
             | Self::Npm
@@ -88,7 +94,9 @@ impl Need {
             Self::Dovecot => has_program("dovecot") && Path::new("/usr/lib/dovecot/lmtp").exists(),
             Self::Etcd => has_program("etcd") && has_program("etcdctl"),
             Self::Faketime => has_program("faketime"),
+            Self::Iproute => has_program("ip"),
             Self::Microsocks => has_program("microsocks"),
+            Self::Nftables => has_program("nft"),
             Self::Node => has_program("node"),
             Self::Npm => has_program("npm"),
             Self::OpenSsl => has_program("openssl"),

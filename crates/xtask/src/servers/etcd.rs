@@ -8,7 +8,7 @@ use crate::command::{read, works};
 use crate::failure::Result;
 
 /// The user who may do everything, and the role that says so. etcd knows both by this name.
-const ROOT: &str = "root";
+pub(crate) const ROOT: &str = "root";
 const PAN: &str = "nuncio-pan";
 const PSN: &str = "nuncio-psn";
 
@@ -16,10 +16,30 @@ const PSN: &str = "nuncio-psn";
 pub(super) const USERS: &[&str] = &[ROOT, PAN, PSN];
 
 /// What begins with it belongs to nuncio.
-const PREFIX: &str = "/nuncio/";
+pub(crate) const PREFIX: &str = "/nuncio/";
 
-/// What each of the others may do with keys that begin with [`PREFIX`].
-const PERMISSIONS: &[(&str, &str)] = &[(PAN, "readwrite"), (PSN, "read")];
+/// A user, known by the common name of a certificate, and the only one with the role of that name.
+pub(crate) struct User {
+    pub(crate) name: &'static str,
+    /// What may be done with keys that begin with [`PREFIX`]: `read`, `write` or `readwrite`.
+    pub(crate) all: &'static str,
+    /// Keys that may be written as well.
+    pub(crate) writes: &'static [&'static str],
+}
+
+const TEST_USERS: &[User] = &[
+    User { name: PAN, all: "readwrite", writes: &[] },
+    User { name: PSN, all: "read", writes: &[] },
+];
+
+/// Whom `etcdctl` asks, and as who: by the certificate of [`ROOT`].
+pub(crate) struct Root<'a> {
+    /// One or several, with commas between them.
+    pub(crate) endpoints: &'a str,
+    pub(crate) ca_file: &'a str,
+    pub(crate) cert_file: &'a str,
+    pub(crate) key_file: &'a str,
+}
 
 /// The command that serves `config` in the foreground. All that it does not name is as by default, and so is `fsync`.
 pub(super) fn server(config: &Path) -> Command {
@@ -33,36 +53,51 @@ pub(super) fn server(config: &Path) -> Command {
 
 /// Whether requests are answered: the port is open before they are.
 pub(super) fn is_healthy(settings: &Settings) -> bool {
-    works(as_root(settings).args(["endpoint", "health"]))
+    works(Root::of(settings).etcdctl().args(["endpoint", "health"]))
 }
 
 /// Makes the users with their roles, and asks each client from then on who it is.
 pub(super) fn enable_authentication(settings: &Settings) -> Result<()> {
-    let root = |words: &[&str]| read(as_root(settings).args(words)).map(drop);
     let root_and_password = format!("{ROOT}:{}", settings.get("ETCD_ROOT_PASSWORD"));
-    root(&["role", "add", ROOT])?;
-    root(&["user", "add", &root_and_password])?;
-    root(&["user", "grant-role", ROOT, ROOT])?;
-    for (user, permission) in PERMISSIONS {
-        root(&["role", "add", user])?;
-        root(&["role", "grant-permission", "--prefix", user, permission, PREFIX])?;
-        root(&["user", "add", "--no-password", user])?;
-        root(&["user", "grant-role", user, user])?;
-    }
-    root(&["auth", "enable"])
+    Root::of(settings).enable_authentication(&[&root_and_password], TEST_USERS)
 }
 
-/// `etcdctl` with the certificate of [`ROOT`]. It does not take an option that its environment names as well.
-fn as_root(settings: &Settings) -> Command {
-    let mut etcdctl = Command::new("etcdctl");
-    etcdctl.env("ETCDCTL_API", "3");
-    for (variable, key) in [
-        ("ETCDCTL_ENDPOINTS", "ETCD_ENDPOINT"),
-        ("ETCDCTL_CACERT", "CA_FILE"),
-        ("ETCDCTL_CERT", "ETCD_ROOT_CERT_FILE"),
-        ("ETCDCTL_KEY", "ETCD_ROOT_KEY_FILE"),
-    ] {
-        etcdctl.env(variable, settings.get(key));
+impl<'a> Root<'a> {
+    fn of(settings: &'a Settings) -> Self {
+        Self {
+            endpoints: settings.get("ETCD_ENDPOINT"),
+            ca_file: settings.get("CA_FILE"),
+            cert_file: settings.get("ETCD_ROOT_CERT_FILE"),
+            key_file: settings.get("ETCD_ROOT_KEY_FILE"),
+        }
     }
-    etcdctl
+
+    /// Makes `users`, and asks each client from then on who it is. `root` is how [`ROOT`] is added: with a password, or
+    /// with an option that says that it has none.
+    pub(crate) fn enable_authentication(&self, root: &[&str], users: &[User]) -> Result<()> {
+        let etcdctl = |words: &[&str]| read(self.etcdctl().args(words)).map(drop);
+        etcdctl(&["role", "add", ROOT])?;
+        etcdctl(&[&["user", "add"], root].concat())?;
+        etcdctl(&["user", "grant-role", ROOT, ROOT])?;
+        for User { name, all, writes } in users {
+            etcdctl(&["role", "add", name])?;
+            etcdctl(&["role", "grant-permission", "--prefix", name, all, PREFIX])?;
+            for key in *writes {
+                let key = format!("{PREFIX}{key}");
+                etcdctl(&["role", "grant-permission", name, "readwrite", &key])?;
+            }
+            etcdctl(&["user", "add", "--no-password", name])?;
+            etcdctl(&["user", "grant-role", name, name])?;
+        }
+        etcdctl(&["auth", "enable"])
+    }
+
+    /// It does not take an option that its environment names as well.
+    pub(crate) fn etcdctl(&self) -> Command {
+        let mut etcdctl = Command::new("etcdctl");
+        etcdctl.env("ETCDCTL_API", "3");
+        etcdctl.env("ETCDCTL_ENDPOINTS", self.endpoints).env("ETCDCTL_CACERT", self.ca_file);
+        etcdctl.env("ETCDCTL_CERT", self.cert_file).env("ETCDCTL_KEY", self.key_file);
+        etcdctl
+    }
 }

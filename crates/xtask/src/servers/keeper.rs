@@ -134,12 +134,13 @@ impl Run {
         dovecot.arg("-F").arg("-c").arg(self.base.join("dovecot/dovecot.conf"));
         self.processes.push(Process::start("dovecot", &mut dovecot, &logs)?);
         let account = Account {
+            address: "127.0.0.1",
             port: self.settings.get("POSTGRES_PORT"),
             user: self.settings.get("POSTGRES_USER"),
             password: self.settings.get("POSTGRES_PASSWORD"),
         };
-        let mut postgres = postgres::server(&self.base.join("postgres"), &account)?;
-        self.processes.push(Process::start("postgres", &mut postgres, &logs)?);
+        let postgres = postgres::Server::initialize(&self.base.join("postgres"), &account)?;
+        self.processes.push(Process::start("postgres", &mut postgres.command(), &logs)?);
         let mut etcd = etcd::server(&self.base.join("etcd/etcd.yml"));
         self.processes.push(Process::start("etcd", &mut etcd, &logs)?);
         let mut tinyproxy = Command::new("tinyproxy");

@@ -1,6 +1,6 @@
 //! One server: a process and what it starts.
 
-use std::fs::File;
+use std::fs::OpenOptions;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -21,13 +21,18 @@ pub(crate) enum Signal {
     Terminate,
     /// The whole group, at once.
     Kill,
+    /// The whole group stands still, and does not know it.
+    Pause,
+    /// The whole group goes on.
+    Resume,
 }
 
 impl Process {
-    /// Starts `command`; what it prints goes to a file of its name in `logs`.
+    /// Starts `command`; what it prints goes behind what is in the file of its name in `logs`.
     pub(crate) fn start(name: &'static str, command: &mut Command, logs: &Path) -> Result<Self> {
         let path = logs.join(format!("{name}.out.log"));
-        let log = File::create(&path).context(format_args!("cannot create {}", path.display()))?;
+        let log = OpenOptions::new().create(true).append(true).open(&path);
+        let log = log.context(format_args!("cannot create {}", path.display()))?;
         let errors = log.try_clone().context(format_args!("cannot share {}", path.display()))?;
         let child = command
             .process_group(0)
@@ -53,6 +58,8 @@ impl Process {
         let line = match signal {
             Signal::Terminate => format!("kill -TERM {pid}"),
             Signal::Kill => format!("kill -KILL -{pid}"),
+            Signal::Pause => format!("kill -STOP -{pid}"),
+            Signal::Resume => format!("kill -CONT -{pid}"),
         };
         // It may have ended by itself in the meantime, which is as good.
         works(Command::new("sh").args(["-c", &line]));

@@ -8,7 +8,8 @@ use std::path::Path;
 
 use super::ports;
 use crate::environment::User;
-use crate::failure::{Context, Failure, Result};
+use crate::failure::{Context, Result};
+use crate::template;
 
 /// The key of the folder in which everything of a run lies.
 pub(super) const BASE: &str = "BASE";
@@ -131,37 +132,20 @@ impl Settings {
         })
     }
 
-    /// Replaces each `@KEY@` of `template` by its value. An unknown key is a mistake in the template.
+    /// Replaces each `@KEY@` of `template` by its value.
     pub(super) fn fill(&self, template: &str) -> Result<String> {
-        let mut filled = template.to_owned();
-        for (key, value) in &self.0 {
-            filled = filled.replace(&format!("@{key}@"), value);
-        }
-        match unfilled(&filled) {
-            None => Ok(filled),
-            Some(key) => {
-                Err(Failure::new(format!("a template names `{key}`, which is no setting")))
-            }
-        }
+        template::fill(template, self.0.iter().map(|(key, value)| (*key, value.as_str())))
     }
 }
 
-/// The first upper-case word between two at-signs. Addresses are written in lower case.
-fn unfilled(text: &str) -> Option<&str> {
-    let is_key = |word: &&str| {
-        !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_uppercase() || byte == b'_')
-    };
-    text.split('@').skip(1).find(is_key)
-}
-
-fn random<const N: usize>() -> Result<[u8; N]> {
+pub(crate) fn random<const N: usize>() -> Result<[u8; N]> {
     let mut bytes = [0; N];
     let mut source = File::open("/dev/urandom").context("cannot open /dev/urandom")?;
     source.read_exact(&mut bytes).context("cannot read /dev/urandom")?;
     Ok(bytes)
 }
 
-fn hex(bytes: &[u8]) -> String {
+pub(crate) fn hex(bytes: &[u8]) -> String {
     bytes.iter().fold(String::new(), |mut text, byte| {
         write!(text, "{byte:02x}").expect("a string takes everything");
         text

@@ -1,0 +1,329 @@
+//! The hosts as they run, and what can be done to them.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use super::hosts::{GRPC_PORT, HOSTS, HTTP_PORT, Host, Kind, POSTGRES_PORT};
+use super::network::Network;
+use super::order::{HELP, Order};
+use super::world::World;
+use crate::command::{read, works};
+use crate::environment::is_set;
+use crate::failure::{Context, Failure, Result};
+use crate::install::postgres_folder;
+use crate::output::{self, Stopwatch};
+use crate::servers::etcd::User as EtcdUser;
+use crate::servers::postgres::Server;
+use crate::servers::process::{Process, Signal};
+
+/// Six debug builds start within some seconds on two cores.
+const START_DEADLINE: Duration = Duration::from_mins(2);
+/// A node drains for twenty seconds at most.
+const STOP_DEADLINE: Duration = Duration::from_secs(30);
+const PAUSE: Duration = Duration::from_millis(50);
+/// How long a port may take to answer while it is looked at.
+const LOOK: Duration = Duration::from_secs(1);
+/// As OPERATIONS.md gives them.
+const ETCD_USERS: &[EtcdUser] = &[
+    EtcdUser { name: "nuncio-pan", all: "readwrite", writes: &[] },
+    EtcdUser {
+        name: "nuncio-mnt",
+        all: "read",
+        writes: &["settings/alarms", "settings/alarm-routes"],
+    },
+    EtcdUser { name: "nuncio-psn", all: "read", writes: &["settings/portal-keys"] },
+];
+/// What the client of the provider simulator proves itself by: everybody knows it.
+const SIMULATED_SECRET: &str = "sim~8Q.default-client-secret";
+/// Where Debian's `faketime` keeps its library, below the folder of the machine's architecture.
+const LIBRARIES: &str = "/usr/lib";
+const FAKETIME: &str = "faketime/libfaketimeMT.so.1";
+
+/// A cluster that runs until it is stopped.
+pub(super) struct Running {
+    pub(super) world: World,
+    network: Network,
+    database: Option<Server>,
+    processes: BTreeMap<&'static str, Process>,
+    paused: Vec<&'static str>,
+}
+
+impl Running {
+    /// Starts all hosts, the provider only where it is wanted, and waits until all of them answer.
+    pub(super) fn start(program: PathBuf, with_provider: bool) -> Result<Self> {
+        let network = Network::create()?;
+        let world = World::create(program, network.subnet)?;
+        let mut running =
+            Self { world, network, database: None, processes: BTreeMap::new(), paused: Vec::new() };
+        let started = running.start_all(with_provider);
+        if let Err(failure) = started {
+            let logs = running.logs();
+            running.stop()?;
+            return Err(Failure::new(format!("{failure}\n{logs}")));
+        }
+        Ok(running)
+    }
+
+    fn start_all(&mut self, with_provider: bool) -> Result<()> {
+        self.world.make_certificates()?;
+        self.world.configure()?;
+        let named = |name: &str| Host::named(name).expect("it is one");
+        self.database = Some(self.world.make_database(named("postgres"))?);
+        self.start_host(named("postgres"), 0)?;
+        for host in HOSTS.iter().filter(|host| host.is_etcd()) {
+            self.start_host(host, 0)?;
+        }
+        self.wait("etcd", |running| {
+            running.world.with_etcd(|root| works(root.etcdctl().args(["endpoint", "health"])))
+        })?;
+        self.world
+            .with_etcd(|root| root.enable_authentication(&["root", "--no-password"], ETCD_USERS))?;
+        self.wait("PostgreSQL", Self::is_database_ready)?;
+        // The first one makes the keys and the tables.
+        self.start_host(named("pan-1"), 0)?;
+        self.wait("pan-1", |running| running.is_ready(named("pan-1")))?;
+        for host in HOSTS.iter().filter(|host| host.is_node() && host.name != "pan-1") {
+            self.start_host(host, 0)?;
+        }
+        for host in HOSTS.iter().filter(|host| host.is_node()) {
+            self.wait(host.name, |running| running.is_ready(host))?;
+        }
+        if with_provider { self.start_provider() } else { Ok(()) }
+    }
+
+    /// The simulator, and the settings for it, tested from all nodes.
+    fn start_provider(&mut self) -> Result<()> {
+        let provider = Host::named("provider").expect("it is one");
+        let folder = self.world.host_folder(provider);
+        fs::write(folder.join("client-secret"), SIMULATED_SECRET).context("cannot write a file")?;
+        self.start_host(provider, 0)?;
+        let authority = folder.join("ca.pem");
+        self.wait("the provider simulator", |_running| authority.is_file())?;
+        let settings = folder.join("smtp.toml").display().to_string();
+        let words = ["settings", "smtp", "save", "--test", "--file", &settings];
+        read(self.client(Host::named("pan-1").expect("it is one")).args(words)).map(drop)
+    }
+
+    /// `nuncio` as the administrator, asking a node.
+    pub(super) fn client(&self, host: &Host) -> Command {
+        let pki = self.world.pki();
+        let mut client = Command::new(&self.world.program);
+        client.env(
+            "NUNCIO_SERVER",
+            format!("https://{}:{GRPC_PORT}", self.network.subnet.address(host)),
+        );
+        client.env("NUNCIO_SERVER_CA_FILE", pki.join("ca.pem"));
+        client.env("NUNCIO_CERT_FILE", pki.join("admin.pem"));
+        client.env("NUNCIO_KEY_FILE", pki.join("admin.key"));
+        client
+    }
+
+    /// Does what is asked. Returns what there is to say.
+    pub(super) fn obey(&mut self, order: Order) -> Result<String> {
+        match order {
+            Order::Kill(host) => self.end(host, Signal::Kill)?,
+            Order::Stop(host) => self.end(host, Signal::Terminate)?,
+            Order::Start { host, ahead_s } => self.start_host(host, ahead_s)?,
+            Order::Pause(host) => {
+                self.process(host)?.signal(Signal::Pause);
+                self.paused.push(host.name);
+            }
+            Order::Resume(host) => {
+                self.process(host)?.signal(Signal::Resume);
+                self.paused.retain(|name| *name != host.name);
+            }
+            Order::Cut { host, others } => self.network.cut(host, &others)?,
+            Order::Heal => self.network.heal()?,
+            Order::Status => return Ok(self.status()),
+            Order::Help => return Ok(format!("{HELP}\n")),
+            Order::Quit => {}
+        }
+        Ok(String::new())
+    }
+
+    fn start_host(&mut self, host: &'static Host, ahead_s: i64) -> Result<()> {
+        if let Some(process) = self.processes.get_mut(host.name)
+            && process.ended()?.is_none()
+        {
+            return Err(Failure::new(format!("{} runs already", host.name)));
+        }
+        let mut command = self.command(host, ahead_s)?;
+        let process = Process::start(host.name, &mut command, &self.world.folder.join("log"))?;
+        self.processes.insert(host.name, process);
+        Ok(())
+    }
+
+    fn command(&self, host: &Host, ahead_s: i64) -> Result<Command> {
+        let folder = self.world.host_folder(host);
+        let mut command = match host.kind {
+            Kind::Etcd => {
+                let mut etcd = self.network.command(host, None, Path::new("etcd"));
+                etcd.arg("--config-file").arg(folder.join("etcd.yml"));
+                etcd.env("ETCD_UNSUPPORTED_ARCH", "arm64");
+                etcd
+            }
+            Kind::Postgres => {
+                let server = self.database.as_ref().expect("it is made first");
+                let mut postgres = self.network.command(host, Some(server.user), &server.program);
+                postgres.args(&server.args).env("LC_ALL", "C.UTF-8");
+                postgres
+            }
+            Kind::Node(_) => {
+                let mut node = self.network.command(host, None, &self.world.program);
+                node.args(["serve", "--config"]).arg(folder.join("nuncio.toml"));
+                node.env("NUNCIO_STORE_URL", self.world.store_url()).env("NO_COLOR", "1");
+                node
+            }
+            Kind::Provider => {
+                let mut provider = self.network.command(host, None, &self.world.program);
+                provider.args(["sim", "--script"]).arg(folder.join("provider.toml"));
+                provider.arg("--pki").arg(&folder);
+                provider
+            }
+        };
+        if ahead_s != 0 {
+            command.env("LD_PRELOAD", faketime()?).env("FAKETIME", format!("{ahead_s:+}"));
+            command.env("FAKETIME_DONT_FAKE_MONOTONIC", "1");
+        }
+        Ok(command)
+    }
+
+    fn process(&mut self, host: &Host) -> Result<&Process> {
+        let down = || Failure::new(format!("{} does not run", host.name));
+        let process = self.processes.get_mut(host.name).ok_or_else(down)?;
+        if process.ended()?.is_some() { Err(down()) } else { Ok(process) }
+    }
+
+    /// Sends a signal that ends the process, and waits for its end.
+    fn end(&mut self, host: &Host, signal: Signal) -> Result<()> {
+        self.process(host)?.signal(signal);
+        let watch = Stopwatch::start();
+        while self.process(host).is_ok() {
+            if STOP_DEADLINE < watch.elapsed() {
+                return Err(Failure::new(format!("{} does not end", host.name)));
+            }
+            std::thread::park_timeout(PAUSE);
+        }
+        self.processes.remove(host.name);
+        self.paused.retain(|name| *name != host.name);
+        Ok(())
+    }
+
+    fn status(&mut self) -> String {
+        let mut lines = Vec::new();
+        for host in HOSTS {
+            let state = if self.paused.contains(&host.name) {
+                "paused"
+            } else if self.process(host).is_ok() {
+                "runs"
+            } else if host.kind == Kind::Provider {
+                "outside"
+            } else {
+                "down"
+            };
+            let address = self.network.subnet.address(host);
+            let cuts = self.network.cuts(host);
+            let cuts = if cuts.is_empty() {
+                String::new()
+            } else {
+                format!("cut off from {}", cuts.join(", "))
+            };
+            lines.push(format!("{:<10} {address:<16} {state:<8} {cuts}", host.name));
+        }
+        lines.join("\n") + "\n"
+    }
+
+    fn wait(&mut self, what: &str, is_there: impl Fn(&Self) -> bool) -> Result<()> {
+        let watch = Stopwatch::start();
+        while !is_there(self) {
+            for process in self.processes.values_mut() {
+                if let Some(status) = process.ended()? {
+                    return Err(Failure::new(format!("{} ended with {status}", process.name())));
+                }
+            }
+            if START_DEADLINE < watch.elapsed() {
+                return Err(Failure::new(format!("{what} does not come")));
+            }
+            std::thread::park_timeout(PAUSE);
+        }
+        Ok(())
+    }
+
+    fn is_database_ready(&self) -> bool {
+        let address = self.network.subnet.address(Host::named("postgres").expect("it is one"));
+        let program = postgres_folder().unwrap_or_default().join("pg_isready");
+        works(Command::new(program).args(["-h", &address.to_string(), "-p", POSTGRES_PORT]))
+    }
+
+    fn is_ready(&self, host: &Host) -> bool {
+        let address = SocketAddr::from((self.network.subnet.address(host), HTTP_PORT));
+        let ask = || {
+            let mut stream = TcpStream::connect_timeout(&address, LOOK)?;
+            stream.set_read_timeout(Some(LOOK))?;
+            stream.write_all(b"GET /readyz HTTP/1.0\r\n\r\n")?;
+            let mut answer = String::new();
+            stream.read_to_string(&mut answer)?;
+            std::io::Result::Ok(answer)
+        };
+        ask().is_ok_and(|answer| answer.split_whitespace().nth(1) == Some("200"))
+    }
+
+    /// Stops everything and removes what it has made, but the folder where `KEEP` asks for that.
+    pub(super) fn stop(mut self) -> Result<()> {
+        for process in self.processes.values() {
+            process.signal(Signal::Resume);
+            process.signal(Signal::Terminate);
+        }
+        let watch = Stopwatch::start();
+        let mut forced = Vec::new();
+        for (name, process) in &mut self.processes {
+            while process.ended()?.is_none() {
+                if STOP_DEADLINE < watch.elapsed() {
+                    process.signal(Signal::Kill);
+                    forced.push(*name);
+                    break;
+                }
+                std::thread::park_timeout(PAUSE);
+            }
+        }
+        self.processes.clear();
+        let left = self.network.processes()?;
+        drop(self.network);
+        if !left.is_empty() {
+            return Err(Failure::new(format!("processes of hosts go on: {}", left.join(", "))));
+        }
+        let folder = &self.world.folder;
+        if is_set("KEEP") {
+            output::say(&format!("    kept: {}", folder.display()));
+        } else {
+            fs::remove_dir_all(folder)
+                .context(format_args!("cannot remove {}", folder.display()))?;
+        }
+        if forced.is_empty() {
+            return Ok(());
+        }
+        Err(Failure::new(format!("had to be killed: {}", forced.join(", "))))
+    }
+
+    /// The end of each log.
+    fn logs(&self) -> String {
+        read(
+            Command::new("sh")
+                .current_dir(self.world.folder.join("log"))
+                .args(["-c", "tail -n 20 *"]),
+        )
+        .unwrap_or_default()
+    }
+}
+
+fn faketime() -> Result<PathBuf> {
+    let folders = fs::read_dir(LIBRARIES).into_iter().flatten().flatten();
+    let mut libraries = folders.map(|folder| folder.path().join(FAKETIME));
+    let found = libraries.find(|library| library.is_file());
+    found.ok_or_else(|| Failure::new("the library of Debian's `faketime` is not found"))
+}

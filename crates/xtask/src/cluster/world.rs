@@ -1,0 +1,219 @@
+//! The folder of a cluster: keys, certificates, configurations, data and logs of all hosts.
+
+use std::collections::BTreeMap;
+use std::fs::{self, Permissions};
+use std::os::unix::fs::{PermissionsExt, chown};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use super::hosts::{
+    ETCD_PEER_PORT, ETCD_PORT, GRPC_PORT, HOSTS, HTTP_PORT, Host, Kind, POSTGRES_PORT, Subnet,
+};
+use crate::command::read;
+use crate::environment::{User, root};
+use crate::failure::{Context, Result};
+use crate::servers::etcd::{ROOT, Root};
+use crate::servers::postgres::{Account, Server};
+use crate::servers::settings::{hex, random};
+use crate::template;
+
+/// What tells where everything is, one `KEY=VALUE` a line.
+pub(super) const ENV_FILE: &str = "cluster.env";
+/// Who may do everything in the PostgreSQL, and its database.
+const DATABASE: &str = "nuncio";
+/// The caller that may do everything in all nodes.
+const ADMIN: &str = "admin";
+/// Users of etcd that are roles of nuncio have these names; so have their certificates.
+const ETCD_USERS: &[&str] = &[ROOT, "nuncio-pan", "nuncio-mnt", "nuncio-psn"];
+const PASSWORD_BYTES: usize = 24;
+/// Settings of the database that let its clients in, by TLS alone.
+const HBA: &str = "hostssl all all all scram-sha-256\n";
+
+/// The folder, and what all hosts have to agree on.
+pub(super) struct World {
+    pub(super) folder: PathBuf,
+    /// The program `nuncio`.
+    pub(super) program: PathBuf,
+    subnet: Subnet,
+    password: String,
+}
+
+impl World {
+    /// Makes the folder, with a folder for each host.
+    pub(super) fn create(program: PathBuf, subnet: Subnet) -> Result<Self> {
+        let folder = std::env::temp_dir().join(format!("nuncio-cluster-{}", std::process::id()));
+        let world = Self { folder, program, subnet, password: hex(&random::<PASSWORD_BYTES>()?) };
+        open_folder(&world.folder)?;
+        for name in ["log", "pki"] {
+            open_folder(&world.folder.join(name))?;
+        }
+        for host in HOSTS {
+            open_folder(&world.host_folder(host))?;
+        }
+        Ok(world)
+    }
+
+    /// An authority of its own, and certificates by it for all.
+    pub(super) fn make_certificates(&self) -> Result<()> {
+        let pki = self.pki().display().to_string();
+        let certs =
+            |words: &[&str]| read(Command::new(&self.program).arg("certs").args(words)).map(drop);
+        certs(&["init", "--dir", &pki])?;
+        for host in HOSTS.iter().filter(|host| host.kind != Kind::Provider) {
+            let address = self.subnet.address(host).to_string();
+            // So that a command on the host itself reaches it as well.
+            let names = ["--name", host.name, "--ip", &address, "--ip", "127.0.0.1"];
+            let roles: &[&str] = match host.kind {
+                Kind::Node(role) => &["--roles", role],
+                Kind::Etcd | Kind::Postgres | Kind::Provider => &[],
+            };
+            certs(&[&["issue", "--dir", &pki, "node"], &names[..], roles].concat())?;
+        }
+        for client in ETCD_USERS.iter().chain(&[ADMIN]) {
+            certs(&["issue", "--dir", &pki, "client", "--name", client])?;
+        }
+        // Whoever called `sudo` is to use it.
+        let User { uid, gid } = User::caller()?;
+        for name in [format!("{ADMIN}.key"), format!("{ADMIN}.pem"), "ca.pem".to_owned()] {
+            let path = self.pki().join(name);
+            chown(&path, Some(uid), Some(gid))
+                .context(format_args!("cannot give away {}", path.display()))?;
+        }
+        Ok(())
+    }
+
+    /// Writes the configurations of all hosts, and what tells where they are.
+    pub(super) fn configure(&self) -> Result<()> {
+        for host in HOSTS {
+            let file = match host.kind {
+                Kind::Etcd => "etcd.yml",
+                Kind::Node(_) => "nuncio.toml",
+                Kind::Provider => "provider.toml",
+                Kind::Postgres => continue,
+            };
+            self.fill(host, file)?;
+        }
+        self.fill(Host::named("provider").expect("it is one"), "smtp.toml")?;
+        let mut lines: BTreeMap<String, String> =
+            HOSTS.iter().map(|host| (host.key(), self.subnet.address(host).to_string())).collect();
+        let pki = |name: &str| self.pki().join(name).display().to_string();
+        lines.extend([
+            ("FOLDER".to_owned(), self.folder.display().to_string()),
+            ("CA_FILE".to_owned(), pki("ca.pem")),
+            ("ADMIN_CERT_FILE".to_owned(), pki("admin.pem")),
+            ("ADMIN_KEY_FILE".to_owned(), pki("admin.key")),
+        ]);
+        let lines: Vec<_> = lines.iter().map(|(key, value)| format!("{key}={value}")).collect();
+        write(&self.folder.join(ENV_FILE), &(lines.join("\n") + "\n"))
+    }
+
+    /// An empty PostgreSQL that serves TLS on its host.
+    pub(super) fn make_database(&self, host: &Host) -> Result<Server> {
+        let folder = self.host_folder(host);
+        let address = self.subnet.address(host).to_string();
+        let user = User::named("postgres")?;
+        give(&folder, user)?;
+        let account = Account {
+            address: &address,
+            port: POSTGRES_PORT,
+            user: DATABASE,
+            password: &self.password,
+        };
+        let mut server = Server::initialize(&folder, &account)?;
+        let hba = folder.join("pg_hba.conf");
+        write(&hba, HBA)?;
+        give(&hba, user)?;
+        server.args.extend(["-c", "ssl=on", "-c"].map(Into::into));
+        server.args.push(format!("hba_file={}", hba.display()).into());
+        for (setting, ending) in [("ssl_cert_file", "pem"), ("ssl_key_file", "key")] {
+            let name = format!("{}.{ending}", host.name);
+            let copy = folder.join(&name);
+            fs::copy(self.pki().join(&name), &copy).context(format_args!("cannot copy {name}"))?;
+            give(&copy, user)?;
+            server.args.extend(["-c".into(), format!("{setting}={}", copy.display()).into()]);
+        }
+        Ok(server)
+    }
+
+    /// Whom `etcdctl` asks; `work` is what to do with it.
+    pub(super) fn with_etcd<T>(&self, work: impl FnOnce(&Root<'_>) -> T) -> T {
+        let pki = |name: &str| self.pki().join(name).display().to_string();
+        let (ca, cert, key) = (pki("ca.pem"), pki("root.pem"), pki("root.key"));
+        let endpoints = self.etcd_endpoints().join(",");
+        work(&Root { endpoints: &endpoints, ca_file: &ca, cert_file: &cert, key_file: &key })
+    }
+
+    /// The address of the database, password included.
+    pub(super) fn store_url(&self) -> String {
+        let address = self.subnet.address(Host::named("postgres").expect("it is one"));
+        format!(
+            "postgres://{DATABASE}:{}@{address}:{POSTGRES_PORT}/postgres?sslmode=verify-full&sslrootcert={}",
+            self.password,
+            self.pki().join("ca.pem").display()
+        )
+    }
+
+    pub(super) fn pki(&self) -> PathBuf {
+        self.folder.join("pki")
+    }
+
+    pub(super) fn host_folder(&self, host: &Host) -> PathBuf {
+        self.folder.join(host.name)
+    }
+
+    fn etcd_endpoints(&self) -> Vec<String> {
+        let address = |host: &Host| self.subnet.address(host);
+        let members = HOSTS.iter().filter(|host| host.is_etcd());
+        members.map(|host| format!("https://{}:{ETCD_PORT}", address(host))).collect()
+    }
+
+    fn fill(&self, host: &Host, file: &str) -> Result<()> {
+        let members = HOSTS.iter().filter(|host| host.is_etcd()).map(|host| {
+            format!("{}=https://{}:{ETCD_PEER_PORT}", host.name, self.subnet.address(host))
+        });
+        let quoted =
+            self.etcd_endpoints().iter().map(|url| format!("\"{url}\"")).collect::<Vec<_>>();
+        let role = match host.kind {
+            Kind::Node(role) => role,
+            Kind::Etcd | Kind::Postgres | Kind::Provider => "",
+        };
+        let cluster = self.folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let values = [
+            ("ADDRESS", self.subnet.address(host).to_string()),
+            ("CLUSTER", cluster),
+            ("ETCD_ENDPOINTS", quoted.join(", ")),
+            ("ETCD_MEMBERS", members.collect::<Vec<_>>().join(",")),
+            ("ETCD_PEER_PORT", ETCD_PEER_PORT.to_string()),
+            ("ETCD_PORT", ETCD_PORT.to_string()),
+            ("FOLDER", self.host_folder(host).display().to_string()),
+            ("GRPC_PORT", GRPC_PORT.to_string()),
+            ("HTTP_PORT", HTTP_PORT.to_string()),
+            ("NAME", host.name.to_owned()),
+            ("PKI", self.pki().display().to_string()),
+            ("ROLE", role.to_owned()),
+        ];
+        let source = root().join("deploy/local").join(file);
+        let text = fs::read_to_string(&source)
+            .context(format_args!("cannot read {}", source.display()))?;
+        let filled =
+            template::fill(&text, values.iter().map(|(key, value)| (*key, value.as_str())))?;
+        write(&self.host_folder(host).join(file), &filled)
+    }
+}
+
+/// Open to everybody, whatever the umask: the database runs as a user of its own.
+fn open_folder(path: &Path) -> Result<()> {
+    fs::create_dir(path)
+        .and_then(|()| fs::set_permissions(path, Permissions::from_mode(0o755)))
+        .context(format_args!("cannot create {}", path.display()))
+}
+
+fn write(path: &Path, text: &str) -> Result<()> {
+    fs::write(path, text)
+        .and_then(|()| fs::set_permissions(path, Permissions::from_mode(0o644)))
+        .context(format_args!("cannot write {}", path.display()))
+}
+
+fn give(path: &Path, User { uid, gid }: User) -> Result<()> {
+    chown(path, Some(uid), Some(gid)).context(format_args!("cannot give away {}", path.display()))
+}
