@@ -6,8 +6,6 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use nuncio_api::convert::time::timestamp;
-use nuncio_api::v1;
 use nuncio_provider_sim::config::SimConfig;
 use nuncio_provider_sim::fault::{Action, Fault, Phase};
 use nuncio_provider_sim::simulator::Simulator;
@@ -21,6 +19,7 @@ use tempfile::TempDir;
 use tokio::time::{Instant, sleep};
 use tonic::Status;
 
+use crate::asked;
 use crate::place::Place;
 use crate::truth::Truth;
 
@@ -36,7 +35,6 @@ const LIFE_MS: u64 = 2500;
 const PROVIDER_TAKES_MS: u64 = 25;
 /// How long all may take to come to its end after the last kill.
 const ENDS: Duration = Duration::from_mins(1);
-const HOUR: Duration = Duration::from_hours(1);
 
 /// What was asked of the nodes.
 #[derive(Default)]
@@ -62,7 +60,7 @@ impl World {
             let node = place.start().await;
             node.save_tested(settings_for(&simulator)).await;
             node.remind_guests_three_days_before().await;
-            tell_each_alarm_at_once(node).await;
+            asked::tell_each_alarm_at_once(node).await;
         }
         Self { simulator, nodes }
     }
@@ -103,7 +101,7 @@ impl World {
         let deadline = Instant::now() + ENDS;
         let story = format!("{kills} kills, {made} guests and alarms");
         let (reminders, alarms) = loop {
-            let (reminders, alarms) = (reminders(caller).await, alarms(caller).await);
+            let (reminders, alarms) = (asked::reminders(caller).await, asked::alarms(caller).await);
             let told = alarms.values().filter(|told| 0 < **told).count();
             if made <= reminders.len() as u64 && made <= told as u64 {
                 break (reminders, alarms);
@@ -149,91 +147,10 @@ impl Asked {
     }
 }
 
-/// A guest who is due at once, and an alarm. To ask twice is to ask once.
+/// A guest who is due at once, and an alarm.
 async fn ask(caller: &Caller, number: u64) -> Result<(), Status> {
-    let moment = |hours: u32| timestamp(now() + hours * HOUR);
-    let guest = v1::Guest {
-        name: format!("guests/g{number}"),
-        email: format!("g{number}@example.com"),
-        valid_from_time: Some(timestamp(now() - 240 * HOUR)),
-        valid_to_time: Some(moment(48)),
-        ..v1::Guest::default()
-    };
-    let known = v1::GetGuestRequest { name: guest.name.clone() };
-    // A guest with another end would be another reminder.
-    if caller.clients.directory.clone().get_guest(known).await.is_err() {
-        let request = v1::UpdateGuestRequest {
-            guest: Some(guest),
-            allow_missing: true,
-            ..v1::UpdateGuestRequest::default()
-        };
-        caller.clients.directory.clone().update_guest(request).await?;
-    }
-    let identity = v1::AlarmIdentity {
-        r#type: "high-load-average".to_owned(),
-        node: format!("node-{number}"),
-        ..v1::AlarmIdentity::default()
-    };
-    let alarm = v1::NewAlarm {
-        identity: Some(identity),
-        description: "it has too much to do".to_owned(),
-        ..v1::NewAlarm::default()
-    };
-    let request = v1::RaiseAlarmRequest { alarm: Some(alarm), validate_only: false };
-    caller.clients.alarms.clone().raise_alarm(request).await.map(|_answer| ())
-}
-
-#[expect(clippy::disallowed_methods, reason = "the nodes under test live by the real clock")]
-fn now() -> jiff::Timestamp {
-    jiff::Timestamp::now()
-}
-
-/// How many jobs of reminders each guest has.
-async fn reminders(caller: &Caller) -> BTreeMap<String, usize> {
-    let mut counts = BTreeMap::new();
-    for job in caller.jobs().await {
-        if let Some(subject) = job.labels.get("reminder") {
-            *counts.entry(subject.clone()).or_insert(0) += 1;
-        }
-    }
-    counts
-}
-
-/// How many mails have told of each alarm.
-async fn alarms(caller: &Caller) -> BTreeMap<String, usize> {
-    let mut clients = caller.clients.alarms.clone();
-    let (mut counts, mut page_token) = (BTreeMap::new(), String::new());
-    loop {
-        let request = v1::ListAlarmsRequest { page_token, ..v1::ListAlarmsRequest::default() };
-        let page = clients.list_alarms(request).await.unwrap().into_inner();
-        for alarm in page.alarms {
-            let request = v1::GetAlarmRequest { name: alarm.name.clone() };
-            let decisions = clients.get_alarm(request).await.unwrap().into_inner().decisions;
-            counts.insert(alarm.name, decisions.iter().map(|one| one.mail_jobs.len()).sum());
-        }
-        if page.next_page_token.is_empty() {
-            return counts;
-        }
-        page_token = page.next_page_token;
-    }
-}
-
-/// Each alarm in a mail of its own, without a wait and without a limit that matters.
-async fn tell_each_alarm_at_once(caller: &Caller) {
-    let settings = v1::AlarmSettings {
-        recipients: vec!["ops@example.com".to_owned()],
-        group_by: vec!["node".to_owned()],
-        group_wait: Some(prost_types::Duration::default()),
-        limit: Some(v1::AlarmLimit { burst: 1000, mails_per_hour: 3600 }),
-        ..v1::AlarmSettings::default()
-    };
-    let paths = ["recipients", "group_by", "group_wait", "limit"].map(str::to_owned).to_vec();
-    let request = v1::UpdateAlarmSettingsRequest {
-        alarm_settings: Some(settings),
-        update_mask: Some(prost_types::FieldMask { paths }),
-        validate_only: false,
-    };
-    caller.clients.alarms.clone().update_alarm_settings(request).await.expect("it is answered");
+    asked::guest(caller, number).await?;
+    asked::alarm(caller, number).await
 }
 
 fn kills() -> u64 {

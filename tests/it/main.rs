@@ -1,6 +1,7 @@
 //! The tests of the product as a whole: a node, the API, and a provider, simulated or real.
 
 mod alarms;
+mod asked;
 mod bad_input;
 mod bench;
 mod budget;
@@ -10,6 +11,7 @@ mod database_away;
 mod directions;
 mod disk_full;
 mod faults;
+mod hosts;
 mod journey;
 mod kill;
 mod kill_roles;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use nuncio_api::client::{Clients, Credentials, connect};
+use nuncio_api::client::{Clients, Credentials, connect, connect_lazy};
 use nuncio_api::v1;
 use nuncio_api::v1::MailJobState;
 use tokio::time::{Instant, sleep, timeout};
@@ -36,8 +36,14 @@ impl Caller {
     pub async fn connect_as(server: &str, credentials: &Credentials) -> Self {
         let clients = connect(server, PATIENCE, credentials).await;
         let clients = clients.unwrap_or_else(|error| panic!("{error}: {server}"));
-        let address = server.split_once("://").map_or(server, |(_scheme, address)| address);
-        Self { clients, address: address.to_owned() }
+        Self { clients, address: address(server).to_owned() }
+    }
+
+    /// Connects with the first call; each call waits `deadline` at most until its answer begins.
+    pub fn connect_lazily(server: &str, deadline: Duration, credentials: &Credentials) -> Self {
+        let clients = connect_lazy(server, deadline, credentials);
+        let clients = clients.unwrap_or_else(|error| panic!("{error}: {server}"));
+        Self { clients, address: address(server).to_owned() }
     }
 
     /// Stores a job and returns it.
@@ -296,4 +302,8 @@ pub fn is_final(state: MailJobState) -> bool {
         | MailJobState::Cancelled
         | MailJobState::Unknown => true,
     }
+}
+
+fn address(server: &str) -> &str {
+    server.split_once("://").map_or(server, |(_scheme, address)| address)
 }

@@ -11,6 +11,7 @@ pub mod dice;
 pub mod environment;
 pub mod fake_clock;
 pub mod http;
+pub mod local_cluster;
 pub mod logs;
 pub mod mails;
 pub mod relay;

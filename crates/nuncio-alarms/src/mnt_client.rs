@@ -15,6 +15,7 @@ use crate::outbox::{AlarmEvent, Waiting};
 const DEADLINE: Duration = Duration::from_secs(10);
 
 /// A client of `AlarmService`. It connects with the first alarm, and again whenever the connection was lost.
+#[derive(Clone)]
 pub struct MntClient {
     clients: Clients,
 }
@@ -22,7 +23,12 @@ pub struct MntClient {
 impl MntClient {
     /// `address` is one such as `http://127.0.0.1:7587`. It needs a Tokio runtime around it.
     pub fn new(address: &str, credentials: &Credentials) -> Result<Self, ConnectError> {
-        Ok(Self { clients: connect_lazy(address, DEADLINE, credentials)? })
+        Ok(Self::of(connect_lazy(address, DEADLINE, credentials)?))
+    }
+
+    /// By a way that is there already.
+    pub fn of(clients: Clients) -> Self {
+        Self { clients }
     }
 }
 

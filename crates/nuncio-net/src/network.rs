@@ -7,6 +7,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use futures::StreamExt as _;
 use futures::stream::FuturesUnordered;
+use socket2::{SockRef, TcpKeepalive};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, lookup_host};
 use tokio::time::timeout;
@@ -15,6 +16,12 @@ use tokio::time::timeout;
 const ADDRESSES_MAX: usize = 8;
 /// So long an address may take until the next one is tried beside it (RFC 8305, section 8).
 const NEXT_ADDRESS_AFTER: Duration = Duration::from_millis(250);
+/// How long a connected machine may acknowledge nothing (`TCP_USER_TIMEOUT`, `man 7 tcp`; RFC 5482): longer than what a
+/// change of routes takes, and shorter than RFC 5321, section 4.5.3.2, lets a server be silent.
+const SILENCE_MAX: Duration = Duration::from_secs(30);
+/// While it is waited for an answer, empty segments ask whether the machine is still there (RFC 9293, section 3.8.4).
+const PROBE_AFTER: Duration = Duration::from_secs(10);
+const PROBE_EVERY: Duration = Duration::from_secs(5);
 
 /// A stream of bytes to a server and back.
 pub trait Io: AsyncRead + AsyncWrite + Send + Sync + Unpin {}
@@ -43,8 +50,18 @@ impl Network for Tcp {
         let stream = TcpStream::connect(address).await?;
         // Else the last portion of a mail waits for the acknowledgement of the one before it.
         stream.set_nodelay(true)?;
+        notice_silence(&stream)?;
         Ok(Box::new(stream))
     }
+}
+
+/// A server may think for minutes, but its machine acknowledges what it is sent. If nothing of that comes back, the way is
+/// cut, and the connection ends.
+fn notice_silence(stream: &TcpStream) -> io::Result<()> {
+    let socket = SockRef::from(stream);
+    let probes = TcpKeepalive::new().with_time(PROBE_AFTER).with_interval(PROBE_EVERY);
+    socket.set_tcp_keepalive(&probes)?;
+    socket.set_tcp_user_timeout(Some(SILENCE_MAX))
 }
 
 /// The addresses of the host, at least one, in the order in which they are tried: both families by turns.

@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 
 use nuncio_alarms::courier::Courier;
-use nuncio_alarms::forwarder::Forwarder;
+use nuncio_alarms::forwarder::{AlarmReceiver, Forwarder};
 use nuncio_alarms::last_resort::LastResort;
 use nuncio_alarms::mnt_client::MntClient;
 use nuncio_alarms::outbox::Outbox;
@@ -26,6 +26,7 @@ use tracing::info;
 
 use crate::config::{Config, Role};
 use crate::grpc::certificates::Calls;
+use crate::mnts::Mnts;
 use crate::node::StartError;
 use crate::trust::TrustingRoutes;
 
@@ -34,17 +35,16 @@ pub(crate) struct NodeAlarms {
     outbox: Arc<Outbox>,
     standing: Arc<StandingAlarms>,
     /// None while nobody has said where an MnT is: then alarms wait.
-    forwarder: Option<Forwarder>,
+    receiver: Option<Arc<dyn AlarmReceiver>>,
     /// Only where the MnT is.
     courier: Option<Courier>,
     entropy: Arc<dyn Entropy>,
 }
 
 impl NodeAlarms {
-    /// `address` is where this node serves gRPC; `observer` hears of everything that delivery does.
+    /// `observer` hears of everything that delivery does.
     pub(crate) async fn open(
         config: &Config,
-        (address, calls): (SocketAddr, &Calls),
         records: Arc<dyn RecordStore>,
         (clock, entropy): (Arc<dyn Clock>, Arc<dyn Entropy>),
         observer: Arc<dyn DeliveryObserver>,
@@ -53,16 +53,26 @@ impl NodeAlarms {
         let outbox = Outbox::new(records, Arc::clone(&clock), Arc::clone(&entropy), node);
         outbox.look().await.map_err(StartError::Outbox)?;
         let outbox = Arc::new(outbox);
-        let forwarder = if let Some((mnt, credentials)) = mnt(config, address, calls) {
-            let receiver = Arc::new(MntClient::new(&mnt, credentials)?);
-            let entropy = Arc::clone(&entropy);
-            Some(Forwarder { outbox: Arc::clone(&outbox), receiver, entropy })
-        } else {
-            info!("alarms of this node wait on its disk: no `peers.mnt`, no role mnt");
-            None
-        };
         let standing = Arc::new(StandingAlarms::new(observer, clock, node));
-        Ok(Self { outbox, standing, forwarder, courier: None, entropy })
+        Ok(Self { outbox, standing, receiver: None, courier: None, entropy })
+    }
+
+    /// Says where the alarms go: to the configured MnT, to this node itself, which serves gRPC at `address`, or to those of
+    /// its store.
+    pub(crate) fn find_mnt(
+        &mut self,
+        config: &Config,
+        (address, calls): (SocketAddr, &Calls),
+        of_store: impl FnOnce() -> Option<Mnts>,
+    ) -> Result<(), StartError> {
+        self.receiver = match mnt(config, address, calls) {
+            Some((mnt, credentials)) => Some(Arc::new(MntClient::new(&mnt, credentials)?)),
+            None => of_store().map(|mnts| Arc::new(mnts) as _),
+        };
+        if self.receiver.is_none() {
+            info!("alarms of this node wait on its disk: no `peers.mnt`, no role mnt");
+        }
+        Ok(())
     }
 
     /// Takes the alarms of this node's parts.
@@ -99,13 +109,14 @@ impl NodeAlarms {
         let sink = self.sink();
         let standing = self.standing;
         let last_resort = LastResort {
-            receiver: self.forwarder.as_ref().map(|forwarder| Arc::clone(&forwarder.receiver)),
+            receiver: self.receiver.clone(),
             courier: self.courier.clone(),
-            entropy: self.entropy,
+            entropy: Arc::clone(&self.entropy),
             told: BTreeSet::new(),
         };
         tasks.spawn("alarms", |stop| standing.run(sink, last_resort, stop));
-        if let Some(forwarder) = self.forwarder {
+        if let Some(receiver) = self.receiver {
+            let forwarder = Forwarder { outbox: self.outbox, receiver, entropy: self.entropy };
             tasks.spawn("alarms to the MnT", |stop| forwarder.run(stop));
         }
         if let Some(courier) = self.courier {

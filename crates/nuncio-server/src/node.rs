@@ -229,9 +229,10 @@ impl Node {
         let (channels, channels_seen) = watch::channel(Channels::default());
         let address = listeners.grpc.local_addr().unwrap_or(config.grpc_listen);
         let metrics = Arc::new(Metrics::new());
-        let mut alarms = adapters.alarms(config, address, Arc::<Metrics>::clone(&metrics)).await?;
+        let mut alarms = adapters.alarms(config, Arc::<Metrics>::clone(&metrics)).await?;
         let status = adapters.status(config, address, channels_seen, alarms.waiting());
         let membership = adapters.membership(&status).await;
+        adapters.find_mnt(&mut alarms, config, address, &membership)?;
         tell_ended(&*metrics, &adapters.rescued);
         let streams = CancellationToken::new();
 
@@ -510,17 +511,14 @@ impl Adapters {
         routes.add_service(LogLevelServiceServer::new(self.log_levels()));
     }
 
-    /// The way of this node's alarms; `observer` hears of everything that delivery does.
+    /// The alarms of this node; `observer` hears of everything that delivery does.
     async fn alarms(
         &self,
         config: &Config,
-        address: SocketAddr,
         observer: Arc<dyn DeliveryObserver>,
     ) -> Result<NodeAlarms, StartError> {
         let chance = (Arc::clone(&self.clock), Arc::clone(&self.entropy));
-        let calls = self.certificates.as_ref().map(|tls| tls.calls(&self.own_token));
-        let calls = calls.unwrap_or_default();
-        NodeAlarms::open(config, (address, &calls), self.store.records(), chance, observer).await
+        NodeAlarms::open(config, self.store.records(), chance, observer).await
     }
 
     fn pan(

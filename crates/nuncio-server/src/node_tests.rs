@@ -1,12 +1,9 @@
 //! Tests of settings from the other nodes, each by its `NodeService`.
 
 use std::error::Error as _;
-use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
 use async_trait::async_trait;
-use nuncio_api::client::{Clients, ConnectError, Credentials, connect_lazy};
 use nuncio_api::convert::settings::secrets::with_secrets;
 use nuncio_api::convert::smtp_test::NotAStage;
 use nuncio_api::v1;
@@ -21,8 +18,7 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 use tonic::{Code, Status};
 
-/// How long connecting to a node may take, and then the begin of its answer.
-const DEADLINE: Duration = Duration::from_secs(10);
+use crate::peers::{Peers, ReachError};
 
 /// The testers of the nodes with the settings of this one.
 pub(crate) struct OtherNodes {
@@ -31,23 +27,14 @@ pub(crate) struct OtherNodes {
     pub(crate) own: Arc<dyn SmtpTester>,
     /// What nodes with the same settings have in common; none where nobody else has them.
     pub(crate) settings_home: Option<String>,
-    /// Whether secrets may leave this machine without encryption.
-    pub(crate) is_insecure_allowed: bool,
-    /// How this node proves itself to the others; none if they are called without TLS.
-    pub(crate) credentials: Option<Credentials>,
+    pub(crate) peers: Peers,
 }
 
 /// Why a node could not be had to test.
 #[derive(Debug, thiserror::Error)]
 enum AskError {
-    #[error("it runs another version, which does not say where it is")]
-    NoAddress,
-    #[error(
-        "secrets would go to {address} without encryption, which this node may not do (`grpc.insecure`)"
-    )]
-    NotProtected { address: String },
     #[error(transparent)]
-    Address(#[from] ConnectError),
+    Reach(#[from] ReachError),
     #[error("it does not answer at {address}: {cause}")]
     Unreachable { address: String, cause: String },
     #[error("another node answers at {address}")]
@@ -110,7 +97,7 @@ impl OtherNodes {
     ) -> Result<NodeTest, AskError> {
         let address = &node.address;
         let failed = |status: Status| AskError::of(address, &status);
-        let clients = self.connect(address)?;
+        let clients = self.peers.connect(address)?;
         let request = v1::TestSmtpFromNodeRequest {
             smtp_settings: Some(with_secrets(settings)),
             uid: node.incarnation.0.clone(),
@@ -131,20 +118,6 @@ impl OtherNodes {
         let cause = "it broke off before the test had ended".to_owned();
         Err(AskError::Unreachable { address: address.clone(), cause })
     }
-
-    /// The one place that reaches other nodes.
-    fn connect(&self, address: &str) -> Result<Clients, AskError> {
-        if address.is_empty() {
-            return Err(AskError::NoAddress);
-        }
-        if let Some(credentials) = &self.credentials {
-            return Ok(connect_lazy(&format!("https://{address}"), DEADLINE, credentials)?);
-        }
-        if !self.is_insecure_allowed && !is_this_machine(address) {
-            return Err(AskError::NotProtected { address: address.to_owned() });
-        }
-        Ok(connect_lazy(&format!("http://{address}"), DEADLINE, &Credentials::default())?)
-    }
 }
 
 fn testing_node(member: Member) -> TestingNode {
@@ -158,12 +131,6 @@ fn cause(status: &Status) -> String {
         Some(source) => format!("{}: {}", status.message(), Chain(source)),
         None => status.message().to_owned(),
     }
-}
-
-fn is_this_machine(address: &str) -> bool {
-    let host = address.rsplit_once(':').map_or(address, |(host, _port)| host);
-    let host = host.trim_start_matches('[').trim_end_matches(']');
-    host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 
 impl AskError {
@@ -193,16 +160,16 @@ impl AskError {
     /// For whoever has the settings tested.
     fn explain(&self, name: &str) -> StageError {
         let (code, remedy) = match self {
-            Self::NoAddress | Self::Answer(_) => {
+            Self::Reach(ReachError::NoAddress) | Self::Answer(_) => {
                 ("NODE_VERSION", "bring all nodes to one version".to_owned())
             }
-            Self::NotProtected { .. } => (
+            Self::Reach(ReachError::NotProtected { .. }) => (
                 "NODE_NOT_PROTECTED",
                 "give the nodes certificates by `grpc.tls.cert_file`, or set `grpc.insecure` on this node where something else \
                  protects the way between them"
                     .to_owned(),
             ),
-            Self::Address(_) | Self::Unreachable { .. } => (
+            Self::Reach(ReachError::Address(_)) | Self::Unreachable { .. } => (
                 "NODE_UNREACHABLE",
                 format!(
                     "start `{name}` or correct its `grpc.listen` and `grpc.advertise`; if it has ended it is \
@@ -220,20 +187,5 @@ impl AskError {
         };
         let cause = format!("node `{name}` could not test: {}", Chain(self));
         StageError { code: code.to_owned(), cause, remedy, presented_chain: Vec::new() }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_loopback_addresses_are_this_machine() {
-        for own in ["127.0.0.1:7587", "[::1]:7587", "localhost:1"] {
-            assert!(is_this_machine(own), "{own}");
-        }
-        for other in ["10.0.0.7:7587", "psn-2:7587", "[fd00::1]:7587", "localhost.example.com:1"] {
-            assert!(!is_this_machine(other), "{other}");
-        }
     }
 }

@@ -3,7 +3,7 @@
 /// Implements the ports for a store.
 ///
 /// The store has a `writer`, its `readers`, a `sealer` and a method `job_changes`; beside it are the modules `read` and
-/// `records` of its engine, and its `store_error`.
+/// `records` of its engine, and its `answer`.
 macro_rules! implement_ports {
     ($store:ty) => {
         #[async_trait]
@@ -13,7 +13,7 @@ macro_rules! implement_ports {
             }
 
             async fn get(&self, id: MailJobId) -> Result<Option<Job>, StoreError> {
-                read::job(&self.readers, id).await.map_err(store_error)
+                answer(read::job(&self.readers, id)).await
             }
 
             async fn attempts(
@@ -21,7 +21,7 @@ macro_rules! implement_ports {
                 id: MailJobId,
                 limit: u32,
             ) -> Result<Vec<Attempt>, StoreError> {
-                read::attempts(&self.readers, id, limit).await.map_err(store_error)
+                answer(read::attempts(&self.readers, id, limit)).await
             }
 
             async fn usage(
@@ -29,18 +29,19 @@ macro_rules! implement_ports {
                 now: Timestamp,
                 asker: &Incarnation,
             ) -> Result<Vec<MailboxUsage>, StoreError> {
-                read::usage(&self.readers, now, asker).await.map_err(store_error)
+                answer(read::usage(&self.readers, now, asker)).await
             }
 
             async fn list(&self, query: &JobQuery) -> Result<JobPage, StoreError> {
-                read::list(&self.readers, query).await.map_err(store_error)
+                answer(read::list(&self.readers, query)).await
             }
 
             async fn claim(&self, claim: Claim) -> Result<Vec<Claimed>, StoreError> {
                 let leased = self.writer.write(claim).await?;
                 let with_attachments = with_attachments(&leased);
-                let attachments = read::attachments(&self.readers, &with_attachments).await;
-                Ok(claimed(leased, attachments.map_err(store_error)?, &*self.sealer))
+                let attachments =
+                    answer(read::attachments(&self.readers, &with_attachments)).await?;
+                Ok(claimed(leased, attachments, &*self.sealer))
             }
 
             async fn extend(&self, lease: &Lease, until: Timestamp) -> Result<(), LeaseError> {
@@ -85,7 +86,7 @@ macro_rules! implement_ports {
             }
 
             async fn next_due(&self) -> Result<Option<Timestamp>, StoreError> {
-                read::next_due(&self.readers).await.map_err(store_error)
+                answer(read::next_due(&self.readers)).await
             }
 
             async fn changes(
@@ -94,11 +95,11 @@ macro_rules! implement_ports {
                 id: Option<MailJobId>,
                 limit: u32,
             ) -> Result<Vec<Change>, StoreError> {
-                read::changes(&self.readers, after, id, limit).await.map_err(store_error)
+                answer(read::changes(&self.readers, after, id, limit)).await
             }
 
             async fn last_change(&self) -> Result<ChangeSeq, StoreError> {
-                read::last_change(&self.readers).await.map_err(store_error)
+                answer(read::last_change(&self.readers)).await
             }
 
             fn changed(&self) -> watch::Receiver<()> {
@@ -106,7 +107,7 @@ macro_rules! implement_ports {
             }
 
             async fn backlog(&self) -> Result<Backlog, StoreError> {
-                read::backlog(&self.readers).await.map_err(store_error)
+                answer(read::backlog(&self.readers)).await
             }
 
             async fn prune(&self, before: Timestamp, limit: u32) -> Result<u32, StoreError> {
@@ -117,11 +118,11 @@ macro_rules! implement_ports {
         #[async_trait]
         impl RecordStore for $store {
             async fn read(&self, keys: &[RecordKey]) -> Result<Vec<Option<Record>>, StoreError> {
-                records::read(&self.readers, keys).await.map_err(store_error)
+                answer(records::read(&self.readers, keys)).await
             }
 
             async fn list_records(&self, query: &RecordQuery) -> Result<Vec<Record>, StoreError> {
-                records::list(&self.readers, query).await.map_err(store_error)
+                answer(records::list(&self.readers, query)).await
             }
 
             async fn due_records(
@@ -132,18 +133,18 @@ macro_rules! implement_ports {
                 limit: u32,
             ) -> Result<Vec<Record>, StoreError> {
                 let due = records::due(&self.readers, kind, until, after, limit);
-                due.await.map_err(store_error)
+                answer(due).await
             }
 
             async fn next_due_record(
                 &self,
                 kind: RecordKind,
             ) -> Result<Option<Timestamp>, StoreError> {
-                records::next_due(&self.readers, kind).await.map_err(store_error)
+                answer(records::next_due(&self.readers, kind)).await
             }
 
             async fn count_records(&self, kind: RecordKind) -> Result<u64, StoreError> {
-                records::count(&self.readers, kind).await.map_err(store_error)
+                answer(records::count(&self.readers, kind)).await
             }
 
             async fn commit(&self, changes: Changeset) -> Result<Committed, CommitError> {

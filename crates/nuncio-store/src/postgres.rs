@@ -42,6 +42,7 @@ use crate::write::advance::Advance;
 use crate::write::claim::{claimed, with_attachments};
 use crate::write::commit::Commit;
 use crate::write::end::{Cancel, Direct, Expire, Prune, ReleaseHeld, Rescue};
+use crate::write::engine::{in_time, store_error};
 use crate::write::lease::{EnterBody, Extend};
 use crate::write::submit::Submit;
 
@@ -87,8 +88,8 @@ impl PostgresJobStore {
     }
 }
 
-fn store_error(error: sqlx::Error) -> StoreError {
-    crate::write::engine::store_error::<PostgresEngine>(error)
+async fn answer<T>(read: impl Future<Output = sqlx::Result<T>>) -> Result<T, StoreError> {
+    in_time::<PostgresEngine, T>(read).await.map_err(store_error::<PostgresEngine>)
 }
 
 #[cfg(test)]

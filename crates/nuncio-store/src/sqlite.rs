@@ -39,6 +39,7 @@ use crate::write::advance::Advance;
 use crate::write::claim::{claimed, with_attachments};
 use crate::write::commit::Commit;
 use crate::write::end::{Cancel, Direct, Expire, Prune, ReleaseHeld, Rescue};
+use crate::write::engine::{in_time, store_error};
 use crate::write::lease::{EnterBody, Extend};
 use crate::write::submit::Submit;
 
@@ -83,8 +84,8 @@ impl SqliteJobStore {
     }
 }
 
-fn store_error(error: sqlx::Error) -> StoreError {
-    crate::write::engine::store_error::<SqliteEngine>(error)
+async fn answer<T>(read: impl Future<Output = sqlx::Result<T>>) -> Result<T, StoreError> {
+    in_time::<SqliteEngine, T>(read).await.map_err(store_error::<SqliteEngine>)
 }
 
 #[cfg(test)]

@@ -8,9 +8,9 @@ use std::time::Duration;
 use crate::command::{command, run as run_command};
 use crate::environment::root;
 use crate::failure::Result;
-use crate::install::{Need, install_build_tools, install_system};
-use crate::output;
+use crate::install::{install_build_tools, install_system};
 use crate::servers::Servers;
+use crate::{cluster, output};
 
 /// Names the file from which the tests learn where the real servers are.
 pub(crate) const SERVERS_VARIABLE: &str = "NUNCIO_TEST_SERVERS";
@@ -30,7 +30,7 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
         "system by apt, others into target/tools. The servers listen on free ports of 127.0.0.1 and live in a temporary folder.",
     );
     output::step("install what the build needs", install_build_tools)?;
-    output::step("install what sets the clock of a node", || install_system(&[Need::Faketime]))?;
+    output::step("install what the hosts of a cluster need", || install_system(cluster::NEEDS))?;
     // Before the servers start: a mistake in a test is told without them. Tests run the program, which
     // `cargo test` builds only for tests of its own package.
     output::step("build the program", || run_command(&mut cargo_build(args)))?;

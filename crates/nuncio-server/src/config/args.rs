@@ -244,7 +244,7 @@ pub struct ServeArgs {
         long,
         value_name = "URL",
         help = "gRPC address of the MnT to which this node takes its alarms, such as https://mnt:7587 \
-                [default: this node, if it has the role mnt] [env: NUNCIO_PEERS_MNT] [file: peers.mnt]"
+                [default: this node, if it has the role mnt, else those of its store] [env: NUNCIO_PEERS_MNT] [file: peers.mnt]"
     )]
     pub peers_mnt: Option<String>,
 }

@@ -94,12 +94,14 @@ impl PostgresEngine {
 
 impl Engine for PostgresEngine {
     const GROUP_TIMEOUT: Option<Duration> = Some(Duration::from_secs(30));
+    const READ_TIMEOUT: Option<Duration> = Some(Duration::from_secs(20));
 
     fn trouble(error: &Error) -> Trouble {
         let Some(state) = sqlstate(error) else { return trouble_here(error) };
         match state.as_str() {
             DISK_FULL => Trouble::Full,
             SERIALIZATION_FAILURE | DEADLOCK_DETECTED => Trouble::Conflict,
+            IDLE_IN_TRANSACTION => Trouble::Lost,
             state if state.starts_with(CLASS_SHUTDOWN) => Trouble::Lost,
             state if CLASSES_OF_ONE.iter().any(|class| state.starts_with(class)) => {
                 Trouble::OneRequest
@@ -254,6 +256,8 @@ const SERIALIZATION_FAILURE: &str = "40001";
 const DEADLOCK_DETECTED: &str = "40P01";
 /// "Operator intervention": the server or this connection is being shut down.
 const CLASS_SHUTDOWN: &str = "57P";
+/// The server has ended a session that held locks and did nothing: this node stood still.
+const IDLE_IN_TRANSACTION: &str = "25P03";
 /// What one request may bring: "program limit exceeded", such as a key that is too long for an index; data that
 /// does not fit; a constraint.
 const CLASSES_OF_ONE: [&str; 3] = ["54", "22", "23"];

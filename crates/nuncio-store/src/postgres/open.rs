@@ -34,9 +34,12 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 const STATEMENTS_KEPT: usize = 100;
 const APPLICATION_NAME: &str = "nuncio";
 
-/// For each connection: a commit that was answered is on disk, whatever the database's default; and a node
-/// that vanished within a transaction holds its locks no longer than this.
-const SESSION: &str = "SELECT set_config('idle_in_transaction_session_timeout', '30s', FALSE), \
+/// For each connection: a commit that was answered is on disk, whatever the database's default; a node that vanished or
+/// stands still within a transaction holds its locks, for which all others wait, no longer than five seconds; and a
+/// session whose node has vanished ends after half a minute (a Unix socket has no such limits, and ignores them).
+const SESSION: &str = "SELECT set_config('idle_in_transaction_session_timeout', '5s', FALSE), \
+     set_config('tcp_keepalives_idle', '15', FALSE), set_config('tcp_keepalives_interval', '5', FALSE), \
+     set_config('tcp_keepalives_count', '3', FALSE), set_config('tcp_user_timeout', '30s', FALSE), \
      CASE WHEN current_setting('synchronous_commit') = 'off' \
      THEN set_config('synchronous_commit', 'on', FALSE) END";
 

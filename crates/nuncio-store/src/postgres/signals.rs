@@ -17,7 +17,9 @@ use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
 use uuid::Uuid;
 
 use crate::postgres::clock::{DatabaseClock, Told};
+use crate::postgres::engine::PostgresEngine;
 use crate::rows::{self, unreadable};
+use crate::write::engine::in_time;
 
 /// One channel for all stores of a database.
 const CHANNEL: &str = "nuncio_mail_jobs";
@@ -41,6 +43,8 @@ pub(super) struct Signals {
     node: String,
     committed: Notify,
     heard: Notify,
+    /// The database was away: notifications may come no more over the connection that has waited for them.
+    was_away: Notify,
     pub(super) clock: Arc<DatabaseClock>,
 }
 
@@ -54,6 +58,7 @@ impl Signals {
             node: Uuid::now_v7().to_string(),
             committed: Notify::new(),
             heard: Notify::new(),
+            was_away: Notify::new(),
             clock: Arc::new(DatabaseClock::new(time)),
         }
     }
@@ -117,7 +122,7 @@ async fn tell(pool: PgPool, signals: Arc<Signals>) {
     loop {
         signals.committed.notified().await;
         let tell = sqlx::query("SELECT pg_notify($1, $2)").bind(CHANNEL).bind(signals.payload());
-        let told = tell.execute(&pool).await;
+        let told = in_time::<PostgresEngine, _>(tell.execute(&pool)).await;
         if let Err(error) = told {
             tracing::debug!(%error, "other nodes could not be told of a commit");
         }
@@ -138,6 +143,7 @@ async fn look(pool: PgPool, signals: Arc<Signals>) {
             Ok(()) => {
                 if !reachable {
                     tracing::info!("the database of the job store is there again");
+                    signals.was_away.notify_one();
                 }
                 reachable = true;
             }
@@ -153,7 +159,7 @@ async fn look(pool: PgPool, signals: Arc<Signals>) {
 
 /// Learns what there is to wake for, and what time it is.
 pub(super) async fn look_once(pool: &PgPool, signals: &Signals) -> sqlx::Result<()> {
-    let (wakes, time) = read(pool).await?;
+    let (wakes, time) = in_time::<PostgresEngine, _>(read(pool)).await?;
     signals.wake(wakes);
     signals.clock.learn(time);
     Ok(())
@@ -172,7 +178,10 @@ async fn listen_once(pool: &PgPool, signals: &Signals) -> sqlx::Result<()> {
     let mut listener = PgListener::connect_with(pool).await?;
     listener.listen(CHANNEL).await?;
     loop {
-        signals.hear(listener.recv().await?.payload());
+        tokio::select! {
+            told = listener.recv() => signals.hear(told?.payload()),
+            () = signals.was_away.notified() => return Ok(()),
+        }
     }
 }
 

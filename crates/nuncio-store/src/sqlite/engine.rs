@@ -61,6 +61,7 @@ impl SqliteEngine {
 impl Engine for SqliteEngine {
     /// The file is here: what takes long is at work.
     const GROUP_TIMEOUT: Option<Duration> = None;
+    const READ_TIMEOUT: Option<Duration> = None;
 
     fn trouble(error: &Error) -> Trouble {
         match sqlite_code(error) {

@@ -10,6 +10,7 @@ use nuncio_core::job::{Job, MailJobId, RequestKey};
 use nuncio_core::ports::job_store::{Claim, Dead, StoreError};
 use nuncio_core::ports::records::RecordKey;
 use sqlx::{Error, FromRow};
+use tokio::time::timeout;
 
 use crate::rows::{JobRow, readable};
 use crate::write::advance::Advance;
@@ -24,6 +25,9 @@ use crate::write::submit::{Known, RequestName, Submit};
 pub(crate) trait Engine: Send + Sized + 'static {
     /// How long a group may take. A database that does not answer by then is as good as gone.
     const GROUP_TIMEOUT: Option<Duration>;
+
+    /// How long a read may take.
+    const READ_TIMEOUT: Option<Duration>;
 
     /// What an error of the database means for the group.
     fn trouble(error: &Error) -> Trouble;
@@ -214,6 +218,14 @@ pub(crate) struct LeasedRow {
     /// As it is stored, clear or sealed.
     pub(crate) mail: Option<Vec<u8>>,
     pub(crate) has_attachments: bool,
+}
+
+/// Waits for a read, but no longer than the engine lets it take.
+pub(crate) async fn in_time<E: Engine, T>(
+    read: impl Future<Output = sqlx::Result<T>>,
+) -> sqlx::Result<T> {
+    let Some(limit) = E::READ_TIMEOUT else { return read.await };
+    timeout(limit, read).await.map_err(|_elapsed| timed_out())?
 }
 
 /// The error of a database that takes too long.

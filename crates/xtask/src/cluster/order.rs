@@ -10,6 +10,7 @@ pause HOST           SIGSTOP: it stands still, and does not know it
 resume HOST          SIGCONT
 cut HOST OTHER..     no packet passes between HOST and each OTHER any more
 heal                 all packets pass again
+compact              etcd forgets all revisions but the present ones
 status               every host: its address, how it is, what it is cut off from
 quit                 stop all; so does the end of the input";
 
@@ -23,6 +24,7 @@ pub(super) enum Order {
     Resume(&'static Host),
     Cut { host: &'static Host, others: Vec<&'static Host> },
     Heal,
+    Compact,
     Status,
     Help,
     Quit,
@@ -44,6 +46,7 @@ impl Order {
                 Ok(Self::Cut { host: process(name)?, others })
             }
             ["heal"] => Ok(Self::Heal),
+            ["compact"] => Ok(Self::Compact),
             ["status"] => Ok(Self::Status),
             ["help"] => Ok(Self::Help),
             ["quit"] => Ok(Self::Quit),

@@ -139,6 +139,7 @@ impl Running {
             }
             Order::Cut { host, others } => self.network.cut(host, &others)?,
             Order::Heal => self.network.heal()?,
+            Order::Compact => self.world.with_etcd(|root| root.compact())?,
             Order::Status => return Ok(self.status()),
             Order::Help => return Ok(format!("{HELP}\n")),
             Order::Quit => {}

@@ -5,7 +5,7 @@ use std::process::Command;
 
 use super::settings::Settings;
 use crate::command::{read, works};
-use crate::failure::Result;
+use crate::failure::{Failure, Result};
 
 /// The user who may do everything, and the role that says so. etcd knows both by this name.
 pub(crate) const ROOT: &str = "root";
@@ -90,6 +90,15 @@ impl<'a> Root<'a> {
             etcdctl(&["user", "grant-role", name, name])?;
         }
         etcdctl(&["auth", "enable"])
+    }
+
+    /// Forgets all revisions but the present ones.
+    pub(crate) fn compact(&self) -> Result<()> {
+        // What a key that is not there is answered with begins with the revision.
+        let answer = read(self.etcdctl().args(["get", "none", "--write-out", "fields"]))?;
+        let revision = answer.lines().find_map(|line| line.strip_prefix("\"Revision\" : "));
+        let revision = revision.ok_or_else(|| Failure::new("etcd tells no revision"))?;
+        read(self.etcdctl().args(["compact", revision])).map(drop)
     }
 
     /// It does not take an option that its environment names as well.

@@ -64,6 +64,7 @@ impl Settings {
     /// Chooses free ports and fresh secrets for the servers in the folder `base`.
     pub(super) fn choose(base: &Path, python: &str, mail_user: User) -> Result<Self> {
         let base = base.display();
+        let own = std::env::current_exe().context("cannot find the program of this process")?;
         let seed = u32::from_le_bytes(random::<4>()?);
         let ports = ports::free(PORTS.len(), seed)?;
         let mut values: BTreeMap<_, _> =
@@ -112,6 +113,7 @@ impl Settings {
             ("ETCD_PSN_CERT_FILE", format!("{base}/tls/etcd-nuncio-psn.crt")),
             ("ETCD_PSN_KEY_FILE", format!("{base}/tls/etcd-nuncio-psn.key")),
             ("PYTHON", python.to_owned()),
+            ("XTASK", own.display().to_string()),
         ]);
         Ok(Self(values))
     }

@@ -16,6 +16,7 @@ fn orders_are_understood() {
         ("resume pan-1", Order::Resume(pan)),
         ("cut pan-1 etcd-3 provider", Order::Cut { host: pan, others: vec![etcd, provider] }),
         ("heal", Order::Heal),
+        ("compact", Order::Compact),
         ("status", Order::Status),
         ("help", Order::Help),
         ("quit", Order::Quit),
