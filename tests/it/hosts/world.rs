@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use futures::future::select_ok;
 use nuncio_api::v1;
 use nuncio_provider_sim::config::{
     DEFAULT_MAILBOX, DEFAULT_TENANT_ID, Limits, Listen, SimConfig, TlsConfig,
@@ -28,6 +29,9 @@ const LATE_MAX: Duration = Duration::from_secs(5);
 /// What the mailbox may send in a minute: more than is handed in, less than what an outage leaves behind.
 const PER_MINUTE: u32 = 300;
 const CONNECTIONS: u32 = 3;
+/// How long a connection may take to get ready, in seconds: mails that wait for one are waited for by whoever leaves the
+/// mailbox to others.
+const CONNECT_TIMEOUT_S: i64 = 5;
 /// How long the provider takes for a mail, in milliseconds: one is always under way.
 const MAIL_MS: u64 = 100;
 /// How long a call may wait for the begin of its answer.
@@ -75,7 +79,13 @@ impl World {
             max_messages_per_minute: number(PER_MINUTE),
             ..v1::MailboxLimits::default()
         };
-        v1::SmtpSettings { host: host.to_owned(), limits: Some(limits), ..settings }
+        let connect_timeout = Some(prost_types::Duration { seconds: CONNECT_TIMEOUT_S, nanos: 0 });
+        v1::SmtpSettings {
+            host: host.to_owned(),
+            limits: Some(limits),
+            connect_timeout,
+            ..settings
+        }
     }
 
     /// Asks a node as its administrator.
@@ -107,14 +117,15 @@ impl World {
     pub(super) async fn nodes(&self) -> BTreeMap<String, v1::Node> {
         let deadline = Instant::now() + PATIENCE;
         loop {
-            for host in NODES {
-                let mut nodes = self.caller(host).clients.nodes.clone();
-                if let Ok(answer) = nodes.list_nodes(v1::ListNodesRequest {}).await {
-                    let nodes = answer.into_inner().nodes.into_iter();
-                    let nodes = nodes.filter(|node| node.state() == v1::NodeState::Live);
-                    let name = |node: &v1::Node| node.name.trim_start_matches("nodes/").to_owned();
-                    return nodes.map(|node| (name(&node), node)).collect();
-                }
+            let asked = NODES.map(|host| {
+                let mut nodes = self.caller(host).clients.nodes;
+                Box::pin(async move { nodes.list_nodes(v1::ListNodesRequest {}).await })
+            });
+            if let Ok((answer, _others)) = select_ok(asked).await {
+                let nodes = answer.into_inner().nodes.into_iter();
+                let nodes = nodes.filter(|node| node.state() == v1::NodeState::Live);
+                let name = |node: &v1::Node| node.name.trim_start_matches("nodes/").to_owned();
+                return nodes.map(|node| (name(&node), node)).collect();
             }
             assert!(Instant::now() < deadline, "no node answers");
             sleep(PAUSE).await;

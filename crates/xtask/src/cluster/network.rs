@@ -57,7 +57,7 @@ impl Network {
                 continue;
             }
             let namespace = self.namespace(host);
-            let outer = format!("{bridge}-{}", self.subnet.address(host).octets()[3]);
+            let outer = self.link(host);
             let inside = |words: &[&str]| ip(&[&["-n", &namespace], words].concat());
             ip(&["netns", "add", &namespace])?;
             ip(&[
@@ -142,6 +142,12 @@ impl Network {
         read(&mut command(Path::new("/"), &words)).map(drop)
     }
 
+    /// The end of its cable at the bridge.
+    fn link(&self, host: &Host) -> String {
+        let part = self.subnet.address(host).octets()[3];
+        format!("{}-{part}", bridge(self.subnet.number))
+    }
+
     fn namespace(&self, host: &Host) -> String {
         format!("{}-{}", bridge(self.subnet.number), host.name)
     }
@@ -149,11 +155,13 @@ impl Network {
 
 impl Drop for Network {
     fn drop(&mut self) {
+        let remove = |words: &[&str]| works(command(Path::new("/"), &["ip"]).args(words));
         for host in HOSTS.iter().filter(|host| host.kind != Kind::Provider) {
-            works(&mut command(Path::new("/"), &["ip", "netns", "delete", &self.namespace(host)]));
+            // A namespace lives on with what its connections could not send, and would keep its link.
+            remove(&["link", "delete", &self.link(host)]);
+            remove(&["netns", "delete", &self.namespace(host)]);
         }
-        let bridge = bridge(self.subnet.number);
-        works(&mut command(Path::new("/"), &["ip", "link", "delete", &bridge]));
+        remove(&["link", "delete", &bridge(self.subnet.number)]);
     }
 }
 

@@ -79,10 +79,9 @@ impl Running {
             self.start_host(host, 0)?;
         }
         self.wait("etcd", |running| {
-            running.world.with_etcd(|root| works(root.etcdctl().args(["endpoint", "health"])))
+            works(running.world.etcd().etcdctl().args(["endpoint", "health"]))
         })?;
-        self.world
-            .with_etcd(|root| root.enable_authentication(&["root", "--no-password"], ETCD_USERS))?;
+        self.world.etcd().enable_authentication(&["root", "--no-password"], ETCD_USERS)?;
         self.wait("PostgreSQL", Self::is_database_ready)?;
         // The first one makes the keys and the tables.
         self.start_host(named("pan-1"), 0)?;
@@ -139,7 +138,7 @@ impl Running {
             }
             Order::Cut { host, others } => self.network.cut(host, &others)?,
             Order::Heal => self.network.heal()?,
-            Order::Compact => self.world.with_etcd(|root| root.compact())?,
+            Order::Compact => self.world.etcd().compact()?,
             Order::Status => return Ok(self.status()),
             Order::Help => return Ok(format!("{HELP}\n")),
             Order::Quit => {}

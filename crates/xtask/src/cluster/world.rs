@@ -135,12 +135,15 @@ impl World {
         Ok(server)
     }
 
-    /// Whom `etcdctl` asks; `work` is what to do with it.
-    pub(super) fn with_etcd<T>(&self, work: impl FnOnce(&Root<'_>) -> T) -> T {
+    /// Whom `etcdctl` asks.
+    pub(super) fn etcd(&self) -> Root {
         let pki = |name: &str| self.pki().join(name).display().to_string();
-        let (ca, cert, key) = (pki("ca.pem"), pki("root.pem"), pki("root.key"));
-        let endpoints = self.etcd_endpoints().join(",");
-        work(&Root { endpoints: &endpoints, ca_file: &ca, cert_file: &cert, key_file: &key })
+        Root {
+            endpoints: self.etcd_endpoints().join(","),
+            ca_file: pki("ca.pem"),
+            cert_file: pki("root.pem"),
+            key_file: pki("root.key"),
+        }
     }
 
     /// The address of the database, password included.

@@ -33,12 +33,12 @@ const TEST_USERS: &[User] = &[
 ];
 
 /// Whom `etcdctl` asks, and as who: by the certificate of [`ROOT`].
-pub(crate) struct Root<'a> {
+pub(crate) struct Root {
     /// One or several, with commas between them.
-    pub(crate) endpoints: &'a str,
-    pub(crate) ca_file: &'a str,
-    pub(crate) cert_file: &'a str,
-    pub(crate) key_file: &'a str,
+    pub(crate) endpoints: String,
+    pub(crate) ca_file: String,
+    pub(crate) cert_file: String,
+    pub(crate) key_file: String,
 }
 
 /// The command that serves `config` in the foreground. All that it does not name is as by default, and so is `fsync`.
@@ -62,13 +62,13 @@ pub(super) fn enable_authentication(settings: &Settings) -> Result<()> {
     Root::of(settings).enable_authentication(&[&root_and_password], TEST_USERS)
 }
 
-impl<'a> Root<'a> {
-    fn of(settings: &'a Settings) -> Self {
+impl Root {
+    fn of(settings: &Settings) -> Self {
         Self {
-            endpoints: settings.get("ETCD_ENDPOINT"),
-            ca_file: settings.get("CA_FILE"),
-            cert_file: settings.get("ETCD_ROOT_CERT_FILE"),
-            key_file: settings.get("ETCD_ROOT_KEY_FILE"),
+            endpoints: settings.get("ETCD_ENDPOINT").to_owned(),
+            ca_file: settings.get("CA_FILE").to_owned(),
+            cert_file: settings.get("ETCD_ROOT_CERT_FILE").to_owned(),
+            key_file: settings.get("ETCD_ROOT_KEY_FILE").to_owned(),
         }
     }
 
@@ -105,8 +105,8 @@ impl<'a> Root<'a> {
     pub(crate) fn etcdctl(&self) -> Command {
         let mut etcdctl = Command::new("etcdctl");
         etcdctl.env("ETCDCTL_API", "3");
-        etcdctl.env("ETCDCTL_ENDPOINTS", self.endpoints).env("ETCDCTL_CACERT", self.ca_file);
-        etcdctl.env("ETCDCTL_CERT", self.cert_file).env("ETCDCTL_KEY", self.key_file);
+        etcdctl.env("ETCDCTL_ENDPOINTS", &self.endpoints).env("ETCDCTL_CACERT", &self.ca_file);
+        etcdctl.env("ETCDCTL_CERT", &self.cert_file).env("ETCDCTL_KEY", &self.key_file);
         etcdctl
     }
 }
