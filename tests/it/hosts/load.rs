@@ -1,6 +1,6 @@
 //! What is asked of a cluster while its hosts are broken, by callers that know all nodes of a role.
 
-use std::error::Error as _;
+use std::error::Error;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
@@ -108,7 +108,7 @@ impl Counts {
 /// `Unknown` where it got none.
 fn is_passing(status: &Status) -> bool {
     let passing = [Code::Unavailable, Code::DeadlineExceeded, Code::Cancelled];
-    let has_no_connection = status.source().is_some_and(|source| source.is::<TransportError>());
+    let has_no_connection = status.source().is_some_and(<dyn Error>::is::<TransportError>);
     passing.contains(&status.code()) || has_no_connection
 }
 
