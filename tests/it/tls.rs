@@ -72,6 +72,10 @@ impl Installation {
     }
 
     fn serve(&self, certificates: &str) -> Process {
+        self.serve_with(certificates, &[])
+    }
+
+    fn serve_with(&self, certificates: &str, options: &[&str]) -> Process {
         let file = |name: &str| self.path(certificates).join(name).display().to_string();
         let ca = self.path("pki/ca.pem").display().to_string();
         let (certificate, key) = (file("node-1.pem"), file("node-1.key"));
@@ -81,7 +85,7 @@ impl Installation {
             ["--grpc-tls-client-ca-file", &ca],
             ["--grpc-administrators", "admin"],
         ];
-        Process::serve(&self.path("data"), &more.concat())
+        Process::serve(&self.path("data"), &[&more.concat(), options].concat())
     }
 
     async fn start(&self) -> TlsNode {
@@ -272,11 +276,28 @@ async fn a_certificate_that_has_ended_keeps_a_node_from_starting() {
         fs::write(installation.path("pki").join(name), text).expect("the disk has room");
     }
 
+    for options in [&[][..], &["--check-config"]] {
+        let ended = installation.serve_with("pki", options).ended().await;
+
+        assert_eq!(ended.code, Some(1), "{ended:?}");
+        assert!(ended.stderr.contains("gRPC cannot be served by TLS"), "{ended:?}");
+        assert!(ended.stderr.contains("expired at 2020-01-01T00:00:00Z; renew it"), "{ended:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_certificate_of_a_client_keeps_a_node_from_starting() {
+    let installation = Installation::new().await;
+    installation.certs(&["issue"], &["client", "--name", "portal-app"]).await;
+    for ending in ["pem", "key"] {
+        let file = |name: &str| installation.path("pki").join(format!("{name}.{ending}"));
+        fs::copy(file("portal-app"), file("node-1")).expect("the disk has room");
+    }
+
     let ended = installation.serve("pki").ended().await;
 
     assert_eq!(ended.code, Some(1), "{ended:?}");
-    assert!(ended.stderr.contains("gRPC cannot be served by TLS"), "{ended:?}");
-    assert!(ended.stderr.contains("expired at 2020-01-01T00:00:00Z; renew it"), "{ended:?}");
+    assert!(ended.stderr.contains("portal-app` is for clients"), "{ended:?}");
 }
 
 /// All files below a folder.

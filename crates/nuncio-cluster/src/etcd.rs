@@ -72,6 +72,18 @@ pub enum OpenError {
     Unopened { document: &'static str, source: UnopenedError },
 }
 
+/// Two clusters were given one place in etcd, or the store is a new one.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "the settings in etcd are those of nodes with another store: `{key}` says `{noted}`, and this one is `{own}`; give each \
+     cluster an `etcd.prefix` of its own, or, if its database was made anew, delete that key with `etcdctl del {key}`"
+)]
+pub struct OtherStoreError {
+    pub key: String,
+    pub noted: String,
+    pub own: String,
+}
+
 struct Shared {
     store: EtcdStore,
     keys: Arc<Keyring>,
@@ -109,6 +121,23 @@ impl EtcdCluster {
         }
         drop(revisions);
         Ok(Self { shared })
+    }
+
+    /// Makes sure that all nodes with these settings have one store, of which this node says the id: those of two stores would
+    /// each use the whole budget of a mailbox. Where etcd does not answer, or this node may not note the first one, nothing is
+    /// known against it.
+    pub async fn settle_in(&self, store: &str) -> Result<(), OtherStoreError> {
+        match self.shared.store.settle_in(store).await {
+            Ok(noted) if noted == store => Ok(()),
+            Ok(noted) => {
+                let key = self.shared.store.home_key().to_owned();
+                Err(OtherStoreError { key, noted, own: store.to_owned() })
+            }
+            Err(problem) => {
+                info!("etcd does not tell whose its settings are: {}", Chain(&problem));
+                Ok(())
+            }
+        }
     }
 
     /// Follows etcd until `stop` is cancelled.

@@ -87,6 +87,7 @@ use crate::node::others::settings_home;
 use crate::node_service::Nodes;
 use crate::settings_service::SettingsApi;
 use crate::status::NodeStatus;
+use crate::store::identity::identity;
 use crate::store::{OpenStoreError, Store};
 use crate::trust::{StoredAuthorities, TrustingTokens};
 
@@ -175,6 +176,10 @@ pub enum StartError {
     Cluster(#[from] nuncio_cluster::etcd::OpenError),
     #[error("the job store cannot be opened")]
     Store(#[from] OpenStoreError),
+    #[error("the settings of this cluster are not in this place of etcd")]
+    OtherStore(#[from] nuncio_cluster::etcd::OtherStoreError),
+    #[error("the store cannot be asked for its id")]
+    Identity(#[source] StoreError),
     #[error("the jobs of the last run cannot be taken back")]
     Rescue(#[from] StoreError),
     #[error("the alarms of the last run cannot be read")]
@@ -217,6 +222,12 @@ impl Listeners {
 }
 
 impl Node {
+    /// Whether gRPC can be served with the certificate of the configuration, if it names one.
+    pub async fn check_certificates(config: &Config) -> Result<(), StartError> {
+        certificates(config).await?;
+        Ok(())
+    }
+
     /// Builds adapters, roles and listeners. Jobs that the last run left half done are taken back.
     ///
     /// `log`, if there is one, follows the levels in the settings.
@@ -399,7 +410,12 @@ impl Adapters {
         let clock = store.clock(&machine);
         let sealer: Arc<dyn Sealer> = Arc::<Keyring>::clone(&keys);
         let (settings, etcd) = settings(config, keys).await?;
-        let incarnation = incarnation(&*clock, &*entropy);
+        if let Some(etcd) = &etcd {
+            let new = new_uuid(&*clock, &*entropy);
+            let id = identity(&*store.records(), new, clock.now()).await;
+            etcd.settle_in(&id.map_err(StartError::Identity)?).await?;
+        }
+        let incarnation = Incarnation(new_uuid(&*clock, &*entropy));
         let rescued = store.take_back(&incarnation, clock.now()).await?;
         if !rescued.is_empty() {
             let jobs = rescued.len();
@@ -670,8 +686,8 @@ fn make_data_dir(path: &Path) -> Result<(), StartError> {
     std::fs::write(&probe, b"").and_then(|()| std::fs::remove_file(&probe)).map_err(failed)
 }
 
-fn incarnation(clock: &dyn Clock, entropy: &dyn Entropy) -> Incarnation {
+fn new_uuid(clock: &dyn Clock, entropy: &dyn Entropy) -> String {
     let millis = u64::try_from(clock.now().as_millisecond()).unwrap_or_default();
     let uuid = uuid::Builder::from_unix_timestamp_millis(millis, &entropy.id_bytes()).into_uuid();
-    Incarnation(uuid.to_string())
+    uuid.to_string()
 }

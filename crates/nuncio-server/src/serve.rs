@@ -49,7 +49,7 @@ pub async fn serve(args: &ServeArgs) -> ExitCode {
 async fn run(args: &ServeArgs) -> Result<(), ServeError> {
     let config = Config::load(args, &ProcessEnvironment)?;
     if args.check_config {
-        return Ok(());
+        return Ok(Node::check_certificates(&config).await?);
     }
     let telemetry = Telemetry::install(&config)?;
     let shutdown = shutdown_on_signal().map_err(ServeError::Signals)?;

@@ -1,5 +1,7 @@
 //! The store of jobs of a node: a file of its own, or a database that it shares.
 
+pub(crate) mod identity;
+
 use std::sync::Arc;
 use std::time::Duration;
 

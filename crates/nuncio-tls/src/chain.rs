@@ -93,6 +93,13 @@ pub fn uris(certificate: &CertificateDer<'_>) -> Vec<String> {
     names.filter_map(uri_of).take(HOSTS_MAX + 1).collect()
 }
 
+/// Whether a server may show the certificate: one with purposes names that one among them (RFC 5280, section 4.2.1.12).
+pub(crate) fn is_for_servers(certificate: &CertificateDer<'_>) -> bool {
+    let parsed = parse(certificate);
+    let purposes = parsed.as_ref().and_then(|parsed| parsed.extended_key_usage().ok().flatten());
+    purposes.is_none_or(|purposes| purposes.value.server_auth || purposes.value.any)
+}
+
 /// What a certificate says of itself; none if it cannot be read.
 pub(crate) fn facts(certificate: &CertificateDer<'_>) -> Option<CertificateFacts> {
     let parsed = parse(certificate)?;

@@ -53,6 +53,11 @@ pub enum IdentityError {
         "the certificate `{subject}` is valid from {not_before} on; check the clock of this machine"
     )]
     NotYetValid { subject: String, not_before: Timestamp },
+    #[error(
+        "the certificate `{subject}` is for clients, and no client would accept it from a server; give one for servers \
+         (`nuncio certs issue … node`)"
+    )]
+    ForClients { subject: String },
 }
 
 impl Identity {
@@ -93,6 +98,14 @@ impl Identity {
             return Err(IdentityError::NotYetValid { subject, not_before });
         }
         Ok(())
+    }
+
+    /// Refuses an identity that a server cannot show.
+    pub fn check_for_servers(&self) -> Result<(), IdentityError> {
+        if chain::is_for_servers(self.certificate()) {
+            return Ok(());
+        }
+        Err(IdentityError::ForClients { subject: self.facts.subject.clone() })
     }
 
     pub(crate) fn resolver(&self) -> Arc<SingleCertAndKey> {

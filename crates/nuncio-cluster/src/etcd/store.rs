@@ -14,6 +14,8 @@ use crate::document::Document;
 
 /// Below the prefix of the cluster: the settings.
 const SETTINGS: &str = "settings/";
+/// Below the prefix of the cluster: its store.
+const HOME: &str = "store";
 /// How long etcd may take to answer.
 pub(super) const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
 /// The most that all documents together may have, in bytes. A value in etcd has 1.5 MiB at most by default.
@@ -25,6 +27,8 @@ pub(super) struct EtcdStore {
     client: Client,
     kv: KvClient,
     prefix: String,
+    /// The key that says which store the nodes have that use these settings.
+    home_key: String,
     has_identity: bool,
 }
 
@@ -68,7 +72,33 @@ impl EtcdStore {
         let kv = client.kv_client().max_decoding_message_size(LIST_BYTES_MAX);
         let (prefix, has_identity) =
             (format!("{}{SETTINGS}", config.prefix), config.identity.is_some());
-        Ok(Self { client, kv, prefix, has_identity })
+        let home_key = format!("{}{HOME}", config.prefix);
+        Ok(Self { client, kv, prefix, home_key, has_identity })
+    }
+
+    pub(super) fn home_key(&self) -> &str {
+        &self.home_key
+    }
+
+    /// Notes the store whose nodes use these settings, unless one is noted already. Returns what is noted.
+    pub(super) async fn settle_in(&self, store: &str) -> Result<String, EtcdError> {
+        let key = self.home_key.as_str();
+        let mut kv = self.kv.clone();
+        let noted = self.answered("read", kv.get(key, None)).await?;
+        if let Some(kv) = noted.kvs().first() {
+            return Ok(String::from_utf8_lossy(kv.value()).into_owned());
+        }
+        let transaction = Txn::new()
+            .when([Compare::mod_revision(key, CompareOp::Equal, 0)])
+            .and_then([TxnOp::put(key, store, None)])
+            .or_else([TxnOp::get(key, None)]);
+        let done = self.answered("write", kv.txn(transaction)).await?;
+        let overtaken = done.op_responses().into_iter().find_map(|response| match response {
+            TxnOpResponse::Get(got) => got.kvs().first().map(|kv| kv.value().to_vec()),
+            TxnOpResponse::Put(_) | TxnOpResponse::Delete(_) | TxnOpResponse::Txn(_) => None,
+        });
+        let noted = overtaken.map(|noted| String::from_utf8_lossy(&noted).into_owned());
+        Ok(noted.unwrap_or_else(|| store.to_owned()))
     }
 
     /// Reads all documents, as a majority of the members knows them.

@@ -318,6 +318,26 @@ async fn what_cannot_be_opened_changes_nothing_and_is_not_overwritten() {
 }
 
 #[tokio::test]
+async fn nodes_of_another_store_do_not_settle_in_the_same_place() {
+    let place = Place::new();
+    let reader = config("PSN", place.config.prefix.clone());
+    let reader = place.node_in(TempDir::new().unwrap(), &reader).await.unwrap();
+    reader.cluster.settle_in("two").await.expect("it may not write, and nothing is noted");
+    place.node().await.cluster.settle_in("one").await.expect("it is the first");
+    place.node().await.cluster.settle_in("one").await.expect("it has the same store");
+
+    for other in [place.node().await, reader] {
+        let refused = other.cluster.settle_in("two").await.unwrap_err().to_string();
+        for part in [&place.config.prefix, "`one`", "`two`", "etcd.prefix"] {
+            assert!(refused.contains(part), "{refused}");
+        }
+    }
+    let nobody = place.behind("https://127.0.0.1:1".to_owned());
+    let alone = place.node_in(TempDir::new().unwrap(), &nobody).await.unwrap();
+    alone.cluster.settle_in("two").await.expect("etcd does not answer");
+}
+
+#[tokio::test]
 async fn a_user_who_may_only_read_is_told_what_is_missing() {
     let place = Place::new();
     place.node().await.save(None).await.unwrap();

@@ -188,6 +188,7 @@ fn make(contents: &Contents, now: Timestamp) -> Result<Made, CertificateError> {
     let pair = (contents.certificate.as_slice(), contents.key.as_slice());
     let identity = Identity::from_pem(pair.0, pair.1)?;
     identity.check_validity(now)?;
+    identity.check_for_servers()?;
     let client_ca = contents.client_ca.as_deref().map(String::from_utf8_lossy);
     let authorities = client_ca.as_deref();
     let server = http2_server(&identity, authorities)?;

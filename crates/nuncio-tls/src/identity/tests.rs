@@ -1,4 +1,4 @@
-use rcgen::{CertificateParams, KeyPair, SanType, date_time_ymd};
+use rcgen::{CertificateParams, ExtendedKeyUsagePurpose, KeyPair, SanType, date_time_ymd};
 
 use super::*;
 use crate::chain::uris;
@@ -49,6 +49,27 @@ fn what_is_no_identity_is_told_by_what_is_wrong() {
     check(&one, &one, IdentityError::NoKey);
     let told = read(&one, &other_key).unwrap_err();
     assert!(matches!(told, IdentityError::KeyMismatch { .. }), "{told}");
+}
+
+#[test]
+fn a_certificate_for_clients_serves_nobody() {
+    let check = |purposes: &[ExtendedKeyUsagePurpose]| {
+        let mut params = CertificateParams::new(["psn-1.example.com".to_owned()]).unwrap();
+        params.extended_key_usages = purposes.to_vec();
+        let key = KeyPair::generate().unwrap();
+        let certificate = params.self_signed(&key).unwrap().pem();
+        read(&certificate, &key.serialize_pem()).unwrap().check_for_servers()
+    };
+    let (client, server) =
+        (ExtendedKeyUsagePurpose::ClientAuth, ExtendedKeyUsagePurpose::ServerAuth);
+
+    for good in
+        [&[][..], &[server.clone()], &[client.clone(), server], &[ExtendedKeyUsagePurpose::Any]]
+    {
+        assert_eq!(check(good), Ok(()), "{good:?}");
+    }
+    let told = check(&[client]).unwrap_err().to_string();
+    assert!(told.contains("is for clients") && told.contains("certs issue"), "{told}");
 }
 
 #[test]
