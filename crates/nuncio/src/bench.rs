@@ -93,6 +93,10 @@ pub(crate) struct BenchArgs {
     /// An empty database for the own node, as `--store-url` of `nuncio serve` [default: a SQLite file]
     #[arg(long, value_name = "URL", conflicts_with = "running")]
     store_url: Option<String>,
+    /// So many own nodes with one database; each gets the same number of calls
+    #[arg(long, value_name = "COUNT", default_value_t = 1, conflicts_with = "running")]
+    #[arg(value_parser = clap::value_parser!(u32).range(1..=16))]
+    nodes: u32,
     /// What the own node logs, as `--log-filter` of `nuncio serve`
     #[arg(long, value_name = "FILTER", default_value = "info", conflicts_with = "running")]
     node_log: String,
@@ -164,6 +168,8 @@ pub(crate) enum Failure {
     Raw(#[source] std::io::Error),
     #[error("`--mode {mode}` needs an own node; leave out `--running`")]
     OwnNodeNeeded { mode: &'static str },
+    #[error("several nodes need one database and `--mode accept`; give `--store-url`")]
+    NodesApart,
     #[error("what a running node sends is seen only by watching; leave out `--no-watch`")]
     Blind,
     #[error("output cannot be written")]
@@ -192,6 +198,9 @@ async fn measure(args: &BenchArgs, globals: &Globals, out: &mut Output) -> Resul
     }
     if args.running && args.no_watch && args.mode != Mode::Accept {
         return Err(Failure::Blind);
+    }
+    if 1 < args.nodes && (args.mode != Mode::Accept || args.store_url.is_none()) {
+        return Err(Failure::NodesApart);
     }
     match args.mode {
         Mode::Accept | Mode::EndToEnd | Mode::Drain => {

@@ -23,7 +23,8 @@ const LOOK: Duration = Duration::from_millis(5);
 pub(super) struct Measurement<'a> {
     args: &'a BenchArgs,
     sink: Option<Sink>,
-    node: Option<Node>,
+    /// Own ones; none where a running one is loaded.
+    nodes: Vec<Node>,
     channels: Vec<Clients>,
     tracker: Arc<Tracker>,
     started: Instant,
@@ -36,16 +37,22 @@ impl<'a> Measurement<'a> {
         } else {
             Some(Sink::start(args).await?)
         };
-        let node = if args.running {
-            None
+        let nodes = if args.running {
+            Vec::new()
         } else {
-            Some(Node::start(&args.node_log, args.store_url.as_ref()).await?)
+            Node::start_some(args.nodes, &args.node_log, args.store_url.as_ref()).await?
         };
-        let address = node.as_ref().map_or(globals.server.as_str(), Node::address);
-        let channels = connect(args, address, globals.timeout).await?;
+        let mut addresses: Vec<_> = nodes.iter().map(Node::address).collect();
+        if addresses.is_empty() {
+            addresses.push(&globals.server);
+        }
+        let mut channels = Vec::new();
+        for address in addresses {
+            channels.extend(connect(args, address, globals.timeout).await?);
+        }
         let watches = args.mode != Mode::Accept && !args.no_watch;
         let tracker = Arc::new(Tracker::new(watches));
-        Ok(Self { args, sink, node, channels, tracker, started: Instant::now() })
+        Ok(Self { args, sink, nodes, channels, tracker, started: Instant::now() })
     }
 
     pub(super) async fn run(&mut self, out: &mut Output) -> Result<Report, Failure> {
@@ -61,13 +68,13 @@ impl<'a> Measurement<'a> {
         };
         // The test of the settings asked for a token and opened a connection, too.
         let before = self.sink.as_ref().map(Sink::stats).unwrap_or_default();
-        let cpu_before = Cpu::now(self.node.as_ref());
+        let cpu_before = Cpu::now(&self.nodes);
 
         self.started = Instant::now();
         let load = Load::new(plan(self.args), &self.channels, Arc::clone(&self.tracker));
         let submitted = with_progress(load.run(), || self.counts(), out).await??;
         let accept_time = self.started.elapsed();
-        let accept_cpu = Cpu::now(self.node.as_ref()).since(&cpu_before);
+        let accept_cpu = Cpu::now(&self.nodes).since(&cpu_before);
 
         let mut send_time = None;
         if self.args.mode != Mode::Accept {
@@ -78,7 +85,7 @@ impl<'a> Measurement<'a> {
             with_progress(self.until_sent(), || self.counts(), out).await??;
             send_time = Some(begun.elapsed());
         }
-        let cpu = Cpu::now(self.node.as_ref()).since(&cpu_before);
+        let cpu = Cpu::now(&self.nodes).since(&cpu_before);
         if watches {
             with_progress(self.until_watched(), || self.counts(), out).await??;
         }
@@ -96,7 +103,7 @@ impl<'a> Measurement<'a> {
             sent: Spans::new(self.tracker.take_spans()),
             accept_cpu,
             cpu,
-            memory: self.node.as_ref().and_then(|node| process::memory(node.pid())),
+            memory: self.nodes.first().and_then(|node| process::memory(node.pid())),
             sink: self.sink.as_ref().map(|sink| sink.stats().since(&before)),
         })
     }
@@ -171,6 +178,7 @@ pub(super) fn plan(args: &BenchArgs) -> Plan {
 
 /// The processor time of all that takes part, up to now.
 pub(super) struct Cpu {
+    /// Of all nodes together.
     node: Option<Duration>,
     sink: Option<Duration>,
     own: Option<Duration>,
@@ -178,9 +186,9 @@ pub(super) struct Cpu {
 }
 
 impl Cpu {
-    pub(super) fn now(node: Option<&Node>) -> Self {
+    pub(super) fn now(nodes: &[Node]) -> Self {
         Self {
-            node: node.and_then(|node| process::cpu(node.pid())),
+            node: nodes.iter().map(|node| process::cpu(node.pid())).sum(),
             sink: Sink::cpu(),
             own: process::cpu(std::process::id()),
             machine: process::machine_cpu(),

@@ -46,11 +46,40 @@ impl Node {
         store_url: Option<&String>,
     ) -> Result<Self, Failure> {
         let folder = TempDir::with_prefix("nuncio-bench-").map_err(Failure::Folder)?;
+        Self::start_in(folder, log_filter, store_url, &[]).await
+    }
+
+    /// The same, `count` times with one store, which is a database then.
+    pub(super) async fn start_some(
+        count: u32,
+        log_filter: &str,
+        store_url: Option<&String>,
+    ) -> Result<Vec<Self>, Failure> {
+        let first = Self::start(log_filter, store_url).await?;
+        // Made by the first one; nodes of one database have the same.
+        let keys = first.folder().join("data/keys/settings.key").into_os_string();
+        let mut nodes = vec![first];
+        for number in 2..=count {
+            let folder = TempDir::with_prefix("nuncio-bench-").map_err(Failure::Folder)?;
+            let name = format!("bench-{number}").into();
+            let more = ["--keys-file".into(), keys.clone(), "--node-name".into(), name];
+            nodes.push(Self::start_in(folder, log_filter, store_url, &more).await?);
+        }
+        Ok(nodes)
+    }
+
+    async fn start_in(
+        folder: TempDir,
+        log_filter: &str,
+        store_url: Option<&String>,
+        more: &[OsString],
+    ) -> Result<Self, Failure> {
         let (grpc, http) = free_ports().map_err(Failure::Spawn)?;
         let data = folder.path().join("data").into_os_string();
         let words = ["serve", "--log-filter", log_filter, "--grpc-listen", &grpc];
         let mut args: Vec<_> = words.map(OsString::from).to_vec();
         args.extend(["--http-listen".into(), http.into(), "--data-dir".into(), data]);
+        args.extend_from_slice(more);
         let log = folder.path().join("node.log");
         let serve = Serve { args, store_url: store_url.cloned(), log };
         let started = Instant::now();

@@ -64,9 +64,9 @@ pub(super) async fn measure(args: &BenchArgs) -> Result<Figures, Failure> {
         for _connection in 0..args.connections {
             clients.push(connect(&sink).await.map_err(Failure::Raw)?);
         }
-        let (before, cpu, begun) = (sink.stats(), Cpu::now(None), Instant::now());
+        let (before, cpu, begun) = (sink.stats(), Cpu::now(&[]), Instant::now());
         send(clients, dialect, args, mails).await?;
-        let (time, cpu) = (begun.elapsed(), Cpu::now(None).since(&cpu));
+        let (time, cpu) = (begun.elapsed(), Cpu::now(&[]).since(&cpu));
         let taken = sink.stats().since(&before).mails;
         let cost = |cpu: Option<_>| each(millis(cpu.unwrap_or_default()), taken);
         figures.put(per_s.0, per_s.1, rate(taken, time), "/s");
