@@ -373,13 +373,13 @@ impl Dispatcher {
         let patient = is_patient.then(|| Arc::clone(&self.patients));
         let span = info_span!(
             "mail_job.attempt",
-            otel.kind = "producer",
+            otel.kind = "consumer",
             job.name = %claimed.job.id,
             job.class = claimed.job.class.name(),
             settings.generation = settings.generation,
         );
         if let Some(origin) = &claimed.job.trace {
-            trace::link(&span, origin);
+            trace::set_parent(&span, origin);
         }
         self.budget.start(recipients, now);
         let (context, of_attempt) = (Arc::clone(&self.context), span.clone());

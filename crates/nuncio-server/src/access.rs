@@ -155,6 +155,11 @@ impl StoredCallers {
     }
 }
 
+/// Whether there is such a method on some node.
+pub(crate) fn is_known(path: &str) -> bool {
+    table::need(path).is_some()
+}
+
 /// Has every call of these services admitted first. What comes to a service has a [`Caller`] in its extensions.
 pub(crate) fn guarded(services: Routes, access: Arc<Access>) -> Routes {
     let router = services.prepare().into_axum_router().fallback(async || answer(not_served()));
