@@ -33,5 +33,6 @@ mod settings_file;
 mod telemetry;
 mod templates;
 mod tls;
+mod traces;
 mod trust_store;
 mod truth;
