@@ -206,14 +206,23 @@ fn answer(status: Status) -> Response {
     status.into_http::<Body>()
 }
 
+/// All reasons for which a call is denied.
+pub(crate) const DENIALS: [&str; 5] = [
+    "CREDENTIALS_MISSING",
+    "TOKEN_UNKNOWN",
+    "CERTIFICATE_UNKNOWN",
+    "CALLER_UNKNOWN",
+    "PERMISSION_MISSING",
+];
+
 impl Denial {
     fn reason(&self) -> &'static str {
         match self {
-            Self::NoCredentials => "CREDENTIALS_MISSING",
-            Self::TokenUnknown => "TOKEN_UNKNOWN",
-            Self::CertificateUnknown(_) => "CERTIFICATE_UNKNOWN",
-            Self::CallerUnknown(_) => "CALLER_UNKNOWN",
-            Self::PermissionMissing(..) => "PERMISSION_MISSING",
+            Self::NoCredentials => DENIALS[0],
+            Self::TokenUnknown => DENIALS[1],
+            Self::CertificateUnknown(_) => DENIALS[2],
+            Self::CallerUnknown(_) => DENIALS[3],
+            Self::PermissionMissing(..) => DENIALS[4],
         }
     }
 

@@ -108,8 +108,8 @@ impl AttachmentRow {
     }
 }
 
-/// How many jobs are in a state.
-pub(crate) type CountRow = (String, i64);
+/// How many jobs of a class are in a state, and when the first of them is due.
+pub(crate) type CountRow = (String, String, i64, Option<i64>);
 
 /// A row of the record of attempts.
 #[derive(Debug, sqlx::FromRow)]
@@ -305,16 +305,28 @@ pub(crate) fn page_from(
     Ok(JobPage { jobs: jobs.filter(|job| query.fits(job)).collect(), next })
 }
 
-pub(crate) fn backlog_from(counts: Vec<CountRow>) -> Backlog {
-    let counts: HashMap<_, _> = counts.into_iter().collect();
+pub(crate) fn backlog_from(rows: &[CountRow]) -> Backlog {
     let count = |state: JobState| {
-        counts.get(state.name()).map_or(0, |count| u64::try_from(*count).unwrap_or_default())
+        let of_state = rows.iter().filter(|(name, ..)| name == state.name());
+        of_state.map(|(.., count, _due)| u64::try_from(*count).unwrap_or_default()).sum()
+    };
+    let due_at = |is_patient: bool| {
+        let waits = |state: &str| {
+            [JobState::Queued, JobState::Deferred].map(JobState::name).contains(&state)
+        };
+        let of_class = rows.iter().filter(|(state, class, ..)| {
+            waits(state) && class_from(class).is_ok_and(|class| class.is_patient() == is_patient)
+        });
+        let due_at_us = of_class.filter_map(|(.., due_at_us)| *due_at_us).min();
+        due_at_us.and_then(|us| time_from("due_at_us", us).ok())
     };
     Backlog {
         queued: count(JobState::Queued),
         sending: count(JobState::Sending),
         deferred: count(JobState::Deferred),
         held: count(JobState::Held),
+        urgent_due_at: due_at(false),
+        patient_due_at: due_at(true),
     }
 }
 
