@@ -16,6 +16,7 @@ mod kill_roles;
 mod leaders;
 mod many_recipients;
 mod nodes;
+mod observability;
 mod place;
 mod portal;
 mod postgres;
