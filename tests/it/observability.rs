@@ -53,3 +53,9 @@ async fn the_metrics_of_a_busy_node_are_as_prometheus_wants_them() {
     }
     node.stop().await;
 }
+
+#[tokio::test]
+async fn the_shipped_alert_rules_are_valid_and_fire_when_they_should() {
+    promtool(&["check", "rules", "deploy/prometheus/nuncio.rules.yml"], "").await;
+    promtool(&["test", "rules", "deploy/prometheus/nuncio.rules.test.yml"], "").await;
+}

@@ -11,7 +11,7 @@ use nuncio_core::job::{
     Attempt, BudgetUse, Job, JobState, MailJobId, Reason, RecipientResult, RecipientState,
 };
 use nuncio_core::mail::{Attachment, Mail, Recipient, RecipientKind, Sender};
-use nuncio_core::ports::job_store::{Backlog, Change, ChangeSeq, JobPage, JobQuery, MailboxUsage};
+use nuncio_core::ports::job_store::{Change, ChangeSeq, JobPage, JobQuery, MailboxUsage};
 use nuncio_core::ports::records::{Record, RecordKey, RecordKind};
 use nuncio_core::ports::sealer::{Sealer, UnsealError};
 use nuncio_core::reply::{EnhancedCode, SmtpReply};
@@ -107,9 +107,6 @@ impl AttachmentRow {
         Ok(Attachment { file_name, content_type, content })
     }
 }
-
-/// How many jobs of a class are in a state, and when the first of them is due.
-pub(crate) type CountRow = (String, String, i64, Option<i64>);
 
 /// A row of the record of attempts.
 #[derive(Debug, sqlx::FromRow)]
@@ -305,31 +302,6 @@ pub(crate) fn page_from(
     Ok(JobPage { jobs: jobs.filter(|job| query.fits(job)).collect(), next })
 }
 
-pub(crate) fn backlog_from(rows: &[CountRow]) -> Backlog {
-    let count = |state: JobState| {
-        let of_state = rows.iter().filter(|(name, ..)| name == state.name());
-        of_state.map(|(.., count, _due)| u64::try_from(*count).unwrap_or_default()).sum()
-    };
-    let due_at = |is_patient: bool| {
-        let waits = |state: &str| {
-            [JobState::Queued, JobState::Deferred].map(JobState::name).contains(&state)
-        };
-        let of_class = rows.iter().filter(|(state, class, ..)| {
-            waits(state) && class_from(class).is_ok_and(|class| class.is_patient() == is_patient)
-        });
-        let due_at_us = of_class.filter_map(|(.., due_at_us)| *due_at_us).min();
-        due_at_us.and_then(|us| time_from("due_at_us", us).ok())
-    };
-    Backlog {
-        queued: count(JobState::Queued),
-        sending: count(JobState::Sending),
-        deferred: count(JobState::Deferred),
-        held: count(JobState::Held),
-        urgent_due_at: due_at(false),
-        patient_due_at: due_at(true),
-    }
-}
-
 /// The value of a row; nothing, and a line in the log, if it cannot be read.
 ///
 /// One row that cannot be read must not keep all others from being sent.
@@ -480,7 +452,7 @@ fn mailbox_from(address: Option<String>) -> Result<Option<EmailAddress>, RowErro
     address.map_err(|_| RowError::Value { column: "mailbox" })
 }
 
-fn class_from(name: &str) -> Result<MailClass, RowError> {
+pub(crate) fn class_from(name: &str) -> Result<MailClass, RowError> {
     let class = MailClass::ALL.into_iter().find(|class| class.name() == name);
     class.ok_or(RowError::Value { column: "class" })
 }

@@ -1,3 +1,5 @@
+use std::collections::BTreeSet;
+
 use nuncio_core::ports::job_store::Backlog;
 use nuncio_core::settings::{
     Authentication, ClientCredential, Encryption, MailboxLimits, OauthClient, Provider,
@@ -243,4 +245,57 @@ fn the_older_format_has_the_same_samples_under_whole_names() {
     for word in ["# UNIT", "# EOF", " info\n"] {
         assert!(!classic.contains(word), "`{word}` is none of it:\n{classic}");
     }
+}
+
+const PAGE: &str = include_str!("../../../../docs/OBSERVABILITY.md");
+
+/// Name, type and labels of each metric, as the page lists them.
+fn listed() -> BTreeSet<(String, String, BTreeSet<String>)> {
+    let (_, rest) = PAGE.split_once("\n## Metrics\n").unwrap();
+    let (section, _) = rest.split_once("\n## ").unwrap();
+    let rows = section.lines().filter(|line| line.starts_with("| `"));
+    let named = |cell: &str| -> BTreeSet<String> {
+        cell.split('`').skip(1).step_by(2).map(str::to_owned).collect()
+    };
+    rows.map(|row| {
+        let cells: Vec<&str> = row.split('|').map(str::trim).collect();
+        let name = named(cells[1]).pop_first().unwrap();
+        (name, cells[2].to_owned(), named(cells[3]))
+    })
+    .collect()
+}
+
+/// The same as a node serves them.
+fn served() -> BTreeSet<(String, String, BTreeSet<String>)> {
+    let metrics = Metrics::new();
+    metrics.attempt_ended(MailClass::Alarm, "SENT", Duration::ZERO);
+    let mailbox = "no-reply@example.com".parse().unwrap();
+    metrics.day_used(&mailbox, Some(RecipientsOfDay { used: 1, limit: 2 }));
+    let open = metrics.scrape(gauges());
+    let is_info = |name: &str| open.contains(&format!("# TYPE {} info\n", &name[..name.len() - 5]));
+    let text = classic::classic(&open);
+    let kinds = text.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split_once(' '));
+    kinds
+        .map(|(name, kind)| {
+            let starts = ["", "_bucket"].map(|end| format!("{name}{end}{{"));
+            let samples =
+                text.lines().filter(|line| starts.iter().any(|one| line.starts_with(one)));
+            let labels = samples.flat_map(|line| line.split(['{', ',']).skip(1));
+            let labels = labels.filter_map(|label| label.split_once('=')).map(|(name, _)| name);
+            let labels = labels.filter(|name| *name != "le").map(str::to_owned).collect();
+            let kind = if name.ends_with("_info") && is_info(name) { "info" } else { kind };
+            (name.to_owned(), kind.to_owned(), labels)
+        })
+        .collect()
+}
+
+#[test]
+fn the_page_lists_every_metric_with_its_type_and_labels_and_no_other() {
+    let (listed, served) = (listed(), served());
+
+    let missing: Vec<_> = served.difference(&listed).collect();
+    let gone: Vec<_> = listed.difference(&served).collect();
+
+    assert!(missing.is_empty(), "docs/OBSERVABILITY.md, Metrics: add or correct {missing:#?}");
+    assert!(gone.is_empty(), "docs/OBSERVABILITY.md, Metrics: no node has {gone:#?}");
 }

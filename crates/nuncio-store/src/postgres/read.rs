@@ -10,6 +10,7 @@ use nuncio_core::ports::job_store::{
 };
 use sqlx::{PgConnection, PgPool, Postgres, QueryBuilder};
 
+use crate::backlog::backlog_from;
 use crate::rows::{
     self, AttachmentRow, AttemptRow, ChangeRow, JobRow, UsageRow, job_columns, unreadable, waiting,
 };
@@ -191,5 +192,5 @@ pub(super) async fn backlog(readers: &PgPool) -> sqlx::Result<Backlog> {
         " GROUP BY state, class UNION ALL \
          SELECT 'SENDING', '', COUNT(*), NULL::BIGINT FROM mail_jobs WHERE state = 'SENDING'"
     );
-    sqlx::query_as(sql).fetch_all(readers).await.map(|rows| rows::backlog_from(&rows))
+    sqlx::query_as(sql).fetch_all(readers).await.map(|rows| backlog_from(&rows))
 }

@@ -11,6 +11,7 @@ use nuncio_core::ports::job_store::{
 };
 use sqlx::{AssertSqlSafe, QueryBuilder, Sqlite, SqliteConnection, SqlitePool};
 
+use crate::backlog::backlog_from;
 use crate::rows::{
     self, AttachmentRow, AttemptRow, ChangeRow, JobRow, UsageRow, job_columns, unreadable, waiting,
 };
@@ -218,5 +219,5 @@ pub(super) async fn backlog(readers: &SqlitePool) -> sqlx::Result<Backlog> {
         " GROUP BY state, class UNION ALL \
          SELECT 'SENDING', '', COUNT(*), NULL FROM mail_jobs WHERE state = 'SENDING'"
     );
-    sqlx::query_as(sql).fetch_all(readers).await.map(|rows| rows::backlog_from(&rows))
+    sqlx::query_as(sql).fetch_all(readers).await.map(|rows| backlog_from(&rows))
 }
