@@ -59,7 +59,7 @@ impl Reminders {
         let mut next_look = decision.next_look;
         let mut sent = Vec::new();
         for due in &decision.send {
-            match self.job(&entry.subject, due, &in_force.guest_mail, now, trace.clone()) {
+            match self.job(&entry.subject, due, &in_force.guest_mail, now, trace.as_ref()) {
                 Ok(job) => {
                     changes.writes.push(row(due, LedgerOutcome::Mailed(job.id), &free, now));
                     sent.push(NotedMail::new(job.id, &due.key));

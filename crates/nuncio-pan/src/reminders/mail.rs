@@ -29,14 +29,14 @@ impl Reminders {
         due: &Due,
         guest_mail: &GuestMailSettings,
         now: Timestamp,
-        trace: Option<TraceParent>,
+        trace: Option<&TraceParent>,
     ) -> Result<NewJob, IntakeError> {
         let make = |locale: &str| {
             let mut submission = submission(subject, due, locale, now);
             let mut senders = subject.senders(due.key.channel, guest_mail).into_iter();
             let first = senders.next();
             let (from, reply_to) = first.map_or((None, None), |one| (one.from, one.reply_to));
-            submission.trace.clone_from(&trace);
+            submission.trace = trace.cloned();
             submission.mail.from = from.map(MailboxDraft::from);
             submission.mail.reply_to = reply_to.map(MailboxDraft::from);
             submission.mail.other_senders = senders.collect();
