@@ -59,7 +59,7 @@ impl Running {
 
     async fn request_with(&self, request: &str, headers: &[&str]) -> (String, String) {
         let mut stream = TcpStream::connect(self.address).await.unwrap();
-        let more: String = headers.iter().map(|header| format!("{header}\r\n")).collect();
+        let more: String = headers.iter().flat_map(|header| [*header, "\r\n"]).collect();
         let text = format!("{request} HTTP/1.1\r\nhost: nuncio\r\nconnection: close\r\n{more}\r\n");
         stream.write_all(text.as_bytes()).await.unwrap();
         let mut answer = String::new();

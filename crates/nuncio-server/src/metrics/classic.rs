@@ -1,9 +1,12 @@
 //! The text format of Prometheus 0.0.4, for whoever does not ask for `OpenMetrics`: `curl`, `promtool`, older programs.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 
 /// The type of what [`classic`] makes (Prometheus, "Exposition formats").
 pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
+
+const TAKES_ALL: &str = "a String takes everything";
 
 /// The same metrics as this text of `OpenMetrics` has. There a family has the name of its samples without `_total` and
 /// `_info`, here it has it whole; and there is no type for information.
@@ -26,11 +29,10 @@ pub fn classic(open_metrics: &str) -> String {
                     None => ("", rest),
                 };
                 let rest = if word == "TYPE" { kind } else { rest };
-                text.push_str(&format!("# {word} {family}{suffix} {rest}"));
+                writeln!(text, "# {word} {family}{suffix} {rest}").expect(TAKES_ALL);
             }
-            None => text.push_str(line),
+            None => writeln!(text, "{line}").expect(TAKES_ALL),
         }
-        text.push('\n');
     }
     text
 }

@@ -18,6 +18,9 @@ use crate::metrics::gauges::{Gauges, Way};
 /// What is used of the day's recipients, by mailbox.
 pub(super) type Days = BTreeMap<String, RecipientsOfDay>;
 
+/// Name and meaning of a number of a day, and the number.
+type OfDay = (&'static str, &'static str, fn(&RecipientsOfDay) -> u32);
+
 #[derive(Debug)]
 pub(super) struct GaugeCollector {
     pub(super) gauges: Arc<Mutex<Gauges>>,
@@ -30,6 +33,7 @@ impl Collector for GaugeCollector {
         let days = self.days.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let encoder = &mut encoder;
         encode_backlog(encoder, &gauges)?;
+        encode_due_for(encoder, &gauges)?;
         encode_duties(encoder, &gauges)?;
         encode_mailboxes(encoder, &gauges, &days)?;
         encode_numbers(encoder, &gauges)?;
@@ -137,7 +141,7 @@ fn encode_mailboxes(
             is_present.encode(ways.encode_family(&labels)?)?;
         }
     }
-    let of_day: [(&str, &str, fn(&RecipientsOfDay) -> u32); 2] = [
+    let of_day: [OfDay; 2] = [
         (
             "mailbox_recipients_used",
             "Recipients that count for the day of a mailbox that this node sends for.",
@@ -183,7 +187,10 @@ fn encode_backlog(encoder: &mut DescriptorEncoder<'_>, gauges: &Gauges) -> fmt::
         let count = ConstGauge::new(i64::try_from(count).unwrap_or(i64::MAX));
         count.encode(metric.encode_family(&[("state", state.name())])?)?;
     }
-    drop(metric);
+    Ok(())
+}
+
+fn encode_due_for(encoder: &mut DescriptorEncoder<'_>, gauges: &Gauges) -> fmt::Result {
     let Some(due_for) = gauges.due_for else { return Ok(()) };
     let help = "For how long the mail that is due longest has waited, 0 if none is due: of those that somebody waits for, and of the others.";
     let (name, unit) = ("mail_oldest_due_age", Some(&Unit::Seconds));

@@ -5,6 +5,7 @@ mod invocation;
 mod page;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 
 use super::File;
 use invocation::{Invocation, invocations};
@@ -55,7 +56,7 @@ fn is_of_node(path: &str) -> bool {
     else {
         return false;
     };
-    path.ends_with(".rs")
+    Path::new(path).extension().is_some_and(|end| end == "rs")
         && !NO_NODES.contains(&krate)
         && !NO_PROGRAM.iter().any(|part| path.contains(part))
 }
