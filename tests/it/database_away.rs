@@ -122,6 +122,11 @@ async fn a_database_that_crashes_under_load_costs_no_job_and_the_node_finds_it_a
         database.crash().await;
         wait_until_ready(&node, false).await;
         assert_eq!(http::get(&node.http.to_string(), "/livez").await.0, 200);
+        // What Prometheus sees of it, without waiting for the database: that, and all that is in no store.
+        let metrics = http::open_metrics(&node.http.to_string()).await;
+        assert!(metrics.contains("\nnuncio_store_up 0\n"), "{metrics}");
+        assert!(metrics.contains("\nnuncio_smtp_settings_generation 1\n"), "{metrics}");
+        assert!(!metrics.contains("nuncio_mail_backlog{"), "{metrics}");
         sleep(AWAY_FOR).await;
         database.start_again().await;
     }

@@ -1,5 +1,7 @@
 //! A receiver of traces by OTLP over gRPC.
 
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::sync::{Arc, Mutex};
 
 use opentelemetry_proto::tonic::collector::trace::v1::trace_service_server::{
@@ -8,6 +10,8 @@ use opentelemetry_proto::tonic::collector::trace::v1::trace_service_server::{
 use opentelemetry_proto::tonic::collector::trace::v1::{
     ExportTraceServiceRequest, ExportTraceServiceResponse,
 };
+use opentelemetry_proto::tonic::common::v1::any_value::Value;
+use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue};
 use opentelemetry_proto::tonic::trace::v1::Span;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
@@ -47,13 +51,81 @@ impl Collector {
         format!("{:?}", self.requests.0.lock().expect("no code under this lock panics"))
     }
 
+    /// All spans that were sent, each with who has sent it.
+    pub fn exported(&self) -> Vec<Exported> {
+        let requests = self.requests.0.lock().expect("no code under this lock panics");
+        let mut exported = Vec::new();
+        for spans in requests.iter().flat_map(|request| &request.resource_spans) {
+            let sender = attributes(spans.resource.iter().flat_map(|one| &one.attributes));
+            for span in spans.scope_spans.iter().flat_map(|scope| &scope.spans) {
+                exported.push(Exported { sender: sender.clone(), span: span.clone() });
+            }
+        }
+        exported
+    }
+
     /// All spans that were sent.
     pub fn spans(&self) -> Vec<Span> {
-        let requests = self.requests.0.lock().expect("no code under this lock panics");
-        let resources = requests.iter().flat_map(|request| &request.resource_spans);
-        let scopes = resources.flat_map(|resource| &resource.scope_spans);
-        scopes.flat_map(|scope| scope.spans.clone()).collect()
+        self.exported().into_iter().map(|one| one.span).collect()
     }
+}
+
+/// A span, and the process that it is of.
+#[derive(Clone, Debug)]
+pub struct Exported {
+    /// The attributes of the resource.
+    pub sender: BTreeMap<String, String>,
+    pub span: Span,
+}
+
+impl Exported {
+    pub fn attributes(&self) -> BTreeMap<String, String> {
+        attributes(&self.span.attributes)
+    }
+
+    /// The name of the node that has sent it.
+    pub fn node(&self) -> &str {
+        self.sender.get("service.instance.id").map_or("", String::as_str)
+    }
+
+    /// The trace and the span as `traceparent` has them.
+    pub fn trace_id(&self) -> String {
+        hex(&self.span.trace_id)
+    }
+
+    pub fn span_id(&self) -> String {
+        hex(&self.span.span_id)
+    }
+
+    pub fn parent_id(&self) -> String {
+        hex(&self.span.parent_span_id)
+    }
+}
+
+/// Attributes as text; the values of a list with commas.
+pub fn attributes<'a>(all: impl IntoIterator<Item = &'a KeyValue>) -> BTreeMap<String, String> {
+    let pair = |one: &KeyValue| (one.key.clone(), text(one.value.as_ref()));
+    all.into_iter().map(pair).collect()
+}
+
+fn text(value: Option<&AnyValue>) -> String {
+    match value.and_then(|value| value.value.as_ref()) {
+        Some(Value::StringValue(text)) => text.clone(),
+        Some(Value::IntValue(number)) => number.to_string(),
+        Some(Value::BoolValue(is)) => is.to_string(),
+        Some(Value::ArrayValue(list)) => {
+            list.values.iter().map(|one| text(Some(one))).collect::<Vec<_>>().join(",")
+        }
+        other => format!("{other:?}"),
+    }
+}
+
+/// Bytes of an id as OpenTelemetry writes them.
+pub fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        write!(text, "{byte:02x}").expect("a text takes any text");
+        text
+    })
 }
 
 #[tonic::async_trait]

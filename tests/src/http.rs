@@ -12,6 +12,14 @@ pub async fn get(address: &str, path: &str) -> (u16, String) {
     (status, body)
 }
 
+/// The metrics of a node as Prometheus asks for them.
+pub async fn open_metrics(address: &str) -> String {
+    let accept = "Accept: application/openmetrics-text;version=1.0.0;q=0.5,text/plain;q=0.2";
+    let (status, _headers, body) = ask(address, "GET", "/metrics", &[accept], "").await;
+    assert_eq!(status, 200, "{body}");
+    body
+}
+
 /// Status, headers and body of the answer of `address`.
 pub async fn ask(
     address: &str,

@@ -4,6 +4,7 @@ pub mod node;
 pub mod postgres;
 pub mod private_postgres;
 pub mod process;
+pub mod promtool;
 
 pub mod caller;
 pub mod collector;

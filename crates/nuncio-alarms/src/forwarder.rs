@@ -8,9 +8,10 @@ use async_trait::async_trait;
 use nuncio_core::ports::clock::Entropy;
 use nuncio_core::ports::job_store::StoreError;
 use nuncio_runtime::chain::Chain;
+use nuncio_runtime::trace;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
-use tracing::{error, info, warn};
+use tracing::{Instrument as _, Span, error, info, info_span, warn};
 
 use crate::outbox::{Outbox, Waiting};
 
@@ -68,7 +69,9 @@ impl Forwarder {
         let mut failures = 0_u32;
         while !stop.is_cancelled() {
             waiting.mark_unchanged();
-            let Some(done) = stop.run_until_cancelled(self.tell()).await else { break };
+            let Some(done) = stop.run_until_cancelled(self.tell(failures == 0)).await else {
+                break;
+            };
             match done {
                 Ok(told) => {
                     if 0 < failures {
@@ -101,7 +104,7 @@ impl Forwarder {
     }
 
     /// Tells a batch. Returns how many events are done with.
-    async fn tell(&self) -> Result<usize, ForwardError> {
+    async fn tell(&self, is_first_try: bool) -> Result<usize, ForwardError> {
         let mut events = self.outbox.first(BATCH).await?;
         if events.is_empty() {
             events = self.outbox.abandoned(BATCH).await?;
@@ -109,7 +112,8 @@ impl Forwarder {
         if events.is_empty() {
             return Ok(0);
         }
-        let told = timeout(DEADLINE, self.receiver.tell(&events)).await;
+        let span = span(&events, is_first_try);
+        let told = timeout(DEADLINE, self.receiver.tell(&events)).instrument(span).await;
         let told = told.map_err(ForwardError::TimedOut)??;
         for (one, answer) in events.iter().zip(&told) {
             if let Told::Refused(problem) = answer {
@@ -127,6 +131,20 @@ impl Forwarder {
         let pause = PAUSE_MIN.saturating_mul(factor).min(PAUSE_MAX);
         pause.mul_f64(1.0 + self.entropy.jitter() / 4.0)
     }
+}
+
+/// A call belongs to the trace of its first alarm, and is linked to those of the others. So does only the first try: an
+/// MnT that is away for days must not fill a trace.
+fn span(events: &[Waiting], is_first_try: bool) -> Span {
+    let span = info_span!("alarm.forward", alarm.count = events.len());
+    let mut causes = events.iter().filter_map(|event| event.trace.as_ref());
+    if is_first_try && let Some(first) = causes.next() {
+        trace::set_parent(&span, first);
+    }
+    for other in causes {
+        trace::link(&span, other);
+    }
+    span
 }
 
 #[cfg(test)]

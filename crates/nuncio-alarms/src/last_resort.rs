@@ -58,7 +58,8 @@ impl LastResort {
         let Some(receiver) = &self.receiver else { return false };
         let id = uuid::Builder::from_random_bytes(self.id_bytes()).into_uuid().to_string();
         let key = RecordKey::new(ALARM_OUTBOX, id.clone());
-        let event = Waiting { key, request_id: id, event: AlarmEvent::Raised(alarm.clone()) };
+        let event =
+            Waiting { key, request_id: id, event: AlarmEvent::Raised(alarm.clone()), trace: None };
         let told = timeout(DEADLINE, receiver.tell(&[event])).await;
         matches!(told, Ok(Ok(told)) if told.first() == Some(&Told::Taken))
     }

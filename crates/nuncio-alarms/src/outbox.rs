@@ -17,8 +17,10 @@ use nuncio_core::ports::records::{
     Changeset, CommitError, Expected, Record, RecordKey, RecordKind, RecordQuery, RecordStore,
     Write,
 };
+use nuncio_core::trace::TraceParent;
+use nuncio_runtime::trace;
 use tokio::sync::{Mutex, MutexGuard, watch};
-use tracing::error;
+use tracing::{Instrument as _, error, info_span};
 
 use crate::outbox::file::Event;
 
@@ -55,6 +57,8 @@ pub struct Waiting {
     /// The same with each time that it is told.
     pub request_id: String,
     pub event: AlarmEvent,
+    /// The trace that it is a part of.
+    pub trace: Option<TraceParent>,
 }
 
 /// What happens to an alarm.
@@ -150,7 +154,7 @@ impl Outbox {
         Ok(())
     }
 
-    async fn add(&self, event: AlarmEvent) -> Result<(), StoreError> {
+    async fn add(&self, event: AlarmEvent, trace: Option<TraceParent>) -> Result<(), StoreError> {
         let mut guard = self.ledger().await?;
         let now = self.clock.now();
         let identity = event.identity().clone();
@@ -166,7 +170,7 @@ impl Outbox {
         // Taken out while it is written: if that fails, the ledger is read anew.
         let mut ledger = guard.take().expect(LEDGER);
         let number = now.as_microsecond().max(ledger.last + 1);
-        let content = Event::new(self.request_id(now), times, &event).to_json();
+        let content = Event::new(self.request_id(now), times, &event, trace).to_json();
         writes.push(Write::Put {
             key: self.key(number),
             expected: Expected::Absent,
@@ -243,12 +247,16 @@ impl Outbox {
 #[async_trait]
 impl AlarmSink for Outbox {
     async fn raise(&self, alarm: RaisedAlarm) -> Result<(), StoreError> {
-        self.add(AlarmEvent::Raised(alarm)).await
+        // What follows from an alarm is one trace, from here to its mails.
+        let alarm_type = alarm.identity.alarm_type.as_str();
+        let span = info_span!("alarm.raise", otel.kind = "producer", alarm.type = alarm_type);
+        let trace = trace::current(&span);
+        self.add(AlarmEvent::Raised(alarm), trace).instrument(span).await
     }
 
     async fn clear(&self, alarm: AlarmIdentity) -> Result<(), StoreError> {
         let at = self.clock.now();
-        self.add(AlarmEvent::Cleared { alarm, at }).await
+        self.add(AlarmEvent::Cleared { alarm, at }, None).await
     }
 }
 

@@ -15,7 +15,7 @@ use nuncio_core::job::{JobState, Reason};
 use nuncio_core::ports::alarms::AlarmSink;
 use nuncio_core::ports::clock::Clock;
 use nuncio_core::ports::job_store::StoreError;
-use nuncio_delivery::observer::{Alarm, AlarmKind, DeliveryObserver};
+use nuncio_delivery::observer::{Alarm, AlarmKind, DeliveryObserver, RecipientsOfDay};
 use nuncio_runtime::chain::Chain;
 use tokio::sync::Notify;
 use tokio::time::sleep;
@@ -207,6 +207,10 @@ impl DeliveryObserver for StandingAlarms {
         self.refused.lock().unwrap_or_else(PoisonError::into_inner).remove(sender);
         self.note(self.identity(SENDER_NOT_ALLOWED, Some((SENDER_LABEL, sender))), None);
         self.next.sender_taken(sender);
+    }
+
+    fn day_used(&self, mailbox: &EmailAddress, day: Option<RecipientsOfDay>) {
+        self.next.day_used(mailbox, day);
     }
 
     fn store_full(&self, is_full: bool) {

@@ -9,3 +9,4 @@ pub mod page_token;
 
 pub mod caller;
 pub mod client;
+pub mod trace;

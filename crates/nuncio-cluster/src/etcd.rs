@@ -114,9 +114,10 @@ impl EtcdCluster {
         match shared.store.list().await {
             Ok(listed) => shared.start(&mut revisions, listed).await?,
             Err(problem) => {
-                let trouble =
-                    "settings are not read from etcd; this node begins with the last good ones";
-                warn!("{trouble}: {}", Chain(&problem));
+                warn!(
+                    "settings are not read from etcd; this node begins with the last good ones: {}",
+                    Chain(&problem)
+                );
             }
         }
         drop(revisions);
@@ -313,15 +314,21 @@ impl Shared {
         let folder = self.last_good.clone();
         let kept = spawn_blocking(move || folder.keep(document, &envelope)).await;
         if let Err(problem) = kept.expect("it only writes a file") {
-            let trouble = "the last good settings are not kept; a restart without etcd begins with older ones";
-            warn!(document = document.name(), "{trouble}: {}", Chain(&problem));
+            warn!(
+                document = document.name(),
+                "the last good settings are not kept; a restart without etcd begins with older ones: {}",
+                Chain(&problem)
+            );
         }
     }
 }
 
 fn tell_unopened(document: Document, unopened: &UnopenedError) {
-    let trouble = "settings in etcd cannot be opened; this node goes on with those that it has";
-    error!(document = document.name(), "{trouble}: {}", Chain(unopened));
+    error!(
+        document = document.name(),
+        "settings in etcd cannot be opened; this node goes on with those that it has: {}",
+        Chain(unopened)
+    );
 }
 
 fn tell_vanished(document: Document) {

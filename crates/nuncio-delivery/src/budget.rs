@@ -7,6 +7,8 @@ use nuncio_core::pacing::recipients::RecipientWindow;
 use nuncio_core::pacing::spread::Spread;
 use nuncio_core::settings::MailboxLimits;
 
+use crate::observer::RecipientsOfDay;
+
 /// Stands for no limit: nobody sends so much.
 const UNLIMITED: u32 = u32::MAX;
 
@@ -75,6 +77,12 @@ impl Budget {
     pub(crate) fn patient_at(&mut self, now: Duration) -> Option<Duration> {
         let fits_at = self.recipients.fits_at(1, true, now)?;
         Some(fits_at.max(self.patient.next_at()))
+    }
+
+    /// What is used of the day's recipients; nothing without a limit.
+    pub(crate) fn day(&mut self, now: Duration) -> Option<RecipientsOfDay> {
+        let limit = Some(self.recipients.recipients_max()).filter(|limit| *limit < UNLIMITED)?;
+        Some(RecipientsOfDay { used: self.recipients.used(now), limit })
     }
 
     /// Whether a message to so many recipients fits into the day.

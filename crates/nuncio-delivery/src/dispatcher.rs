@@ -31,7 +31,7 @@ use crate::budget::{Budget, Room};
 use crate::channel::{Channel, ChannelStatus, Effect, Permit};
 use crate::delivery::Delivery;
 use crate::history::{History, Past};
-use crate::observer::Alarm;
+use crate::observer::{Alarm, RecipientsOfDay};
 use crate::reach::Reach;
 
 /// How long it waits when there is nothing to wait for, or the store cannot be used.
@@ -66,6 +66,8 @@ pub(crate) struct Dispatcher {
     channel: Channel,
     avoided: Avoided,
     budget: Budget,
+    /// What was told last of the budget.
+    told_day: Option<RecipientsOfDay>,
     alarms: Alarms,
     history: History,
     /// None if nobody else could send for the mailbox.
@@ -155,6 +157,7 @@ impl Dispatcher {
             channel: Channel::default(),
             avoided: Avoided::default(),
             budget: Budget::default(),
+            told_day: None,
             alarms: Alarms::default(),
             reach,
             started: Instant::now(),
@@ -172,6 +175,7 @@ impl Dispatcher {
         self.take_settings(&mut settings).await;
         while !stop.is_cancelled() && !self.is_out_of_reach() {
             let present = settings.borrow().clone();
+            self.tell_day();
             let wake = match self.step(present) {
                 Step::AskForPast => {
                     let asker = self.delivery.incarnation.clone();
@@ -208,6 +212,14 @@ impl Dispatcher {
         let yields = self.is_out_of_reach();
         self.drain().await;
         yields
+    }
+
+    fn tell_day(&mut self) {
+        let day = self.budget.day(self.started.elapsed());
+        if day != self.told_day {
+            self.delivery.observer.day_used(&self.mailbox, day);
+            self.told_day = day;
+        }
     }
 
     fn is_out_of_reach(&self) -> bool {
@@ -373,13 +385,13 @@ impl Dispatcher {
         let patient = is_patient.then(|| Arc::clone(&self.patients));
         let span = info_span!(
             "mail_job.attempt",
-            otel.kind = "producer",
+            otel.kind = "consumer",
             job.name = %claimed.job.id,
             job.class = claimed.job.class.name(),
             settings.generation = settings.generation,
         );
         if let Some(origin) = &claimed.job.trace {
-            trace::link(&span, origin);
+            trace::set_parent(&span, origin);
         }
         self.budget.start(recipients, now);
         let (context, of_attempt) = (Arc::clone(&self.context), span.clone());
@@ -542,6 +554,7 @@ impl Dispatcher {
 
     /// Lets everything end that has begun: what a claim brings is sent, too.
     async fn drain(mut self) {
+        self.delivery.observer.day_used(&self.mailbox, None);
         let under_way = self.claims.len() + self.sending.len() + self.settling.len();
         if 0 < under_way {
             info!(

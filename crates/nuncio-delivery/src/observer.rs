@@ -31,8 +31,19 @@ pub trait DeliveryObserver: Send + Sync {
     /// A sender that was refused may send again, as far as is known.
     fn sender_taken(&self, _sender: &EmailAddress) {}
 
+    /// What is used of the recipients that a mailbox may reach in a day, whenever it has changed; nothing if there is no
+    /// limit, or from when this node sends for the mailbox no more.
+    fn day_used(&self, _mailbox: &EmailAddress, _day: Option<RecipientsOfDay>) {}
+
     /// Whether the store had no room for what was to be stored. Told very often, so it must cost nothing.
     fn store_full(&self, _is_full: bool) {}
+}
+
+/// Recipients within the last 24 hours.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RecipientsOfDay {
+    pub used: u32,
+    pub limit: u32,
 }
 
 /// What a person must know of.

@@ -16,6 +16,7 @@ use nuncio_core::ports::job_store::StoreError;
 use nuncio_core::ports::records::{
     Changeset, CommitError, Expected, RecordKey, RecordStore, Write,
 };
+use nuncio_core::trace::TraceParent;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -45,6 +46,8 @@ pub(crate) struct Incoming {
     pub(crate) event: Event,
     /// The caller's id with a digest of the event.
     pub(crate) request: Option<IncomingRequest>,
+    /// The trace that it is a part of.
+    pub(crate) trace: Option<TraceParent>,
 }
 
 #[derive(Clone, Debug)]
@@ -330,6 +333,11 @@ impl Batch {
         let outcome = arrival.outcome.expect("the last stage knows it");
         entry.is_changed |= arrival.alarm_changed;
         entry.value = arrival.alarm;
+        if outcome == Outcome::Firing
+            && let Some(alarm) = &mut entry.value
+        {
+            alarm.trace.clone_from(&incoming.trace);
+        }
         slot.entry.value = arrival.group;
         match arrival.group_write {
             GroupWrite::None => {}

@@ -185,7 +185,7 @@ impl LateMails {
                 let id = format!("{ALARM_MAIL_FAILED}/{}", mail.job);
                 let request =
                     Some(IncomingRequest { caller: Caller::local().id, digest: id.clone(), id });
-                Incoming { event, request }
+                Incoming { event, request, trace: None }
             }
             MailFate::Sent => {
                 let key = RecordKey::new(ALARM, identity.fingerprint().as_str());
@@ -195,7 +195,7 @@ impl LateMails {
                     return Ok(());
                 }
                 let clear = Clear { identity, cleared_at: now, is_dated: false };
-                Incoming { event: Event::Clear(clear), request: None }
+                Incoming { event: Event::Clear(clear), request: None, trace: None }
             }
         };
         let taken = self.alarms.take(vec![incoming]).await;

@@ -16,6 +16,7 @@ use nuncio_core::mail::{ContentDraft, MailDraft, MailboxDraft, Sender};
 use nuncio_core::portal::variables::moment;
 use nuncio_core::secret::Sensitive;
 use nuncio_core::template::Variables;
+use nuncio_core::trace::TraceParent;
 use nuncio_core::violation::Violations;
 use nuncio_delivery::intake::{Intake, IntakeError, Submission};
 use nuncio_runtime::chain::Chain;
@@ -44,6 +45,7 @@ impl Mails {
         mail: &PlannedMail,
         addresses: &[String],
         thread: Option<&Thread>,
+        trace: Option<TraceParent>,
     ) -> Result<NewJob, IntakeError> {
         let (rules, kind) = (round.rules, round.kind);
         let from = kind.from.as_ref().or(rules.settings.from.as_ref());
@@ -62,7 +64,7 @@ impl Mails {
             ..MailDraft::default()
         };
         let labels = BTreeMap::from([("alarm-type".to_owned(), kind.id.clone())]);
-        self.job(draft, class(mail.lane), labels, || plain_group(round, mail))
+        self.job((draft, trace), class(mail.lane), labels, || plain_group(round, mail))
     }
 
     /// A mail that counts what it replaces.
@@ -82,30 +84,30 @@ impl Mails {
             ..MailDraft::default()
         };
         let labels = BTreeMap::from([("alarm-digest".to_owned(), number.to_string())]);
-        self.job(draft, class(digest.lane()), labels, || plain_digest(rules, digest))
+        self.job((draft, None), class(digest.lane()), labels, || plain_digest(rules, digest))
     }
 
     /// Makes a job, in plain words where its template makes no mail of these values: the alarm must be told.
     fn job(
         &self,
-        mail: MailDraft,
+        (mail, trace): (MailDraft, Option<TraceParent>),
         class: MailClass,
         labels: BTreeMap<String, String>,
         plain: impl FnOnce() -> ContentDraft,
     ) -> Result<NewJob, IntakeError> {
-        match self.check(mail.clone(), class, labels.clone()) {
+        match self.check((mail.clone(), trace.clone()), class, labels.clone()) {
             Ok(job) => Ok(job),
             Err(problem) => {
                 error!("a mail about alarms is made without its template: {}", Chain(&problem));
                 let (content, references) = (Some(plain()), Vec::new());
-                self.check(MailDraft { content, references, ..mail }, class, labels)
+                self.check((MailDraft { content, references, ..mail }, trace), class, labels)
             }
         }
     }
 
     fn check(
         &self,
-        mail: MailDraft,
+        (mail, trace): (MailDraft, Option<TraceParent>),
         class: MailClass,
         labels: BTreeMap<String, String>,
     ) -> Result<NewJob, IntakeError> {
@@ -116,7 +118,7 @@ impl Mails {
             caller: CallerId(CALLER.to_owned()),
             // There is no request id: the changeset makes sure that it is made once.
             fingerprint: [0; 32],
-            trace: None,
+            trace,
             violations: Violations::default(),
         })
     }

@@ -22,8 +22,10 @@ use nuncio_core::ports::job_store::{StoreError, Submitted};
 use nuncio_core::ports::records::{
     Changeset, CommitError, Committed, Expected, Record, RecordStore, Write,
 };
+use nuncio_core::trace::TraceParent;
 use nuncio_delivery::intake::IntakeError;
-use tracing::{debug, info, warn};
+use nuncio_runtime::trace;
+use tracing::{Instrument as _, Span, debug, info, info_span, warn};
 
 use crate::mails::{Mails, remembered};
 use crate::muting::{Pages, muting};
@@ -137,11 +139,16 @@ impl Rounds {
         let say = round.say();
         let addressees = addressees(scene, &kind);
         if say.is_some() && addressees.is_empty() && scene.rules.settings.is_enabled {
-            warn!(alarm.r#type = kind.id, "nobody gets mails about this type; name recipients");
+            warn!(alarm.type = kind.id, "nobody gets mails about this type; name recipients");
         }
         let plan = say.map(|say| round.plan(say, &addressees)).unwrap_or_default();
+        let (span, trace) = match say {
+            Some(_) => traced(&round),
+            None => (Span::none(), None),
+        };
+        let found = Found { say, plan: &plan, is_whole, trace };
         for _try in 0..TRIES_MAX {
-            match self.end(scene, &mut round, say, &plan, is_whole).await? {
+            match self.end(scene, &mut round, &found).instrument(span.clone()).await? {
                 Ended::Done | Ended::Lost => return Ok(()),
                 Ended::Again => {}
             }
@@ -222,10 +229,9 @@ impl Rounds {
         &self,
         scene: &Scene,
         round: &mut Round<'_>,
-        say: Option<Say>,
-        plan: &[PlannedMail],
-        is_whole: bool,
+        found: &Found<'_>,
     ) -> Result<Ended, StoreError> {
+        let Found { say, plan, is_whole, trace } = found;
         let present = self.store.read(&[group::key(&round.group.key)]).await?.pop().flatten();
         let Some(present) = present else { return Ok(Ended::Lost) };
         // Others may have noted news meanwhile; nothing else may have changed.
@@ -238,12 +244,12 @@ impl Rounds {
         let mut changes = Changeset::new(scene.now);
         let mut results = Vec::new();
         let mut recipients = Recipients::read(&*self.store, scene, plan).await?;
-        for mail in plan {
-            let made = self.make(round, mail, &mut recipients, &mut changes, &mut results);
+        for mail in *plan {
+            let made = self.make(round, (mail, trace), &mut recipients, &mut changes, &mut results);
             // The round is not ended: it is made again when the claim is over.
             made.map_err(|problem| StoreError::Unusable(Box::new(problem)))?;
         }
-        round.end(say, &results);
+        round.end(*say, &results);
         changes.writes.push(group::write(&round.group, Expected::Version(present.version)));
         changes.writes.extend(recipients.writes(&scene.rules));
         let classes: Vec<_> = changes.jobs.iter().map(|job| job.class).collect();
@@ -271,7 +277,7 @@ impl Rounds {
     fn make(
         &self,
         round: &mut Round<'_>,
-        mail: &PlannedMail,
+        (mail, trace): (&PlannedMail, &Option<TraceParent>),
         recipients: &mut Recipients,
         changes: &mut Changeset,
         results: &mut Vec<RoundResult>,
@@ -293,7 +299,7 @@ impl Rounds {
         }
         for part in admitted.chunks(RECIPIENTS_PER_MAIL) {
             let thread = round.group.threads.get(&mail.locale);
-            let job = self.mails.about_group(round, mail, part, thread)?;
+            let job = self.mails.about_group(round, mail, part, thread, trace.clone())?;
             let id = job.message_id.clone();
             let entry = round.group.threads.entry(mail.locale.clone());
             let first = id.clone();
@@ -346,6 +352,29 @@ fn addressees(scene: &Scene, kind: &AlarmType) -> Vec<Addressee> {
     }
     let routes = routes(&scene.rules.settings, kind, &scene.administrators);
     routes.into_iter().map(|route| route.addressee).collect()
+}
+
+/// What a look at a group has found, for the end of its round.
+struct Found<'a> {
+    say: Option<Say>,
+    plan: &'a [PlannedMail],
+    is_whole: bool,
+    /// The trace that its mails are a part of.
+    trace: Option<TraceParent>,
+}
+
+/// The span of a round that says something, and the trace that its mails are a part of: that of the first alarm in them.
+fn traced(round: &Round<'_>) -> (Span, Option<TraceParent>) {
+    let (group, kind) = (&round.group.key.0, &round.kind.id);
+    let span = info_span!("alarm.round", alarm.group = group, alarm.type = kind);
+    let mut causes = round.traces().into_iter();
+    let cause = causes.next();
+    if let Some(cause) = &cause {
+        trace::set_parent(&span, cause);
+    }
+    causes.for_each(|other| trace::link(&span, &other));
+    let trace = trace::current(&span).or(cause);
+    (span, trace)
 }
 
 enum Ended {

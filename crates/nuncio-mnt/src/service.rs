@@ -9,6 +9,7 @@ use nuncio_api::convert::alarm as alarm_out;
 use nuncio_api::convert::alarm::{ALARM_NAME_PREFIX, SILENCE_NAME_PREFIX};
 use nuncio_api::error::{invalid, status};
 use nuncio_api::page_token::by_id::{id_page, next_id_page};
+use nuncio_api::trace::of_call;
 use nuncio_api::v1;
 use nuncio_api::v1::alarm_service_server::AlarmService;
 use nuncio_core::alarm::group::{Epoch, Group, GroupDecision};
@@ -136,14 +137,15 @@ impl AlarmService for AlarmApi {
         &self,
         request: Request<v1::RaiseAlarmRequest>,
     ) -> Result<Response<v1::RaiseAlarmResponse>, Status> {
-        let by = caller_id(&request);
+        let (by, trace) = (caller_id(&request), of_call(&request));
         let v1::RaiseAlarmRequest { alarm, validate_only } = request.into_inner();
         let mut violations = Violations::default();
         let (known, now) = (self.rounds.rules.current(), self.rounds.clock.now());
         let read = read_raise(&mut violations, alarm.unwrap_or_default(), &known.rules, (&by, now));
-        let Some(incoming) = read.filter(|_| violations.is_empty()) else {
+        let Some(mut incoming) = read.filter(|_| violations.is_empty()) else {
             return Err(invalid_alarm(violations));
         };
+        incoming.trace = incoming.trace.or(trace);
         if validate_only {
             return Ok(Response::new(v1::RaiseAlarmResponse::default()));
         }
@@ -159,12 +161,13 @@ impl AlarmService for AlarmApi {
         request: Request<Streaming<v1::RaiseAlarmsRequest>>,
     ) -> Result<Response<Self::RaiseAlarmsStream>, Status> {
         let (alarms, rounds) = (self.alarms.clone(), self.rounds.clone());
-        let by = caller_id(&request);
+        let (by, trace) = (caller_id(&request), of_call(&request));
         let taken = request.into_inner().map(move |batch| {
             let (alarms, rounds, by) = (alarms.clone(), rounds.clone(), by.clone());
+            let trace = trace.clone();
             async move {
                 let (known, now) = (rounds.rules.current(), rounds.clock.now());
-                take_batch(&alarms, batch?, &known, (&by, now)).await
+                take_batch(&alarms, batch?, &known, (&by, now), trace.as_ref()).await
             }
         });
         let until = self.shutdown.clone();

@@ -85,8 +85,20 @@ pub struct Membership {
     clock: Arc<dyn Clock>,
     incarnation: Incarnation,
     reporter: Arc<dyn Reporter>,
-    live: watch::Sender<usize>,
+    seen: watch::Sender<Counts>,
 }
+
+/// How many nodes there are, as they were seen last.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Counts {
+    /// This one included.
+    pub live: usize,
+    /// Those that died lately without a farewell, and are not there again.
+    pub dead: usize,
+}
+
+/// Before the first look: this one.
+const ALONE: Counts = Counts { live: 1, dead: 0 };
 
 impl Membership {
     /// A node that shares its store with others.
@@ -96,8 +108,8 @@ impl Membership {
         incarnation: Incarnation,
         reporter: Arc<dyn Reporter>,
     ) -> Self {
-        let live = watch::Sender::new(1);
-        Self { records: Some(records), clock, incarnation, reporter, live }
+        let seen = watch::Sender::new(ALONE);
+        Self { records: Some(records), clock, incarnation, reporter, seen }
     }
 
     /// A node that is alone with its store.
@@ -106,7 +118,7 @@ impl Membership {
         incarnation: Incarnation,
         reporter: Arc<dyn Reporter>,
     ) -> Self {
-        Self { records: None, clock, incarnation, reporter, live: watch::Sender::new(1) }
+        Self { records: None, clock, incarnation, reporter, seen: watch::Sender::new(ALONE) }
     }
 
     /// The run of this node.
@@ -130,9 +142,9 @@ impl Membership {
         Ok(members)
     }
 
-    /// How many nodes lived at the last heartbeat.
-    pub fn live(&self) -> usize {
-        *self.live.borrow()
+    /// How many nodes there were at the last heartbeat.
+    pub fn counts(&self) -> Counts {
+        *self.seen.borrow()
     }
 
     /// Says that this node is there. Whoever is ready is known to the others: settings that are saved from then on are proved
@@ -202,7 +214,7 @@ impl Membership {
         match result.await {
             Ok(members) => {
                 let live = members.iter().filter(|member| member.life == Life::Live).count();
-                self.live.send_replace(live);
+                self.seen.send_replace(Counts { live, dead: members.len() - live });
                 for news in seen.learn(&self.incarnation, &members) {
                     log(&news);
                 }

@@ -29,7 +29,7 @@ pub(crate) fn not_saved(error: SaveError) -> Status {
 
 /// Saved settings that nobody can read, such as those of a later version.
 pub(crate) fn not_readable(problem: &impl Display) -> Status {
-    error!("{problem}");
+    error!("saved settings cannot be read: {problem}");
     status(Code::Internal, "SETTINGS_NOT_READABLE", problem.to_string(), [])
 }
 

@@ -93,9 +93,8 @@ impl ReminderApi {
         let rows = rows.map_err(|error| no_store(&error))?;
         let full = rows.len() == limit as usize;
         let next = rows.last().filter(|_| full).map(|last| next_token(&last.key.id));
-        let read = rows
-            .iter()
-            .filter_map(|row| LedgerRow::read(row).inspect_err(|problem| error!("{problem}")).ok());
+        let unreadable = |problem: &_| error!("left out of the ledger of reminders: {problem}");
+        let read = rows.iter().filter_map(|row| LedgerRow::read(row).inspect_err(unreadable).ok());
         Ok(v1::ListRemindersResponse {
             reminders: read.map(reminder).collect(),
             next_page_token: next.unwrap_or_default(),

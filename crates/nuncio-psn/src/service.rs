@@ -7,6 +7,7 @@ use std::sync::Arc;
 use futures::Stream;
 use nuncio_api::convert::job::CreateMailJob;
 use nuncio_api::page_token::{job_query, next_page_token, resume_after};
+use nuncio_api::trace::of_call;
 use nuncio_api::v1;
 use nuncio_api::v1::mail_job_service_server::MailJobService;
 use nuncio_core::job::{CallerId, Job, MailJobId};
@@ -15,13 +16,11 @@ use nuncio_core::trace::TraceParent;
 use nuncio_core::violation::Violations;
 use nuncio_delivery::intake::{Intake, Submission};
 use nuncio_delivery::observer::tell_ended;
-use nuncio_runtime::trace;
 use prost::Message as _;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
-use tonic::metadata::MetadataMap;
 use tonic::{Code, Request, Response, Status};
-use tracing::{Instrument as _, Span, info_span};
+use tracing::Span;
 
 use crate::errors::{invalid_name, not_accepted, not_cancelled, not_directed, not_found, store};
 use crate::watch::{Watch, changes};
@@ -48,7 +47,7 @@ impl MailJobs {
         &self,
         request: v1::CreateMailJobRequest,
         caller: CallerId,
-        caller_trace: Option<TraceParent>,
+        trace: Option<TraceParent>,
     ) -> Result<v1::MailJob, Status> {
         let fingerprint = fingerprint(&request);
         let mut violations = Violations::default();
@@ -59,7 +58,7 @@ impl MailJobs {
             options: create.options,
             caller,
             fingerprint,
-            trace: trace::current(&Span::current()).or(caller_trace),
+            trace,
             violations,
         };
         if create.validate_only {
@@ -92,13 +91,9 @@ impl MailJobService for MailJobs {
         &self,
         request: Request<v1::CreateMailJobRequest>,
     ) -> Result<Response<v1::CreateMailJobResponse>, Status> {
-        let caller_trace = trace_parent(request.metadata());
-        let span = info_span!("mail_job.accept", otel.kind = "server");
-        if let Some(parent) = &caller_trace {
-            trace::set_parent(&span, parent);
-        }
-        let caller = caller_id(&request);
-        let job = self.create(request.into_inner(), caller, caller_trace).instrument(span).await?;
+        let (caller, trace) = (caller_id(&request), of_call(&request));
+        let job = self.create(request.into_inner(), caller, trace).await?;
+        Span::current().record("job.name", &job.name);
         Ok(Response::new(v1::CreateMailJobResponse { mail_job: Some(job) }))
     }
 
@@ -210,9 +205,4 @@ fn fingerprint(request: &v1::CreateMailJobRequest) -> [u8; 32] {
     // Maps are encoded in the order of their keys, so equal requests have equal bytes.
     let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, &content.encode_to_vec());
     digest.as_ref().try_into().expect("SHA-256 has 32 bytes")
-}
-
-/// The caller's trace; what is no trace context is as none (W3C Trace Context, section 3.2.1).
-fn trace_parent(metadata: &MetadataMap) -> Option<TraceParent> {
-    metadata.get("traceparent")?.to_str().ok()?.parse().ok()
 }

@@ -1,23 +1,29 @@
 //! Trace contexts between processes, jobs and spans (W3C Trace Context).
 
 use nuncio_core::trace::TraceParent;
+use opentelemetry::KeyValue;
 use opentelemetry::trace::{
     SpanContext, SpanId, TraceContextExt as _, TraceFlags, TraceId, TraceState,
 };
 use tracing::Span;
 use tracing_opentelemetry::OpenTelemetrySpanExt as _;
 
-/// Makes `span` a child of the caller's span.
-pub fn set_parent(span: &Span, caller: &TraceParent) {
-    let context = opentelemetry::Context::new().with_remote_span_context(span_context(caller));
+/// Makes `span` a part of the trace in which it was caused, in this process or another one.
+pub fn set_parent(span: &Span, cause: &TraceParent) {
+    let context = opentelemetry::Context::new().with_remote_span_context(span_context(cause));
     // Fails only where no OpenTelemetry layer is installed: then there is no trace to belong to.
     drop(span.set_parent(context));
 }
 
-/// Links `span` to the span in which the job was made. A link, not a parent: the mail may go out days
-/// later, from another node, and more than once.
-pub fn link(span: &Span, origin: &TraceParent) {
-    span.add_link(span_context(origin));
+/// Links `span` to one more span that has caused it: a span is part of one trace only.
+pub fn link(span: &Span, cause: &TraceParent) {
+    span.add_link(span_context(cause));
+}
+
+/// Notes on `span`, with the present moment, that something has happened. It is in no log.
+pub fn note(span: &Span, event: &'static str, attributes: &[(&'static str, &str)]) {
+    let attributes = attributes.iter().map(|(key, value)| KeyValue::new(*key, (*value).to_owned()));
+    span.add_event(event, attributes.collect());
 }
 
 /// The context of `span` for a job or another process; nothing if no trace is recorded.

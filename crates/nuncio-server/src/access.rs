@@ -155,6 +155,11 @@ impl StoredCallers {
     }
 }
 
+/// Whether there is such a method on some node.
+pub(crate) fn is_known(path: &str) -> bool {
+    table::need(path).is_some()
+}
+
 /// Has every call of these services admitted first. What comes to a service has a [`Caller`] in its extensions.
 pub(crate) fn guarded(services: Routes, access: Arc<Access>) -> Routes {
     let router = services.prepare().into_axum_router().fallback(async || answer(not_served()));
@@ -201,14 +206,23 @@ fn answer(status: Status) -> Response {
     status.into_http::<Body>()
 }
 
+/// All reasons for which a call is denied.
+pub(crate) const DENIALS: [&str; 5] = [
+    "CREDENTIALS_MISSING",
+    "TOKEN_UNKNOWN",
+    "CERTIFICATE_UNKNOWN",
+    "CALLER_UNKNOWN",
+    "PERMISSION_MISSING",
+];
+
 impl Denial {
     fn reason(&self) -> &'static str {
         match self {
-            Self::NoCredentials => "CREDENTIALS_MISSING",
-            Self::TokenUnknown => "TOKEN_UNKNOWN",
-            Self::CertificateUnknown(_) => "CERTIFICATE_UNKNOWN",
-            Self::CallerUnknown(_) => "CALLER_UNKNOWN",
-            Self::PermissionMissing(..) => "PERMISSION_MISSING",
+            Self::NoCredentials => DENIALS[0],
+            Self::TokenUnknown => DENIALS[1],
+            Self::CertificateUnknown(_) => DENIALS[2],
+            Self::CallerUnknown(_) => DENIALS[3],
+            Self::PermissionMissing(..) => DENIALS[4],
         }
     }
 

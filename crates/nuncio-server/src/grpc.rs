@@ -16,12 +16,14 @@ use tonic_health::server::HealthReporter;
 use crate::access::{Access, guarded};
 use crate::grpc::certificates::Tls;
 use crate::grpc::incoming::incoming;
+use crate::grpc::traced::traced;
 
 pub(crate) mod certificates;
 mod incoming;
 pub(crate) mod peer;
 #[cfg(test)]
 mod testing;
+mod traced;
 
 /// How often a silent connection is asked whether it lives, and how long its answer may take.
 const KEEP_ALIVE_PERIOD: Duration = Duration::from_secs(30);
@@ -89,7 +91,7 @@ impl GrpcServer {
             .http2_keepalive_timeout(Some(KEEP_ALIVE_TIMEOUT))
             .concurrency_limit_per_connection(CALLS_PER_CONNECTION_MAX)
             .max_concurrent_streams(STREAMS_PER_CONNECTION_MAX)
-            .add_routes(guarded(routes, access))
+            .add_routes(traced(guarded(routes, access)))
             .serve_with_incoming_shutdown(incoming(listener, tls), stopped);
         tokio::select! {
             served = serving => served,

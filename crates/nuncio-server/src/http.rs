@@ -11,7 +11,7 @@ use async_trait::async_trait;
 use axum::Router;
 use axum::extract::State;
 use axum::extract::connect_info::IntoMakeServiceWithConnectInfo;
-use axum::http::{StatusCode, header};
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use tokio::net::TcpListener;
@@ -22,10 +22,12 @@ use tracing::warn;
 pub(crate) mod node_view;
 
 use crate::metrics::gauges::Gauges;
-use crate::metrics::{CONTENT_TYPE, Metrics};
+use crate::metrics::{CONTENT_TYPE, Metrics, classic};
 
 /// How long the node may be looked at for one answer. Prometheus waits 10 s by default, Kubernetes 1 s.
 const LOOK_TIMEOUT: Duration = Duration::from_secs(5);
+/// How a client asks for the newer format.
+const OPEN_METRICS: &str = "application/openmetrics-text";
 /// How long open connections may go on after the server was told to stop.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 
@@ -116,12 +118,20 @@ async fn readyz(State(server): State<HttpServer>) -> Response {
     (StatusCode::SERVICE_UNAVAILABLE, reasons.join("\n") + "\n").into_response()
 }
 
-async fn metrics(State(server): State<HttpServer>) -> Response {
+/// `OpenMetrics` for whoever takes it, as Prometheus does; else the older text format.
+async fn metrics(State(server): State<HttpServer>, headers: HeaderMap) -> Response {
     let gauges = timeout(LOOK_TIMEOUT, server.node.gauges()).await.unwrap_or_else(|_elapsed| {
         warn!("metrics are scraped without gauges: the node does not answer in time");
         Gauges::default()
     });
-    ([(header::CONTENT_TYPE, CONTENT_TYPE)], server.metrics.scrape(gauges)).into_response()
+    let text = server.metrics.scrape(gauges);
+    let accepted = headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok());
+    let (content_type, text) = if accepted.into_iter().any(|one| one.contains(OPEN_METRICS)) {
+        (CONTENT_TYPE, text)
+    } else {
+        (classic::CONTENT_TYPE, classic::classic(&text))
+    };
+    ([(header::CONTENT_TYPE, content_type)], text).into_response()
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ use nuncio_core::address::EmailAddress;
 use nuncio_core::class::MailClass;
 use nuncio_core::job::JobState;
 use nuncio_core::reminder::Channel;
-use nuncio_delivery::observer::{Alarm, AlarmKind, DeliveryObserver};
+use nuncio_delivery::observer::{Alarm, AlarmKind, DeliveryObserver, RecipientsOfDay};
 use nuncio_pan::reminders::ReminderObserver;
 use prometheus_client::encoding::{EncodeLabelSet, text};
 use prometheus_client::metrics::counter::Counter;
@@ -18,10 +18,12 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Registry, Unit};
 
+pub mod classic;
 mod collector;
 pub mod gauges;
 
-use crate::metrics::collector::GaugeCollector;
+use crate::access::DENIALS;
+use crate::metrics::collector::{Days, GaugeCollector};
 use crate::metrics::gauges::Gauges;
 
 /// The format that [`Metrics::scrape`] writes (`OpenMetrics` 1.0, section "Overall Structure").
@@ -54,6 +56,7 @@ pub struct Metrics {
     outcomes: AtomicUsize,
     send_duration: Histogram,
     gauges: Arc<Mutex<Gauges>>,
+    days: Arc<Mutex<Days>>,
 }
 
 impl Metrics {
@@ -82,7 +85,9 @@ impl Metrics {
             Unit::Seconds,
             send_duration.clone(),
         );
-        registry.register_collector(Box::new(GaugeCollector(Arc::clone(&gauges))));
+        let days = Arc::new(Mutex::new(Days::default()));
+        let collector = GaugeCollector { gauges: Arc::clone(&gauges), days: Arc::clone(&days) };
+        registry.register_collector(Box::new(collector));
         let outcomes = AtomicUsize::new(0);
         let metrics = Self {
             registry,
@@ -95,6 +100,7 @@ impl Metrics {
             outcomes,
             send_duration,
             gauges,
+            days,
         };
         metrics.begin_at_zero();
         metrics
@@ -115,6 +121,9 @@ impl Metrics {
 
     /// Makes all series, as a rate needs the zero from which a counter started.
     fn begin_at_zero(&self) {
+        for reason in DENIALS {
+            drop(self.denied.get_or_create(&ByReason { reason }));
+        }
         for kind in AlarmKind::ALL {
             drop(self.alarms.get_or_create(&ByAlarm { alarm: kind.name() }));
         }
@@ -157,6 +166,14 @@ impl DeliveryObserver for Metrics {
     }
 
     fn alarm_cleared(&self, _kind: AlarmKind, _mailbox: &EmailAddress) {}
+
+    fn day_used(&self, mailbox: &EmailAddress, day: Option<RecipientsOfDay>) {
+        let mut days = self.days.lock().unwrap_or_else(PoisonError::into_inner);
+        match day {
+            Some(day) => drop(days.insert(mailbox.to_string(), day)),
+            None => drop(days.remove(mailbox.as_str())),
+        }
+    }
 }
 
 /// What became of reminders.

@@ -75,7 +75,7 @@ impl Known {
         if let Some(client) = self.clients.get(address) {
             return Ok(client.clone());
         }
-        let client = MntClient::of(peers.connect(address)?);
+        let client = MntClient::of(peers.connect(address)?, address);
         self.clients.insert(address.to_owned(), client.clone());
         Ok(client)
     }

@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use nuncio_cluster::etcd::EtcdState;
 use nuncio_core::ports::clock::Clock;
-use nuncio_core::ports::job_store::{Backlog, JobStore, StoreError};
+use nuncio_core::ports::job_store::JobStore;
 use nuncio_core::ports::mail::MailTransport;
 use nuncio_core::ports::token::{TokenRequest, TokenSource};
 use nuncio_core::settings::{Authentication, SavedSmtpSettings};
@@ -61,24 +61,23 @@ pub struct NodeSnapshot {
     pub leads: BTreeSet<Duty>,
     pub connections: usize,
     pub token_expires_at: Option<Timestamp>,
-    pub backlog: Backlog,
     pub waiting_alarms: usize,
 }
 
 impl NodeStatus {
-    pub async fn snapshot(&self) -> Result<NodeSnapshot, StoreError> {
+    /// Without a look into the store.
+    pub async fn snapshot(&self) -> NodeSnapshot {
         let settings = self.settings.borrow().clone();
         let (channels, leads) = (self.channels.borrow().clone(), self.led.borrow().clone());
-        Ok(NodeSnapshot {
+        NodeSnapshot {
             etcd: self.etcd.as_ref().map(|state| state.borrow().clone()),
             channels,
             leads,
             connections: self.transport.connections(),
             token_expires_at: self.token_expires_at(settings.as_deref()).await,
-            backlog: self.store.backlog().await?,
             waiting_alarms: *self.waiting_alarms.borrow(),
             settings,
-        })
+        }
     }
 
     async fn token_expires_at(&self, saved: Option<&SavedSmtpSettings>) -> Option<Timestamp> {

@@ -3,8 +3,8 @@
 use std::io::{self, IsTerminal as _};
 use std::time::Duration;
 
-use opentelemetry::KeyValue;
 use opentelemetry::trace::TracerProvider as _;
+use opentelemetry::{KeyValue, StringValue, Value};
 use opentelemetry_otlp::{ExporterBuildError, SpanExporter, WithExportConfig as _};
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::error::OTelSdkError;
@@ -174,6 +174,7 @@ fn tracer_provider(
         .with_service_name("nuncio")
         .with_attribute(KeyValue::new("service.version", env!("CARGO_PKG_VERSION")))
         .with_attribute(KeyValue::new("service.instance.id", config.node_name.to_string()))
+        .with_attribute(KeyValue::new("nuncio.node.roles", roles(config)))
         .build();
     let provider =
         SdkTracerProvider::builder().with_batch_exporter(exporter).with_resource(resource).build();
@@ -181,6 +182,12 @@ fn tracer_provider(
     // subscriber, `tracing` waits for itself for ever; so it stays for the rest of the process.
     std::mem::forget(provider.clone());
     Ok(provider)
+}
+
+/// The roles of this node, for the spans of all.
+fn roles(config: &Config) -> Value {
+    let roles = config.roles.iter().map(|role| StringValue::from(role.name()));
+    Value::Array(roles.collect::<Vec<_>>().into())
 }
 
 #[cfg(test)]

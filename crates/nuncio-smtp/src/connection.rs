@@ -11,18 +11,20 @@ use nuncio_core::address::EmailAddress;
 use nuncio_core::ports::mail::BodyGate;
 use nuncio_core::reply::SmtpReply;
 use nuncio_net::network::Io;
+use nuncio_runtime::trace;
 use nuncio_tls::trust::Trust;
 use rustls_pki_types::ServerName;
 use tokio::io::{AsyncRead as _, AsyncReadExt as _, AsyncWriteExt as _, ReadBuf};
 use tokio::time::{Instant, timeout_at};
 use tokio_rustls::TlsConnector;
+use tracing::Span;
 
 use crate::auth::Login;
 use crate::dots::Content;
 use crate::failure::{Failure, Problem};
 use crate::phase::Phase;
 use crate::session::transaction::{Envelope, Handover, Replies};
-use crate::session::{Event, Session, Step};
+use crate::session::{Event, Heard, Session, Step};
 
 /// The portion of a mail that is written under one dead line, in bytes.
 const PORTION_BYTES: usize = 64 * 1024;
@@ -79,6 +81,7 @@ impl Connection {
         loop {
             let phase = self.session.phase();
             let step = self.session.step();
+            note(&self.session.take_heard());
             match step.map_err(|error| Failure { phase, problem: Problem::Session(error) })? {
                 Step::Event(event) => return Ok(event),
                 Step::Write(bytes) => self.write(self.session.phase(), until, &bytes).await?,
@@ -238,6 +241,15 @@ impl Connection {
         }
         self.session.feed(&buffer[..count]);
         Ok(())
+    }
+}
+
+/// Notes in the trace what the server has answered.
+fn note(heard: &[Heard]) {
+    for Heard { phase, code } in heard {
+        let (phase, code) = (phase.to_string(), code.to_string());
+        let attributes = [("smtp.phase", phase.as_str()), ("smtp.reply.code", &code)];
+        trace::note(&Span::current(), "smtp.reply", &attributes);
     }
 }
 

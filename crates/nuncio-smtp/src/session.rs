@@ -34,6 +34,15 @@ pub struct Session {
     transaction: Transaction,
     /// Whether the last transaction may still be open at the server.
     needs_reset: bool,
+    /// Replies to the commands of transactions that nobody has taken note of yet.
+    heard: Vec<Heard>,
+}
+
+/// A reply to a command of a transaction, as it is noted in a trace: without its text, which may name people.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Heard {
+    pub phase: Phase,
+    pub code: u16,
 }
 
 /// What is to be done next.
@@ -127,6 +136,7 @@ impl Session {
             login: login::State::default(),
             transaction: Transaction::default(),
             needs_reset: false,
+            heard: Vec::new(),
         }
     }
 
@@ -185,6 +195,7 @@ impl Session {
         let command = self.expected.pop_front();
         let phase = command.map_or(Phase::Mail, Command::phase);
         let reply = self.login.redact(phase, reply);
+        self.hear(Heard { phase, code: reply.code });
         if reply.code == 421 && command != Some(Command::Quit) {
             // The server closes the connection, whatever was asked (RFC 5321, section 3.8).
             return Err(SessionError::Refused { phase, reply: reply.into() });
@@ -211,6 +222,19 @@ impl Session {
             | Command::LoneDot
             | Command::EndOfData
             | Command::Chunk => self.on_transaction(command, reply.into()),
+        }
+    }
+
+    /// What the server has answered in transactions since this was asked last. Equal answers in a row, as to many
+    /// recipients, count as one.
+    pub fn take_heard(&mut self) -> Vec<Heard> {
+        std::mem::take(&mut self.heard)
+    }
+
+    fn hear(&mut self, heard: Heard) {
+        let is_said = heard.phase.is_connecting() || heard.phase == Phase::Quit;
+        if !is_said && self.heard.last() != Some(&heard) {
+            self.heard.push(heard);
         }
     }
 

@@ -19,6 +19,7 @@ use nuncio_core::settings::trust_store::TrustUse;
 use nuncio_core::settings::{Authentication, Encryption, SavedSmtpSettings, SmtpSettings};
 use nuncio_net::network::{Network, Tcp};
 use nuncio_runtime::chain::Chain;
+use nuncio_runtime::trace;
 use nuncio_tls::trust::{Trust, TrustError};
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
@@ -139,10 +140,13 @@ impl SmtpTransport {
             }
         }
         match self.open(saved, mailbox).await {
-            Ok(link) => match self.attempt(link, saved, &message, gate, false).await {
-                Attempt::Over(outcome) => outcome,
-                Attempt::Stale => unreachable!("only kept connections are stale"),
-            },
+            Ok(link) => {
+                trace::note(&Span::current(), "smtp.connected", &[]);
+                match self.attempt(link, saved, &message, gate, false).await {
+                    Attempt::Over(outcome) => outcome,
+                    Attempt::Stale => unreachable!("only kept connections are stale"),
+                }
+            }
             Err(outcome) => outcome,
         }
     }
@@ -356,6 +360,7 @@ impl MailTransport for SmtpTransport {
     ) -> SendOutcome {
         let span = info_span!(
             "smtp.transaction",
+            otel.kind = "client",
             server.address = settings.settings.host,
             server.port = settings.settings.port,
             smtp.recipients = mail.recipients.len(),

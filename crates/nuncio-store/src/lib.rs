@@ -4,6 +4,7 @@
 //! `write` how many writes share a commit, `ports` what is asked of both databases, whatever the engine. Each engine has a module: `memory` for tests, `sqlite` for a node with a disk of its own,
 //! `postgres` for nodes that share a database. All pass the same suite.
 
+mod backlog;
 mod life;
 mod ports;
 mod records;

@@ -308,7 +308,23 @@ impl JobStore for MemoryJobStore {
             let there = tables.jobs.values().filter(|row| row.job.state == state);
             there.count() as u64
         };
+        let due_at = |is_patient| {
+            let waits = |job: &Job| match job.state {
+                JobState::Queued | JobState::Deferred => job.class.is_patient() == is_patient,
+                JobState::Sending
+                | JobState::Held
+                | JobState::Sent
+                | JobState::Failed
+                | JobState::Expired
+                | JobState::Cancelled
+                | JobState::Unknown => false,
+            };
+            let waiting = tables.jobs.values().filter(|row| waits(&row.job));
+            waiting.map(|row| row.job.due_at).min()
+        };
         Ok(Backlog {
+            urgent_due_at: due_at(false),
+            patient_due_at: due_at(true),
             queued: number(JobState::Queued),
             sending: number(JobState::Sending),
             deferred: number(JobState::Deferred),

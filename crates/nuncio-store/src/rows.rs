@@ -11,7 +11,7 @@ use nuncio_core::job::{
     Attempt, BudgetUse, Job, JobState, MailJobId, Reason, RecipientResult, RecipientState,
 };
 use nuncio_core::mail::{Attachment, Mail, Recipient, RecipientKind, Sender};
-use nuncio_core::ports::job_store::{Backlog, Change, ChangeSeq, JobPage, JobQuery, MailboxUsage};
+use nuncio_core::ports::job_store::{Change, ChangeSeq, JobPage, JobQuery, MailboxUsage};
 use nuncio_core::ports::records::{Record, RecordKey, RecordKind};
 use nuncio_core::ports::sealer::{Sealer, UnsealError};
 use nuncio_core::reply::{EnhancedCode, SmtpReply};
@@ -107,9 +107,6 @@ impl AttachmentRow {
         Ok(Attachment { file_name, content_type, content })
     }
 }
-
-/// How many jobs are in a state.
-pub(crate) type CountRow = (String, i64);
 
 /// A row of the record of attempts.
 #[derive(Debug, sqlx::FromRow)]
@@ -305,19 +302,6 @@ pub(crate) fn page_from(
     Ok(JobPage { jobs: jobs.filter(|job| query.fits(job)).collect(), next })
 }
 
-pub(crate) fn backlog_from(counts: Vec<CountRow>) -> Backlog {
-    let counts: HashMap<_, _> = counts.into_iter().collect();
-    let count = |state: JobState| {
-        counts.get(state.name()).map_or(0, |count| u64::try_from(*count).unwrap_or_default())
-    };
-    Backlog {
-        queued: count(JobState::Queued),
-        sending: count(JobState::Sending),
-        deferred: count(JobState::Deferred),
-        held: count(JobState::Held),
-    }
-}
-
 /// The value of a row; nothing, and a line in the log, if it cannot be read.
 ///
 /// One row that cannot be read must not keep all others from being sent.
@@ -468,7 +452,7 @@ fn mailbox_from(address: Option<String>) -> Result<Option<EmailAddress>, RowErro
     address.map_err(|_| RowError::Value { column: "mailbox" })
 }
 
-fn class_from(name: &str) -> Result<MailClass, RowError> {
+pub(crate) fn class_from(name: &str) -> Result<MailClass, RowError> {
     let class = MailClass::ALL.into_iter().find(|class| class.name() == name);
     class.ok_or(RowError::Value { column: "class" })
 }

@@ -2,6 +2,7 @@
 //!
 //! Tools of ours go to `target/tools`; only compilers, servers and interpreters come from the system's packages.
 
+mod promtool;
 mod system;
 
 use std::fs::{self, File};
@@ -13,6 +14,7 @@ use crate::environment::{root, tools};
 use crate::failure::{Context, Failure, Result};
 use crate::output;
 
+pub(crate) use promtool::install_promtool;
 pub(crate) use system::{Need, install as install_system, postgres_folder};
 
 /// Checked against `.deny.toml`; newer ones may know keys that this one does not.

@@ -24,7 +24,7 @@ use std::process::{Child, Command, Stdio};
 use crate::command::{command, run};
 use crate::environment::{is_root, is_set, root};
 use crate::failure::{Context, Failure, Result};
-use crate::install::{Need, install_npm, install_python, install_system};
+use crate::install::{Need, install_npm, install_promtool, install_python, install_system};
 use crate::output;
 
 /// The hidden command of the second process.
@@ -53,6 +53,8 @@ impl Servers {
         ])?;
         let npm = install_npm()?;
         let python = install_python()?;
+        // No server, but tests that need the servers need it too.
+        install_promtool()?;
         let keep_folder = if is_set("KEEP") { "keep" } else { "remove" };
         let mut keeper = keeper_command("Postfix has to be started as root")?
             .arg(KEEPER_COMMAND)

@@ -1,6 +1,7 @@
 //! Rules of the repository that no compiler and no other tool checks.
 
 mod messages;
+mod observability;
 mod rules;
 
 use std::fs;
@@ -25,6 +26,7 @@ pub(crate) fn run() -> Result<()> {
         violations.extend(rules::violations(file));
     }
     violations.extend(rules::unlisted_decisions(ADR_FOLDER, &files));
+    violations.extend(observability::violations(&files));
     violations.extend(too_many_packages()?);
     if violations.is_empty() {
         output::say(&format!("    {} files are tidy", files.len()));

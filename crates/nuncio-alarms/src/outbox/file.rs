@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use nuncio_core::alarm::{AlarmIdentity, RaisedAlarm, Severity};
 use nuncio_core::ports::records::{Record, RecordKey};
+use nuncio_core::trace::TraceParent;
 use serde::{Deserialize, Serialize};
 
 use crate::outbox::{AlarmEvent, Waiting};
@@ -22,6 +23,8 @@ pub(super) struct Event {
     /// None means that the alarm is over.
     #[serde(skip_serializing_if = "Option::is_none")]
     raised: Option<Raised>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    trace: Option<String>,
 }
 
 #[derive(Debug, Deserialize, Serialize)]
@@ -35,7 +38,13 @@ const SEVERITIES: [(&str, Severity); 3] =
     [("info", Severity::Info), ("warning", Severity::Warning), ("critical", Severity::Critical)];
 
 impl Event {
-    pub(super) fn new(request_id: String, times: u32, event: &AlarmEvent) -> Self {
+    pub(super) fn new(
+        request_id: String,
+        times: u32,
+        event: &AlarmEvent,
+        trace: Option<TraceParent>,
+    ) -> Self {
+        let trace = trace.map(|trace| trace.as_str().to_owned());
         let AlarmIdentity { alarm_type, node, labels } = event.identity().clone();
         let (at, raised) = match event {
             AlarmEvent::Cleared { alarm: _, at } => (*at, None),
@@ -52,7 +61,7 @@ impl Event {
                 (alarm.raised_at, Some(raised))
             }
         };
-        Self { request_id, times, alarm_type, node, labels, at, raised }
+        Self { request_id, times, alarm_type, node, labels, at, raised, trace }
     }
 
     pub(super) fn to_json(&self) -> String {
@@ -64,7 +73,8 @@ impl Event {
     }
 
     pub(super) fn waiting(self, key: RecordKey) -> Waiting {
-        let Self { request_id, times, alarm_type, node, labels, at, raised } = self;
+        let Self { request_id, times, alarm_type, node, labels, at, raised, trace } = self;
+        let trace = trace.and_then(|trace| trace.parse().ok());
         let identity = AlarmIdentity { alarm_type, node, labels };
         let event = match raised {
             None => AlarmEvent::Cleared { alarm: identity, at },
@@ -78,7 +88,7 @@ impl Event {
                 raised_at: at,
             }),
         };
-        Waiting { key, request_id, event }
+        Waiting { key, request_id, event, trace }
     }
 }
 

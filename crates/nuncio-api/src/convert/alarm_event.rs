@@ -2,6 +2,7 @@
 
 use jiff::Timestamp;
 use nuncio_core::alarm::{AlarmIdentity, RaisedAlarm};
+use nuncio_core::trace::TraceParent;
 
 use crate::convert::time::timestamp;
 use crate::v1;
@@ -10,8 +11,12 @@ use crate::v1;
 const DESCRIPTION_CHARS_MAX: usize = 1024;
 const DETAILS_CHARS_MAX: usize = 4096;
 
-/// An alarm is raised.
-pub fn raised(alarm: &RaisedAlarm, request_id: &str) -> v1::AlarmEvent {
+/// An alarm is raised, as a part of this trace.
+pub fn raised(
+    alarm: &RaisedAlarm,
+    request_id: &str,
+    trace: Option<&TraceParent>,
+) -> v1::AlarmEvent {
     let severity = alarm.severity.map_or(v1::AlarmSeverity::Unspecified, Into::into);
     let new = v1::NewAlarm {
         identity: Some(identity(&alarm.identity)),
@@ -21,6 +26,7 @@ pub fn raised(alarm: &RaisedAlarm, request_id: &str) -> v1::AlarmEvent {
         value: None,
         raise_time: Some(timestamp(alarm.raised_at)),
         request_id: request_id.to_owned(),
+        traceparent: trace.map_or_else(String::new, |trace| trace.as_str().to_owned()),
     };
     v1::AlarmEvent { event: Some(v1::alarm_event::Event::Raise(new)) }
 }

@@ -260,6 +260,7 @@ async fn raise(context: &mut Context<'_>, args: RaiseArgs) -> Result<Exit, Failu
         value: args.value,
         raise_time: None,
         request_id: args.request_id,
+        traceparent: String::new(),
         identity: Some(identity(args.identity)),
     };
     if let Some(count) = count {

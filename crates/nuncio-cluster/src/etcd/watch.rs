@@ -140,8 +140,10 @@ fn tell_away(shared: &Shared, problem: &EtcdError) {
     match shared.state.send_replace(away) {
         EtcdState::Away(_) => debug!("settings are still not followed: {}", Chain(problem)),
         EtcdState::Connecting | EtcdState::Connected => {
-            let trouble = "settings are not followed; this node goes on with the last good ones";
-            warn!("{trouble}: {}", Chain(problem));
+            warn!(
+                "settings are not followed; this node goes on with the last good ones: {}",
+                Chain(problem)
+            );
         }
     }
 }

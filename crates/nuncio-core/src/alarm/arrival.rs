@@ -233,6 +233,7 @@ fn take_raise(arrival: &mut Arrival<'_>, raise: &Raise) -> Flow {
         owes_resolved: false,
         window: Window::default(),
         flaps: Flaps::default(),
+        trace: None,
     });
     if alarm.phase == Phase::Resolved && !alarm.owes_resolved {
         alarm.count = 0;

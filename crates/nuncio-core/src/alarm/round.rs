@@ -12,6 +12,7 @@ use crate::alarm::mute::{MuteQuestion, Muting, is_urgent, muted};
 use crate::alarm::recipient::{Admission, Lane, MailSummary};
 use crate::alarm::settings::AlarmRules;
 use crate::alarm::standing::{Phase, StandingAlarm};
+use crate::trace::TraceParent;
 
 /// How many alarms a mail shows; it counts the others.
 pub const SHOWN_MAX: usize = 20;
@@ -173,6 +174,21 @@ impl Round<'_> {
         {
             *least = alarm.clone();
         }
+    }
+
+    /// The traces of the alarms that its mails show: of those with news first, so that the first one is what the round is
+    /// a part of.
+    pub fn traces(&self) -> Vec<TraceParent> {
+        let (news, told): (Vec<_>, Vec<_>) =
+            self.seen.shown.iter().partition(|alarm| self.group.told <= alarm.news);
+        let all = news.into_iter().chain(told).chain(&self.seen.shown_resolved);
+        let mut traces: Vec<TraceParent> = Vec::new();
+        for trace in all.filter_map(|alarm| alarm.trace.as_ref()) {
+            if !traces.contains(trace) {
+                traces.push(trace.clone());
+            }
+        }
+        traces
     }
 
     /// What is said now; none if there is nothing to say.

@@ -9,6 +9,7 @@ use crate::alarm::mute::Mute;
 use crate::alarm::settings::Flapping;
 use crate::alarm::window::Window;
 use crate::alarm::{AlarmIdentity, Severity};
+use crate::trace::TraceParent;
 
 /// An alarm as it stands in the store. It lives until it is resolved, and then as long as it is kept.
 #[derive(Clone, Debug, PartialEq)]
@@ -40,6 +41,8 @@ pub struct StandingAlarm {
     pub owes_resolved: bool,
     pub window: Window,
     pub flaps: Flaps,
+    /// The trace in which it began to fire.
+    pub trace: Option<TraceParent>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -99,6 +99,7 @@ macro_rules! job_store_conformance {
             list::a_list_can_be_narrowed_by_labels
             list::a_list_looks_at_no_more_jobs_than_it_may
             list::a_page_tells_where_the_next_one_begins
+            list::the_backlog_tells_since_when_what_is_urgent_and_what_is_not_could_go
             list::the_backlog_counts_each_kind_of_waiting
             list::the_next_due_time_is_that_of_the_earliest_waiting_job
             changes::every_state_of_a_job_is_there_once

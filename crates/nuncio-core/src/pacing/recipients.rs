@@ -44,11 +44,21 @@ impl RecipientWindow {
 
     /// How many recipients may start now.
     pub fn free(&mut self, now: Duration) -> u32 {
+        self.recipients_max.saturating_sub(self.used(now))
+    }
+
+    /// How many recipients count now.
+    pub fn used(&mut self, now: Duration) -> u32 {
         while self.leaving.front().is_some_and(|(at, _)| *at <= now) {
             self.leaving.pop_front();
         }
         let ended = self.leaving.iter().fold(0_u32, |sum, (_, count)| sum.saturating_add(*count));
-        self.recipients_max.saturating_sub(self.in_flight.saturating_add(ended))
+        self.in_flight.saturating_add(ended)
+    }
+
+    /// How many may count at once.
+    pub fn recipients_max(&self) -> u32 {
+        self.recipients_max
     }
 
     /// Whether a message to so many recipients may start.

@@ -293,6 +293,11 @@ pub struct Backlog {
     pub sending: u64,
     pub deferred: u64,
     pub held: u64,
+    /// Since when the one that is due longest could have been sent, or from when the first one can be, among the queued
+    /// and deferred jobs of classes that somebody waits for; nothing where there are none.
+    pub urgent_due_at: Option<Timestamp>,
+    /// The same among those of patient classes.
+    pub patient_due_at: Option<Timestamp>,
 }
 
 /// Why the store could not be used.

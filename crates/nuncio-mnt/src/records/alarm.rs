@@ -61,6 +61,8 @@ struct StoredAlarm {
     window: Vec<(i64, u64, f64)>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     flaps: Vec<Timestamp>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    trace: Option<String>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -123,6 +125,7 @@ pub(crate) fn content(alarm: &StandingAlarm) -> String {
         owes_resolved: alarm.owes_resolved,
         window: window.parts.iter().map(|part| (part.number, part.count, part.sum)).collect(),
         flaps: flaps.0.clone(),
+        trace: alarm.trace.as_ref().map(|trace| trace.as_str().to_owned()),
     })
 }
 
@@ -158,6 +161,7 @@ pub(crate) fn read(record: &Record) -> Result<StandingAlarm, StoreError> {
         owes_resolved: stored.owes_resolved,
         window: Window { parts: stored.window.into_iter().map(part).collect() },
         flaps: Flaps(stored.flaps),
+        trace: stored.trace.and_then(|trace| trace.parse().ok()),
     })
 }
 

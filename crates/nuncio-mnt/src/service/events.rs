@@ -5,6 +5,7 @@ use nuncio_api::v1;
 use nuncio_core::alarm::arrival::{Event, Outcome};
 use nuncio_core::alarm::settings::AlarmRules;
 use nuncio_core::job::CallerId;
+use nuncio_core::trace::TraceParent;
 use nuncio_core::violation::{Violation, Violations};
 use prost::Message as _;
 use tonic::Status;
@@ -23,10 +24,13 @@ pub(super) fn read_raise(
     rules: &AlarmRules,
     (by, now): (&CallerId, jiff::Timestamp),
 ) -> Option<Incoming> {
-    let content = v1::NewAlarm { request_id: String::new(), ..alarm.clone() };
+    // A raise that is repeated is the same, whatever trace the repetition is a part of.
+    let (request_id, traceparent) = (String::new(), String::new());
+    let content = v1::NewAlarm { request_id, traceparent, ..alarm.clone() };
+    let trace = alarm.traceparent.parse().ok();
     let request = request(by, &alarm.request_id, &content.encode_to_vec());
     let event = raise_draft(violations, alarm).check(violations, rules, now)?;
-    Some(Incoming { event: Event::Raise(event), request })
+    Some(Incoming { event: Event::Raise(event), request, trace })
 }
 
 /// Reads the end of an alarm, or notes everything that is wrong.
@@ -38,7 +42,7 @@ pub(super) fn read_clear(
     let content = v1::AlarmEnd { request_id: String::new(), ..end.clone() };
     let request = request(by, &end.request_id, &content.encode_to_vec());
     let event = clear_draft(violations, end).check(violations, now)?;
-    Some(Incoming { event: Event::Clear(event), request })
+    Some(Incoming { event: Event::Clear(event), request, trace: None })
 }
 
 fn request(by: &CallerId, id: &str, content: &[u8]) -> Option<IncomingRequest> {
@@ -58,6 +62,7 @@ pub(crate) async fn take_batch(
     batch: v1::RaiseAlarmsRequest,
     rules: &KnownRules,
     (by, now): (&CallerId, jiff::Timestamp),
+    trace: Option<&TraceParent>,
 ) -> Result<v1::RaiseAlarmsResponse, Status> {
     if EVENTS_MAX < batch.events.len() {
         let mut violations = Violations::default();
@@ -80,7 +85,8 @@ pub(crate) async fn take_batch(
             }
         };
         match read.filter(|_| violations.is_empty()) {
-            Some(one) => {
+            Some(mut one) => {
+                one.trace = one.trace.or_else(|| trace.cloned());
                 incoming.push(one);
                 results.push(None);
             }

@@ -272,3 +272,41 @@ async fn an_alarm_that_comes_too_late_does_not_undo_its_end() {
     assert_eq!(sandbox.raise(raise(15)).await.outcome(), v1::AlarmOutcome::Stale);
     assert_eq!(sandbox.raise(raise(25)).await.outcome(), v1::AlarmOutcome::Firing);
 }
+
+/// An alarm that was raised in this trace.
+fn traced(node: &str, number: u8) -> v1::NewAlarm {
+    let traceparent = format!("00-{:032x}-{:016x}-01", 7, number);
+    v1::NewAlarm { traceparent, ..alarm(DOWN, node) }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_mail_is_part_of_the_trace_in_which_its_first_alarm_began() {
+    let sandbox = Sandbox::new();
+    sandbox.tell(&[A]).await;
+    let trace_of = |mail: &SentMail| mail.job.trace.as_ref().map(|one| one.as_str().to_owned());
+
+    sandbox.raise(traced("node-1", 1)).await;
+    // Raised again it is the same alarm, and what began it has not changed.
+    sandbox.raise(traced("node-1", 2)).await;
+    sandbox.pass(GROUP_WAIT).await;
+    sandbox.raise(traced("node-2", 3)).await;
+    sandbox.pass(GROUP_INTERVAL).await;
+    sandbox.raise(alarm(LOAD, "node-1")).await;
+    sandbox.pass(GROUP_WAIT).await;
+
+    let mails = sandbox.mails().await;
+    let traces: Vec<_> = mails.iter().map(trace_of).collect();
+    let of = |number| Some(traced("", number).traceparent);
+    assert_eq!(traces, [of(1), of(3), None]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_raise_that_is_repeated_in_another_trace_is_the_same() {
+    let sandbox = Sandbox::new();
+    let with_id =
+        |number| v1::NewAlarm { request_id: "r-1".to_owned(), ..traced("node-1", number) };
+
+    assert_eq!(sandbox.raise(with_id(1)).await.outcome(), v1::AlarmOutcome::Firing);
+
+    assert_eq!(sandbox.raise(with_id(2)).await.outcome(), v1::AlarmOutcome::Repeated);
+}

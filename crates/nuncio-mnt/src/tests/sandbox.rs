@@ -169,7 +169,7 @@ impl Sandbox {
     ) -> Result<v1::RaiseAlarmsResponse, Status> {
         let (known, now) = (self.api.rounds.rules.current(), self.clock.now());
         let by = nuncio_core::caller::Caller::local().id;
-        take_batch(&self.api.alarms, batch, &known, (&by, now)).await
+        take_batch(&self.api.alarms, batch, &known, (&by, now), None).await
     }
 
     pub(super) async fn get(&self, name: &str) -> v1::GetAlarmResponse {

@@ -107,7 +107,7 @@ async fn nodes_of_a_store_see_each_other_by_name_as_long_as_they_live() {
 
     for node in [&one, &two] {
         assert_eq!(node.sees().await, [live("psn-1"), live("psn-2")]);
-        assert_eq!(node.membership.live(), 2);
+        assert_eq!(node.membership.counts(), Counts { live: 2, dead: 0 });
     }
     let of_two = one.members().await.remove(1);
     assert_eq!(of_two.report.unwrap().address, "psn-2:7587");
@@ -127,7 +127,7 @@ async fn a_killed_node_is_dead_within_its_time_and_says_since_when() {
     assert_eq!(one.sees().await, [live("psn-1"), dead("psn-2")]);
     assert_eq!(one.members().await[1].heard_at, last);
     sleep(HEARTBEAT).await;
-    assert_eq!(one.membership.live(), 1);
+    assert_eq!(one.membership.counts(), Counts { live: 1, dead: 1 });
 }
 
 #[tokio::test(start_paused = true)]

@@ -78,7 +78,7 @@ pub(super) fn not_read(error: DirectoryError) -> Status {
     match error {
         DirectoryError::Store(source) => store(&source),
         DirectoryError::Broken(broken) => {
-            error!("{}", Chain(&broken));
+            error!("a stored guest or user cannot be read: {}", Chain(&broken));
             let message = "the stored record cannot be read by this version of nuncio";
             status(Code::Internal, "RECORD_UNREADABLE", message, [("id", broken.id)])
         }

@@ -12,7 +12,8 @@ use nuncio_core::reminder::decide::{Decision, Due, decide};
 use nuncio_core::reminder::ledger::LedgerKey;
 use nuncio_directory::change::{Change, Entry};
 use nuncio_runtime::chain::Chain;
-use tracing::{debug, error};
+use nuncio_runtime::trace;
+use tracing::{Instrument as _, Span, debug, error, info_span};
 
 use super::follow_up::Reminding;
 use super::ledger::{LedgerOutcome, LedgerRow};
@@ -52,11 +53,13 @@ impl Reminders {
         } else {
             decide(&subject, &in_force.reminders, &taken, now)
         };
+        let span = span(&decision);
+        let trace = trace::current(&span);
         let mut changes = Changeset::new(now);
         let mut next_look = decision.next_look;
         let mut sent = Vec::new();
         for due in &decision.send {
-            match self.job(&entry.subject, due, &in_force.guest_mail, now) {
+            match self.job(&entry.subject, due, &in_force.guest_mail, now, trace.as_ref()) {
                 Ok(job) => {
                     changes.writes.push(row(due, LedgerOutcome::Mailed(job.id), &free, now));
                     sent.push(NotedMail::new(job.id, &due.key));
@@ -88,7 +91,7 @@ impl Reminders {
             }
             None => changes.writes.push(entry.noted(noted.write().as_ref(), next_look)),
         }
-        self.commit(changes, &decision, now).await
+        self.commit(changes, &decision, now).instrument(span).await
     }
 
     async fn commit(
@@ -169,6 +172,14 @@ impl Reminders {
         noted.recheck = unsure;
         Ok((free, !noted.recheck.is_empty()))
     }
+}
+
+/// The span in which the mails about somebody are made, if there are any: a trace begins with it.
+fn span(decision: &Decision) -> Span {
+    if decision.send.is_empty() {
+        return Span::none();
+    }
+    info_span!("reminder.send", otel.kind = "producer", reminder.mails = decision.send.len())
 }
 
 /// The row of a place; one that is free again is written over. Rows of a subject are written only together with its

@@ -9,6 +9,7 @@ use nuncio_core::job::{CallerId, JobOptionsDraft, NewJob};
 use nuncio_core::mail::{ContentDraft, MailDraft, MailboxDraft};
 use nuncio_core::reminder::decide::Due;
 use nuncio_core::settings::guest_mail::GuestMailSettings;
+use nuncio_core::trace::TraceParent;
 use nuncio_core::violation::Violations;
 use nuncio_delivery::intake::{IntakeError, Submission};
 use nuncio_runtime::chain::Chain;
@@ -28,12 +29,14 @@ impl Reminders {
         due: &Due,
         guest_mail: &GuestMailSettings,
         now: Timestamp,
+        trace: Option<&TraceParent>,
     ) -> Result<NewJob, IntakeError> {
         let make = |locale: &str| {
             let mut submission = submission(subject, due, locale, now);
             let mut senders = subject.senders(due.key.channel, guest_mail).into_iter();
             let first = senders.next();
             let (from, reply_to) = first.map_or((None, None), |one| (one.from, one.reply_to));
+            submission.trace = trace.cloned();
             submission.mail.from = from.map(MailboxDraft::from);
             submission.mail.reply_to = reply_to.map(MailboxDraft::from);
             submission.mail.other_senders = senders.collect();

@@ -35,7 +35,7 @@ impl Noted {
     /// Notes that cannot be read are as good as none: at worst a mail is not cancelled.
     pub(crate) fn read(notes: Option<&Notes>) -> Self {
         let read = notes.map(Notes::read).transpose().unwrap_or_else(|problem| {
-            warn!("{problem}");
+            warn!("notes of sent reminders are taken for none: {problem}");
             None
         });
         read.unwrap_or_default()

@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 use nuncio_api::convert::enums::known;
 use nuncio_api::convert::portal::refused_sender;
+use nuncio_api::trace::of_call;
 use nuncio_api::v1;
 use nuncio_api::v1::portal_service_server::PortalService;
 use nuncio_core::address::EmailAddress;
@@ -10,11 +11,9 @@ use nuncio_core::portal::PortalEvent;
 use nuncio_core::ports::records::{Changeset, CommitError};
 use nuncio_core::trace::TraceParent;
 use nuncio_core::violation::Violations;
-use nuncio_runtime::trace;
 use prost::Message as _;
 use serde::{Deserialize, Serialize};
 use tonic::{Code, Request, Response, Status};
-use tracing::Span;
 
 use super::errors::*;
 use super::keys;
@@ -196,19 +195,13 @@ pub(crate) fn next_page_token(last: Option<&str>) -> String {
     last.map(|id| URL_SAFE_NO_PAD.encode(id)).unwrap_or_default()
 }
 
-fn caller_trace<T>(request: &Request<T>) -> Option<TraceParent> {
-    let given = request.metadata().get("traceparent");
-    let given = given.and_then(|text| text.to_str().ok()).and_then(|text| text.parse().ok());
-    trace::current(&Span::current()).or(given)
-}
-
 #[tonic::async_trait]
 impl PortalService for PortalMail {
     async fn notify_guest(
         &self,
         request: Request<v1::NotifyGuestRequest>,
     ) -> Result<Response<v1::NotifyGuestResponse>, Status> {
-        let trace = caller_trace(&request);
+        let trace = of_call(&request);
         self.portal.notify(request.into_inner(), trace).await.map(Response::new)
     }
 
@@ -216,7 +209,7 @@ impl PortalService for PortalMail {
         &self,
         request: Request<v1::BulkNotifyGuestsRequest>,
     ) -> Result<Response<v1::BulkNotifyGuestsResponse>, Status> {
-        let trace = caller_trace(&request);
+        let trace = of_call(&request);
         bulk::service::notify(&self.portal, request.into_inner(), trace).await.map(Response::new)
     }
 
@@ -232,7 +225,7 @@ impl PortalService for PortalMail {
         &self,
         request: Request<v1::RequestApprovalRequest>,
     ) -> Result<Response<v1::RequestApprovalResponse>, Status> {
-        let trace = caller_trace(&request);
+        let trace = of_call(&request);
         let approval = approvals::request(&self.portal, request.into_inner(), trace).await?;
         Ok(Response::new(v1::RequestApprovalResponse { approval: Some(approval) }))
     }

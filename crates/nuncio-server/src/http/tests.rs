@@ -54,8 +54,13 @@ impl Running {
 
     /// Status line and headers, and the body.
     async fn request(&self, request: &str) -> (String, String) {
+        self.request_with(request, &[]).await
+    }
+
+    async fn request_with(&self, request: &str, headers: &[&str]) -> (String, String) {
         let mut stream = TcpStream::connect(self.address).await.unwrap();
-        let text = format!("{request} HTTP/1.1\r\nhost: nuncio\r\nconnection: close\r\n\r\n");
+        let more: String = headers.iter().flat_map(|header| [*header, "\r\n"]).collect();
+        let text = format!("{request} HTTP/1.1\r\nhost: nuncio\r\nconnection: close\r\n{more}\r\n");
         stream.write_all(text.as_bytes()).await.unwrap();
         let mut answer = String::new();
         timeout(PATIENCE, stream.read_to_string(&mut answer)).await.unwrap().unwrap();
@@ -104,10 +109,16 @@ async fn a_draining_node_is_not_ready_but_still_answers() {
 }
 
 #[tokio::test]
-async fn metrics_are_given_as_openmetrics() {
+async fn metrics_are_given_as_openmetrics_to_whoever_takes_it_and_else_in_the_older_format() {
     let server = Running::start(FakeNode::default()).await;
 
     let (head, body) = server.request("GET /metrics").await;
+    assert!(head.contains(&format!("content-type: {}\r\n", classic::CONTENT_TYPE)), "{head}");
+    assert!(body.contains("\nnuncio_smtp_connections 2\n"), "{body}");
+    assert!(!body.contains("# EOF"), "{body}");
+
+    let accept = "accept: text/plain;q=0.5, application/openmetrics-text;version=1.0.0";
+    let (head, body) = server.request_with("GET /metrics", &[accept]).await;
 
     assert!(head.starts_with("HTTP/1.1 200 "), "{head}");
     assert!(head.contains(&format!("content-type: {CONTENT_TYPE}\r\n")), "{head}");

@@ -11,6 +11,7 @@ use nuncio_core::ports::job_store::{
 };
 use sqlx::{AssertSqlSafe, QueryBuilder, Sqlite, SqliteConnection, SqlitePool};
 
+use crate::backlog::backlog_from;
 use crate::rows::{
     self, AttachmentRow, AttemptRow, ChangeRow, JobRow, UsageRow, job_columns, unreadable, waiting,
 };
@@ -213,9 +214,10 @@ pub(super) async fn last_change(readers: &SqlitePool) -> sqlx::Result<ChangeSeq>
 
 pub(super) async fn backlog(readers: &SqlitePool) -> sqlx::Result<Backlog> {
     let sql = concat!(
-        "SELECT state, COUNT(*) FROM mail_jobs WHERE ",
+        "SELECT state, class, COUNT(*), MIN(due_at_us) FROM mail_jobs WHERE ",
         waiting!(),
-        " GROUP BY state UNION ALL SELECT 'SENDING', COUNT(*) FROM mail_jobs WHERE state = 'SENDING'"
+        " GROUP BY state, class UNION ALL \
+         SELECT 'SENDING', '', COUNT(*), NULL FROM mail_jobs WHERE state = 'SENDING'"
     );
-    sqlx::query_as(sql).fetch_all(readers).await.map(rows::backlog_from)
+    sqlx::query_as(sql).fetch_all(readers).await.map(|rows| backlog_from(&rows))
 }

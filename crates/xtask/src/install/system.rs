@@ -5,7 +5,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use crate::command::{read, run, works};
+use crate::command::{command, read, run, works};
 use crate::environment::{is_root, tools};
 use crate::failure::{Context, Failure, Result};
 use crate::output;
@@ -169,6 +169,28 @@ fn has_program(name: &str) -> bool {
 
 fn has_well_known_types() -> bool {
     PROTO_FOLDERS.iter().any(|folder| Path::new(folder).join("google/protobuf/any.proto").is_file())
+}
+
+/// Unpacks a package into `folder` without installing it: nothing of the machine changes, and no service starts.
+pub(crate) fn unpack(package: &str, folder: &Path) -> Result<()> {
+    if !has_program("apt-get") {
+        return Err(Failure::new(format!(
+            "without apt `{package}` has to be unpacked by hand into {}",
+            folder.display()
+        )));
+    }
+    let words = ["apt-get", "-o", "APT::Sandbox::User=root", "download", "-qq", package];
+    let download = || run(&mut command(folder, &words));
+    download().or_else(|_failure| {
+        run(&mut privileged(&["apt-get", "-o", APT_LOCK_WAIT, "update", "-qq"]))?;
+        download()
+    })?;
+    let entries = fs::read_dir(folder).context(format_args!("cannot read {}", folder.display()))?;
+    let mut archives = entries.flatten().map(|entry| entry.path());
+    let archive = archives.find(|path| path.extension().is_some_and(|end| end == "deb"));
+    let archive = archive.ok_or_else(|| Failure::new(format!("`{package}` did not come")))?;
+    run(Command::new("dpkg-deb").arg("-x").arg(&archive).arg(folder))?;
+    fs::remove_file(&archive).context(format_args!("cannot remove {}", archive.display()))
 }
 
 /// A command as root: by `sudo` for everybody else.

@@ -148,8 +148,32 @@ pub async fn the_backlog_counts_each_kind_of_waiting(store: &impl JobStore) {
     }
     claim(store, at(1), 1).await;
 
-    let expect = Backlog { queued: 2, sending: 1, deferred: 2, held: 1 };
-    assert_eq!(store.backlog().await.unwrap(), expect);
+    let backlog = store.backlog().await.unwrap();
+    let Backlog { queued, sending, deferred, held, .. } = backlog;
+    assert_eq!((queued, sending, deferred, held), (2, 1, 2, 1));
+}
+
+pub async fn the_backlog_tells_since_when_what_is_urgent_and_what_is_not_could_go(
+    store: &impl JobStore,
+) {
+    let of = |number, class| NewJob { class, ..job(number) };
+    submit(store, of(1, MailClass::Credentials)).await;
+    submit(store, of(2, MailClass::Credentials)).await;
+    submit(store, of(3, MailClass::Bulk)).await;
+    submit(store, of(4, MailClass::Bulk)).await;
+    let due = |backlog: Backlog| (backlog.urgent_due_at, backlog.patient_due_at);
+    let created_at = job(1).created_at;
+    assert_eq!(due(store.backlog().await.unwrap()), (Some(created_at), Some(created_at)));
+
+    // One of each class waits, and another one is held: that one could not go.
+    let states = [JobState::Deferred, JobState::Held, JobState::Deferred, JobState::Held];
+    for (state, due_at) in states.into_iter().zip([70, 20, 60, 30]) {
+        let claimed = claim(store, at(1), 1).await.remove(0);
+        let settlement = waits(&claimed.job, state, at(due_at), at(1));
+        store.settle(claimed.lease, settlement).await.unwrap();
+    }
+
+    assert_eq!(due(store.backlog().await.unwrap()), (Some(at(70)), Some(at(60))));
 }
 
 pub async fn the_next_due_time_is_that_of_the_earliest_waiting_job(store: &impl JobStore) {
