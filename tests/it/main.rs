@@ -11,6 +11,7 @@ mod directions;
 mod disk_full;
 mod faults;
 mod journey;
+mod keys;
 mod kill;
 mod kill_roles;
 mod leaders;

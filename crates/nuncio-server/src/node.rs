@@ -14,6 +14,7 @@ use nuncio_api::v1::alarm_service_server::SERVICE_NAME as ALARM_SERVICE;
 use nuncio_api::v1::caller_service_server::SERVICE_NAME as CALLER_SERVICE;
 use nuncio_api::v1::directory_service_server::SERVICE_NAME as DIRECTORY_SERVICE;
 use nuncio_api::v1::guest_mail_settings_service_server::SERVICE_NAME as GUEST_MAIL_SERVICE;
+use nuncio_api::v1::key_service_server::{KeyServiceServer, SERVICE_NAME as KEY_SERVICE};
 use nuncio_api::v1::log_level_service_server::{
     LogLevelServiceServer, SERVICE_NAME as LOG_LEVEL_SERVICE,
 };
@@ -29,13 +30,13 @@ use nuncio_api::v1::template_service_server::SERVICE_NAME as TEMPLATE_SERVICE;
 use nuncio_api::v1::trust_store_service_server::SERVICE_NAME as TRUST_STORE_SERVICE;
 use nuncio_cluster::embedded::{EmbeddedCluster, load_keys};
 use nuncio_cluster::etcd::EtcdCluster;
-use nuncio_cluster::keyring::Keyring;
+use nuncio_cluster::keyring::keys::Keys;
 use nuncio_core::job::Job;
 use nuncio_core::ports::alarms::AlarmSink;
 use nuncio_core::ports::clock::{Clock, Entropy};
 use nuncio_core::ports::job_store::{Incarnation, StoreError};
 use nuncio_core::ports::mail::{NodeTesters, SmtpTester};
-use nuncio_core::ports::sealer::Sealer;
+use nuncio_core::ports::sealed::SealedSettings;
 use nuncio_core::ports::settings::SettingsShare;
 use nuncio_core::ports::token::TokenSource;
 use nuncio_core::ports::trust::Authorities;
@@ -71,6 +72,7 @@ use tokio_util::sync::CancellationToken;
 use tonic::service::RoutesBuilder;
 use tracing::{info, warn};
 
+mod keys;
 mod others;
 
 use crate::access::Access;
@@ -80,6 +82,8 @@ use crate::grpc::certificates::{CertificateError, Certificates, Tls};
 use crate::grpc::{Entrance, GrpcServer};
 use crate::http::node_view::WatchedNode;
 use crate::http::{HttpServer, run_page};
+use crate::keys::follower::KeyFollower;
+use crate::keys::service::KeyApi;
 use crate::log_levels::LogControl;
 use crate::log_levels::service::LogLevelApi;
 use crate::metrics::Metrics;
@@ -119,6 +123,8 @@ struct Followers {
     etcd: Option<EtcdCluster>,
     /// The files of TLS.
     certificates: Option<Certificates>,
+    /// The key file.
+    keys: KeyFollower,
     /// The levels of the log in the settings.
     log: Option<FollowedLog>,
 }
@@ -144,6 +150,8 @@ impl Followers {
                 Ok::<(), io::Error>(())
             });
         }
+        let keys = self.keys;
+        tasks.spawn("keys", |stop| keys.run(stop));
         if let Some(certificates) = self.certificates {
             tasks.spawn("certificates", |stop| certificates.run(stop));
         }
@@ -232,11 +240,12 @@ impl Node {
         let mut alarms = adapters.alarms(config, address, Arc::<Metrics>::clone(&metrics)).await?;
         let status = adapters.status(config, address, channels_seen, alarms.waiting());
         let membership = adapters.membership(&status).await;
+        let keys = adapters.followed_keys(&membership).await;
         tell_ended(&*metrics, &adapters.rescued);
         let streams = CancellationToken::new();
 
         let mut routes = RoutesBuilder::default();
-        let mut services = vec![NODE_SERVICE, SETTINGS_SERVICE, LOG_LEVEL_SERVICE];
+        let mut services = vec![NODE_SERVICE, SETTINGS_SERVICE, LOG_LEVEL_SERVICE, KEY_SERVICE];
         adapters.serve_everywhere(&status, &membership, &mut routes);
         let observer = alarms.observer();
         let intake = adapters.intake(&observer);
@@ -276,6 +285,7 @@ impl Node {
             followers: Followers {
                 etcd: adapters.etcd,
                 certificates: adapters.certificates,
+                keys,
                 log: log.map(|log| FollowedLog { log, levels, clock: Arc::clone(&adapters.clock) }),
             },
             http: HttpServer::new(metrics, WatchedNode { status, membership: membership.clone() }),
@@ -369,6 +379,8 @@ struct Adapters {
     clock: Arc<dyn Clock>,
     entropy: Arc<dyn Entropy>,
     settings: Arc<dyn SettingsShare>,
+    /// The same, and what has sealed them.
+    sealed_settings: Arc<dyn SealedSettings>,
     /// Where the settings are in etcd: what follows them.
     etcd: Option<EtcdCluster>,
     store: Store,
@@ -378,7 +390,7 @@ struct Adapters {
     /// The trust store.
     authorities: Arc<dyn Authorities>,
     /// The keys of this node.
-    sealer: Arc<dyn Sealer>,
+    keys: Arc<Keys>,
     incarnation: Incarnation,
     elections: Elections,
     templates: Arc<TemplateShare>,
@@ -394,10 +406,9 @@ impl Adapters {
         let entropy: Arc<dyn Entropy> = Arc::new(SystemEntropy);
         let keys = load_keys(&config.data_dir, config.keys_file.as_deref())?;
         // The store before the settings: its lock keeps a second node away from them too.
-        let store = Store::open(config, Arc::<Keyring>::clone(&keys)).await?;
+        let store = Store::open(config, Arc::<Keys>::clone(&keys)).await?;
         let clock = store.clock(&machine);
-        let sealer: Arc<dyn Sealer> = Arc::<Keyring>::clone(&keys);
-        let (settings, etcd) = settings(config, keys).await?;
+        let Settings { settings, sealed_settings, etcd } = settings(config, &keys).await?;
         let incarnation = incarnation(&*clock, &*entropy);
         let rescued = store.take_back(&incarnation, clock.now()).await?;
         if !rescued.is_empty() {
@@ -426,13 +437,14 @@ impl Adapters {
             clock,
             entropy,
             settings,
+            sealed_settings,
             etcd,
             store,
             tokens,
             smtp,
             tester,
             authorities,
-            sealer,
+            keys,
             incarnation,
             elections,
             templates,
@@ -492,6 +504,8 @@ impl Adapters {
             led: self.elections.led(),
             waiting_alarms,
             certificate: self.tls(),
+            keys: Arc::clone(&self.keys),
+            sealed_settings: Arc::clone(&self.sealed_settings),
         }
     }
 
@@ -502,12 +516,13 @@ impl Adapters {
         membership: &Membership,
         routes: &mut RoutesBuilder,
     ) {
-        let (status, membership) = (status.clone(), membership.clone());
-        let nodes = Nodes { status, membership, tester: Arc::clone(&self.tester) };
+        let (status, tester) = (status.clone(), Arc::clone(&self.tester));
+        let nodes = Nodes { status, membership: membership.clone(), tester };
         routes.add_service(NodeServiceServer::new(nodes));
         let settings = SettingsApi { settings: Arc::clone(&self.settings) };
         routes.add_service(SettingsServiceServer::new(settings));
         routes.add_service(LogLevelServiceServer::new(self.log_levels()));
+        routes.add_service(KeyServiceServer::new(KeyApi(self.key_parts(membership))));
     }
 
     /// The way of this node's alarms; `observer` hears of everything that delivery does.
@@ -587,7 +602,7 @@ impl Adapters {
             directory: self.directory(),
             settings: Arc::clone(&self.settings),
             senders: self.senders(),
-            sealer: Arc::clone(&self.sealer),
+            keys: Arc::<Keys>::clone(&self.keys),
             public_url,
         }
     }
@@ -643,15 +658,22 @@ async fn certificates(config: &Config) -> Result<Option<Certificates>, Certifica
 }
 
 /// The settings of this node, or of the cluster to which it belongs.
-async fn settings(
-    config: &Config,
-    keys: Arc<Keyring>,
-) -> Result<(Arc<dyn SettingsShare>, Option<EtcdCluster>), StartError> {
+struct Settings {
+    settings: Arc<dyn SettingsShare>,
+    sealed_settings: Arc<dyn SealedSettings>,
+    etcd: Option<EtcdCluster>,
+}
+
+async fn settings(config: &Config, keys: &Arc<Keys>) -> Result<Settings, StartError> {
+    let keys = Arc::clone(keys);
     let Some(etcd) = &config.etcd else {
-        return Ok((Arc::new(EmbeddedCluster::open(&config.data_dir, keys)?), None));
+        let settings = EmbeddedCluster::open(&config.data_dir, keys)?;
+        let (settings, sealed) = (Arc::new(settings.clone()), Arc::new(settings));
+        return Ok(Settings { settings, sealed_settings: sealed, etcd: None });
     };
-    let cluster = EtcdCluster::open(etcd, &config.data_dir, keys).await?;
-    Ok((Arc::new(cluster.clone()), Some(cluster)))
+    let etcd = EtcdCluster::open(etcd, &config.data_dir, keys).await?;
+    let (settings, sealed) = (Arc::new(etcd.clone()), Arc::new(etcd.clone()));
+    Ok(Settings { settings, sealed_settings: sealed, etcd: Some(etcd) })
 }
 
 /// What approval links begin with; none if nobody serves the page.

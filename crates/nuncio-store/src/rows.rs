@@ -100,6 +100,16 @@ pub(crate) struct AttachmentRow {
 }
 
 impl AttachmentRow {
+    /// Its place, and its content under the key that seals now.
+    pub(crate) fn reseal(
+        &self,
+        job: MailJobId,
+        sealer: &dyn Sealer,
+    ) -> Result<(i64, Vec<u8>), UnsealError> {
+        let clear = seal::open_attachment(sealer, job, self.place, &self.content)?;
+        Ok((self.place, seal::seal_attachment(sealer, job, self.place, &clear)))
+    }
+
     pub(crate) fn open(self, job: MailJobId, sealer: &dyn Sealer) -> Result<Attachment, RowError> {
         let Self { place, file_name, content_type, content, sealed, .. } = self;
         let content =
@@ -346,6 +356,10 @@ pub(crate) fn id_to(id: MailJobId) -> Vec<u8> {
 
 pub(crate) fn id_from(bytes: &[u8]) -> Result<MailJobId, RowError> {
     Uuid::from_slice(bytes).map(MailJobId::from).map_err(|_| RowError::Value { column: "id" })
+}
+
+pub(crate) fn ids_in_order(all: Vec<Vec<u8>>) -> sqlx::Result<Vec<MailJobId>> {
+    all.iter().map(|bytes| id_from(bytes).map_err(unreadable)).collect()
 }
 
 pub(crate) fn ids_from(all: &[Vec<u8>]) -> Result<HashSet<MailJobId>, RowError> {
