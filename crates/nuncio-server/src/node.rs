@@ -28,7 +28,7 @@ use nuncio_api::v1::settings_service_server::{
 use nuncio_api::v1::smtp_settings_service_server::SERVICE_NAME as SMTP_SETTINGS_SERVICE;
 use nuncio_api::v1::template_service_server::SERVICE_NAME as TEMPLATE_SERVICE;
 use nuncio_api::v1::trust_store_service_server::SERVICE_NAME as TRUST_STORE_SERVICE;
-use nuncio_cluster::embedded::{EmbeddedCluster, load_keys};
+use nuncio_cluster::embedded::load_keys;
 use nuncio_cluster::etcd::EtcdCluster;
 use nuncio_cluster::keyring::keys::Keys;
 use nuncio_core::job::Job;
@@ -74,6 +74,7 @@ use tracing::{info, warn};
 
 mod keys;
 mod others;
+mod settings;
 
 use crate::access::Access;
 use crate::alarms::NodeAlarms;
@@ -88,6 +89,7 @@ use crate::log_levels::LogControl;
 use crate::log_levels::service::LogLevelApi;
 use crate::metrics::Metrics;
 use crate::node::others::settings_home;
+use crate::node::settings::Settings;
 use crate::node_service::Nodes;
 use crate::settings_service::SettingsApi;
 use crate::status::NodeStatus;
@@ -240,7 +242,6 @@ impl Node {
         let mut alarms = adapters.alarms(config, address, Arc::<Metrics>::clone(&metrics)).await?;
         let status = adapters.status(config, address, channels_seen, alarms.waiting());
         let membership = adapters.membership(&status).await;
-        let keys = adapters.followed_keys(&membership).await;
         tell_ended(&*metrics, &adapters.rescued);
         let streams = CancellationToken::new();
 
@@ -283,9 +284,9 @@ impl Node {
         Ok(Self {
             grpc: GrpcServer::new(routes, services, adapters.entrance(config, &metrics))?,
             followers: Followers {
+                keys: adapters.followed_keys(&membership).await,
                 etcd: adapters.etcd,
                 certificates: adapters.certificates,
-                keys,
                 log: log.map(|log| FollowedLog { log, levels, clock: Arc::clone(&adapters.clock) }),
             },
             http: HttpServer::new(metrics, WatchedNode { status, membership: membership.clone() }),
@@ -408,7 +409,8 @@ impl Adapters {
         // The store before the settings: its lock keeps a second node away from them too.
         let store = Store::open(config, Arc::<Keys>::clone(&keys)).await?;
         let clock = store.clock(&machine);
-        let Settings { settings, sealed_settings, etcd } = settings(config, &keys).await?;
+        let Settings { share: settings, sealed: sealed_settings, etcd } =
+            Settings::open(config, &keys).await?;
         let incarnation = incarnation(&*clock, &*entropy);
         let rescued = store.take_back(&incarnation, clock.now()).await?;
         if !rescued.is_empty() {
@@ -655,25 +657,6 @@ impl Adapters {
 async fn certificates(config: &Config) -> Result<Option<Certificates>, CertificateError> {
     let Some(files) = config.grpc_tls.clone() else { return Ok(None) };
     Certificates::open(files, Arc::new(SystemClock)).await.map(Some)
-}
-
-/// The settings of this node, or of the cluster to which it belongs.
-struct Settings {
-    settings: Arc<dyn SettingsShare>,
-    sealed_settings: Arc<dyn SealedSettings>,
-    etcd: Option<EtcdCluster>,
-}
-
-async fn settings(config: &Config, keys: &Arc<Keys>) -> Result<Settings, StartError> {
-    let keys = Arc::clone(keys);
-    let Some(etcd) = &config.etcd else {
-        let settings = EmbeddedCluster::open(&config.data_dir, keys)?;
-        let (settings, sealed) = (Arc::new(settings.clone()), Arc::new(settings));
-        return Ok(Settings { settings, sealed_settings: sealed, etcd: None });
-    };
-    let etcd = EtcdCluster::open(etcd, &config.data_dir, keys).await?;
-    let (settings, sealed) = (Arc::new(etcd.clone()), Arc::new(etcd.clone()));
-    Ok(Settings { settings, sealed_settings: sealed, etcd: Some(etcd) })
 }
 
 /// What approval links begin with; none if nobody serves the page.

@@ -181,7 +181,8 @@ macro_rules! implement_ports {
                 let sealer = self.keys.current();
                 let mark = sealer.mark(sealer.key_id());
                 let found = sealed::others(&self.readers, &mark, after, limit).await;
-                let jobs = found.and_then(crate::rows::ids_in_order).map_err(store_error)?;
+                let jobs =
+                    found.and_then(|ids| crate::rows::ids_in_order(&ids)).map_err(store_error)?;
                 let (mut batch, mut count) = (Reseal::default(), 0);
                 for job in &jobs {
                     batch.mails.extend(self.resealed(*job, &*sealer).await?);
@@ -208,7 +209,7 @@ macro_rules! implement_ports {
                 let id = crate::rows::id_to(job);
                 let body = sealed::body(&self.readers, &id).await.map_err(store_error)?;
                 let Some(body) = body else { return Ok(None) };
-                let files = read::attachments(&self.readers, &[id.clone()]).await;
+                let files = read::attachments(&self.readers, std::slice::from_ref(&id)).await;
                 let mut files = files.map_err(store_error)?;
                 let files = files.remove(&job).unwrap_or_default();
                 let mail = ResealedMail::new(job, &body, &files, sealer);

@@ -92,24 +92,14 @@ pub(crate) struct ChangeRow {
 #[derive(sqlx::FromRow)]
 pub(crate) struct AttachmentRow {
     job: Vec<u8>,
-    place: i64,
+    pub(crate) place: i64,
     file_name: String,
     content_type: String,
-    content: Vec<u8>,
+    pub(crate) content: Vec<u8>,
     sealed: bool,
 }
 
 impl AttachmentRow {
-    /// Its place, and its content under the key that seals now.
-    pub(crate) fn reseal(
-        &self,
-        job: MailJobId,
-        sealer: &dyn Sealer,
-    ) -> Result<(i64, Vec<u8>), UnsealError> {
-        let clear = seal::open_attachment(sealer, job, self.place, &self.content)?;
-        Ok((self.place, seal::seal_attachment(sealer, job, self.place, &clear)))
-    }
-
     pub(crate) fn open(self, job: MailJobId, sealer: &dyn Sealer) -> Result<Attachment, RowError> {
         let Self { place, file_name, content_type, content, sealed, .. } = self;
         let content =
@@ -358,7 +348,7 @@ pub(crate) fn id_from(bytes: &[u8]) -> Result<MailJobId, RowError> {
     Uuid::from_slice(bytes).map(MailJobId::from).map_err(|_| RowError::Value { column: "id" })
 }
 
-pub(crate) fn ids_in_order(all: Vec<Vec<u8>>) -> sqlx::Result<Vec<MailJobId>> {
+pub(crate) fn ids_in_order(all: &[Vec<u8>]) -> sqlx::Result<Vec<MailJobId>> {
     all.iter().map(|bytes| id_from(bytes).map_err(unreadable)).collect()
 }
 

@@ -64,10 +64,10 @@ pub(crate) fn open_mail(
 pub(crate) fn reseal_mail(
     sealer: &dyn Sealer,
     job: MailJobId,
-    sealed: &[u8],
+    stored: &[u8],
 ) -> Result<Vec<u8>, UnsealError> {
     let context = context(job, None);
-    Ok(sealer.seal(&context, &sealer.open(&context, sealed)?))
+    Ok(sealer.seal(&context, &sealer.open(&context, stored)?))
 }
 
 pub(crate) fn seal_attachment(

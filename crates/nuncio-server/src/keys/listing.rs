@@ -35,18 +35,18 @@ impl Known {
             .into_iter()
             .map(|key_id| {
                 let (mails, passwords) = sealed.get(&key_id).copied().unwrap_or_default();
-                self.key(key_id, mails, passwords)
+                self.key(&key_id, mails, passwords)
             })
             .collect()
     }
 
-    fn key(&self, key_id: String, mails: u64, passwords: u64) -> v1::Key {
+    fn key(&self, key_id: &str, mails: u64, passwords: u64) -> v1::Key {
         let nodes = |holds: &dyn Fn(&NodeReport) -> bool| listed(names(&self.members, holds));
-        let has = |ids: &[String]| ids.contains(&key_id);
+        let has = |ids: &[String]| ids.iter().any(|id| id == key_id);
         let settings = self.settings.iter().filter(|document| document.key_id == key_id);
         let mut key = v1::Key {
             readable_nodes: nodes(&|report| has(&report.keys)),
-            unreadable_nodes: listed(without_key(&self.members, &key_id)),
+            unreadable_nodes: listed(without_key(&self.members, key_id)),
             writing_nodes: nodes(&|report| has(&report.writing_keys)),
             waiting_nodes: nodes(&|report| {
                 report.first_key == key_id && !has(&report.writing_keys)
@@ -57,7 +57,7 @@ impl Known {
             passwords: i64::try_from(passwords).unwrap_or(i64::MAX),
             noted: has(&self.noted),
             removable: false,
-            key_id: key_id.clone(),
+            key_id: key_id.to_owned(),
         };
         key.removable = !key.noted
             && key.mails == 0

@@ -1,5 +1,7 @@
 //! What is sealed comes under the key that writes.
 
+use std::time::Duration;
+
 use nuncio_api::error::{Precondition, failed_precondition, unavailable};
 use nuncio_core::ports::job_store::StoreError;
 use nuncio_core::ports::records::CommitError;
@@ -7,7 +9,6 @@ use nuncio_core::ports::settings::SaveError;
 use nuncio_directory::approvals::sealed;
 use nuncio_nodes::keys::{NotShared, check_shared};
 use nuncio_runtime::chain::Chain;
-use std::time::Duration;
 use tokio::sync::mpsc;
 use tonic::Status;
 use tracing::{error, info};
@@ -110,7 +111,7 @@ impl KeyParts {
 impl From<RotateError> for Status {
     fn from(error: RotateError) -> Self {
         match error {
-            RotateError::NotShared { key_id, reason } => not_shared(key_id, reason),
+            RotateError::NotShared { key_id, reason } => not_shared(&key_id, reason),
             RotateError::Settings(ref problem) => {
                 error!("keys were not rotated: {}", Chain(&error));
                 let message = format!("{error}: {}", Chain(problem));
@@ -124,7 +125,7 @@ impl From<RotateError> for Status {
     }
 }
 
-fn not_shared(key_id: String, reason: NotShared) -> Status {
+fn not_shared(key_id: &str, reason: NotShared) -> Status {
     let (code, problem, remedy, nodes) = match reason {
         NotShared::Unreadable(nodes) => (
             "KEY_NOT_READABLE",
@@ -142,7 +143,7 @@ fn not_shared(key_id: String, reason: NotShared) -> Status {
     let nodes = nodes.join(", ");
     let message =
         format!("key `{key_id}` is the first of the key file, but these nodes {problem}: {nodes}");
-    let precondition = Precondition { kind: "KEY", subject: &key_id, remedy };
-    let metadata = [("key", key_id.clone()), ("nodes", nodes)];
+    let precondition = Precondition { kind: "KEY", subject: key_id, remedy };
+    let metadata = [("key", key_id.to_owned()), ("nodes", nodes)];
     failed_precondition(code, message, metadata, &precondition)
 }

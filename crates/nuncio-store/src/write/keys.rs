@@ -54,7 +54,10 @@ impl ResealedMail {
         files: &[AttachmentRow],
         sealer: &dyn Sealer,
     ) -> Result<Self, UnsealError> {
-        let files = files.iter().map(|file| file.reseal(job, sealer));
+        let files = files.iter().map(|AttachmentRow { place, content, .. }| {
+            let clear = seal::open_attachment(sealer, job, *place, content)?;
+            Ok((*place, seal::seal_attachment(sealer, job, *place, &clear)))
+        });
         Ok(Self {
             job,
             sealed: seal::reseal_mail(sealer, job, stored)?,
