@@ -8,7 +8,7 @@ use tokio::time::Instant;
 
 /// How many lines there are in a minute for one caller, or for one address of those who do not say who they are.
 const LINES_PER_MINUTE: u32 = 10;
-const MINUTE: Duration = Duration::from_secs(60);
+const MINUTE: Duration = Duration::from_mins(1);
 /// How many are told apart; all others are one.
 const WHO_MAX: usize = 1000;
 

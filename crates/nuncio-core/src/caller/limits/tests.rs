@@ -7,7 +7,7 @@ fn ms(ms: u64) -> Duration {
 #[test]
 fn a_silent_caller_has_a_burst_and_then_its_rate() {
     let mut bucket = TokenBucket::full(10, ms(0));
-    let burst = (0..).take_while(|_| bucket.take(10, ms(0)).is_ok()).count();
+    let burst = (0..100).take_while(|_| bucket.take(10, ms(0)).is_ok()).count();
     assert_eq!(burst, 20);
 
     let mut taken = 0;
@@ -36,5 +36,5 @@ fn what_was_not_used_is_not_saved_up_beyond_the_burst() {
     bucket.take(5, ms(0)).unwrap();
 
     let later = ms(3_600_000);
-    assert_eq!((0..).take_while(|_| bucket.take(5, later).is_ok()).count(), 10);
+    assert_eq!((0..100).take_while(|_| bucket.take(5, later).is_ok()).count(), 10);
 }

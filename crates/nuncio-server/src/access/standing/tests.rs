@@ -26,14 +26,13 @@ fn caller() -> CallerId {
 async fn a_stream_ends_with_the_reason_when_its_caller_loses_the_right() {
     let usage = Usage::new();
     let ticket = usage.enter(&caller(), ONE).unwrap();
-    let (lose, lost) = tokio::sync::oneshot::channel();
-    let lost = Box::pin(async { lost.await.unwrap() });
-    let mut body = until(open_body(), lost, ticket);
+    let (tell, told) = tokio::sync::oneshot::channel();
+    let mut body = until(open_body(), Box::pin(async { told.await.unwrap() }), ticket);
     let first = body.frame().await.unwrap().unwrap();
     assert_eq!(first.into_data().unwrap(), "told");
     assert!(usage.enter(&caller(), ONE).is_err(), "the stream is under way");
 
-    lose.send(Status::unauthenticated("no caller has this token")).unwrap();
+    tell.send(Status::unauthenticated("no caller has this token")).unwrap();
 
     let last = timeout(Duration::from_secs(5), body.frame()).await.unwrap().unwrap().unwrap();
     let trailers = last.into_trailers().unwrap();
