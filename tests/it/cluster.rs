@@ -58,8 +58,6 @@ impl Cluster {
             role,
             "--store-url",
             &self.store,
-            "--keys-file",
-            &keys,
             "--etcd-endpoints",
             etcd,
             "--etcd-prefix",
@@ -72,6 +70,9 @@ impl Cluster {
             &key,
         ];
         args.extend(more);
+        if !more.contains(&"--keys-file") {
+            args.extend(["--keys-file", &keys]);
+        }
         ServeProcess::start(&self.path(role), &args).await
     }
 
@@ -79,7 +80,7 @@ impl Cluster {
         self.servers.get("ETCD_ENDPOINT")
     }
 
-    fn path(&self, name: &str) -> std::path::PathBuf {
+    pub(crate) fn path(&self, name: &str) -> std::path::PathBuf {
         Path::join(self.folders.path(), name)
     }
 }

@@ -13,6 +13,7 @@ mod disk_full;
 mod faults;
 mod hosts;
 mod journey;
+mod keys;
 mod kill;
 mod kill_roles;
 mod leaders;

@@ -14,8 +14,9 @@ use nuncio_tests::http;
 use nuncio_tests::process::{Ended, Process};
 use rcgen::{CertificateParams, KeyPair, date_time_ymd};
 use tempfile::TempDir;
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout};
 use tonic::Code;
+use tonic_types::StatusExt as _;
 
 /// A folder with an authority, and what a node needs of it.
 struct Installation {
@@ -125,7 +126,7 @@ async fn who_calls_is_known_by_certificate_or_token_and_may_what_it_was_given() 
         name: "portal-app".to_owned(),
         permissions: vec![v1::CallerPermission::Submit.into()],
         credential: v1::CallerCredential::Token.into(),
-        create_time: None,
+        ..v1::Caller::default()
     };
     let request = v1::CreateCallerRequest { caller: Some(caller) };
     let token = callers.create_caller(request).await.expect("it may").into_inner().token;
@@ -174,6 +175,109 @@ async fn who_calls_is_known_by_certificate_or_token_and_may_what_it_was_given() 
         let part = &token.as_bytes()[7..];
         assert!(!content.windows(part.len()).any(|one| one == part), "{}", entry.display());
     }
+}
+
+/// Makes a caller that may read, with these limits, and gives its token.
+async fn reader(admin: &mut Clients, limits: (i32, i32)) -> String {
+    let (calls_per_second, calls_at_once) = limits;
+    let caller = v1::Caller {
+        name: "reader".to_owned(),
+        permissions: vec![v1::CallerPermission::Read.into()],
+        credential: v1::CallerCredential::Token.into(),
+        calls_per_second,
+        calls_at_once,
+        ..v1::Caller::default()
+    };
+    let request = v1::CreateCallerRequest { caller: Some(caller) };
+    admin.callers.create_caller(request).await.expect("it may").into_inner().token
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_watch_ends_when_its_caller_is_deleted_and_those_of_others_go_on() {
+    let installation = Installation::new().await;
+    let node = installation.start().await;
+    let mut admin = node.connect(&installation.client("admin").await).await;
+    let token = reader(&mut admin, (0, 0)).await;
+    let mut reader = node.connect(&installation.credentials(None, Some(&token))).await;
+    let watch = v1::WatchMailJobsRequest::default();
+    let watched = reader.mail_jobs.watch_mail_jobs(watch.clone()).await;
+    let mut watched = watched.expect("it may read").into_inner();
+    let mut others = admin.mail_jobs.watch_mail_jobs(watch).await.expect("it may").into_inner();
+
+    let delete = v1::DeleteCallerRequest { name: "reader".to_owned() };
+    admin.callers.delete_caller(delete).await.expect("it may");
+
+    let ended = timeout(PATIENCE, async {
+        loop {
+            if let Err(status) = watched.message().await {
+                return status;
+            }
+        }
+    });
+    let ended = ended.await.expect("it ends soon");
+    assert_eq!(
+        (ended.code(), reason(&ended).as_deref()),
+        (Code::Unauthenticated, Some("TOKEN_UNKNOWN"))
+    );
+    let job = nuncio_tests::mails::bulk("after it");
+    admin.mail_jobs.create_mail_job(job).await.expect("it may");
+    let told = timeout(PATIENCE, others.message()).await.expect("it is told soon");
+    told.expect("the watch of another one goes on");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_caller_that_calls_more_than_it_may_is_told_to_wait_and_a_node_never_is() {
+    let installation = Installation::new().await;
+    let node = installation.start().await;
+    let mut admin = node.connect(&installation.client("admin").await).await;
+    let token = reader(&mut admin, (5, 1)).await;
+    let mut reader = node.connect(&installation.credentials(None, Some(&token))).await;
+
+    let refused = async {
+        loop {
+            if let Err(status) = reader.nodes.list_nodes(v1::ListNodesRequest {}).await {
+                return status;
+            }
+        }
+    };
+    let refused = timeout(PATIENCE, refused).await.expect("its calls are limited");
+    assert_eq!(
+        (refused.code(), reason(&refused).as_deref()),
+        (Code::ResourceExhausted, Some("CALL_RATE_EXCEEDED"))
+    );
+    let wait = refused.get_details_retry_info().and_then(|info| info.retry_delay);
+    let info = refused.get_details_error_info().expect("it has one");
+    assert_eq!(
+        (info.metadata["limit"].as_str(), info.metadata["caller"].as_str()),
+        ("5", "reader")
+    );
+    assert!(wait.is_some_and(|wait| wait <= Duration::from_secs(1)), "{wait:?}");
+
+    let watch = v1::WatchMailJobsRequest::default();
+    let watching = async {
+        loop {
+            match reader.mail_jobs.watch_mail_jobs(watch.clone()).await {
+                Ok(watched) => return watched.into_inner(),
+                Err(_still_too_fast) => sleep(Duration::from_millis(50)).await,
+            }
+        }
+    };
+    let watched = timeout(PATIENCE, watching).await.expect("after a wait it may");
+    let refused = reader.nodes.list_nodes(v1::ListNodesRequest {}).await.expect_err("one is open");
+    assert_eq!(reason(&refused).as_deref(), Some("TOO_MANY_CALLS_AT_ONCE"));
+    drop(watched);
+
+    let read = |file: &str| fs::read(installation.path("pki").join(file)).expect("it was made");
+    let of_node = installation.credentials(Some((&read("node-1.pem"), &read("node-1.key"))), None);
+    let mut of_node = node.connect(&of_node).await.nodes;
+    for _ in 0..2000 {
+        of_node.list_nodes(v1::ListNodesRequest {}).await.expect("nodes have no limits");
+    }
+    let metrics = http::get(&node.http, "/metrics").await.1;
+    assert!(
+        metrics.contains(r#"nuncio_grpc_calls_denied_total{reason="TOO_MANY_CALLS_AT_ONCE"} 1"#),
+        "{metrics}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

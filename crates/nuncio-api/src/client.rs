@@ -19,6 +19,7 @@ use crate::v1::alarm_service_client::AlarmServiceClient;
 use crate::v1::caller_service_client::CallerServiceClient;
 use crate::v1::directory_service_client::DirectoryServiceClient;
 use crate::v1::guest_mail_settings_service_client::GuestMailSettingsServiceClient;
+use crate::v1::key_service_client::KeyServiceClient;
 use crate::v1::log_level_service_client::LogLevelServiceClient;
 use crate::v1::mail_job_service_client::MailJobServiceClient;
 use crate::v1::node_service_client::NodeServiceClient;
@@ -45,6 +46,7 @@ pub struct Clients {
     pub callers: CallerServiceClient<Transport>,
     pub directory: DirectoryServiceClient<Transport>,
     pub guest_mail: GuestMailSettingsServiceClient<Transport>,
+    pub keys: KeyServiceClient<Transport>,
     pub log_levels: LogLevelServiceClient<Transport>,
     pub mail_jobs: MailJobServiceClient<Transport>,
     pub portal: PortalServiceClient<Transport>,
@@ -174,6 +176,7 @@ impl Clients {
             callers: client!(CallerServiceClient),
             directory: client!(DirectoryServiceClient),
             guest_mail: client!(GuestMailSettingsServiceClient),
+            keys: client!(KeyServiceClient),
             log_levels: client!(LogLevelServiceClient),
             mail_jobs: client!(MailJobServiceClient),
             portal: client!(PortalServiceClient),

@@ -45,6 +45,18 @@ pub fn unavailable(reason: &str, message: impl Into<String>, retry_after: Durati
     Status::with_error_details(Code::Unavailable, message, details)
 }
 
+/// `RESOURCE_EXHAUSTED` with `RetryInfo`: whoever waits has room again.
+pub fn exhausted<const N: usize>(
+    reason: &str,
+    message: impl Into<String>,
+    metadata: [(&str, String); N],
+    retry_after: Duration,
+) -> Status {
+    let mut details = info(reason, metadata);
+    details.set_retry_info(Some(retry_after));
+    Status::with_error_details(Code::ResourceExhausted, message, details)
+}
+
 /// What must be done before the same call can succeed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Precondition<'a> {

@@ -11,6 +11,7 @@ pub(crate) mod completions;
 pub(crate) mod doctor;
 pub(crate) mod guests;
 pub(crate) mod jobs;
+pub mod keys;
 pub(crate) mod log_levels;
 pub(crate) mod nodes;
 pub(crate) mod people;
@@ -42,6 +43,9 @@ pub enum ClientCommand {
     /// Say who may call, and what each caller may do
     #[command(subcommand)]
     Callers(callers::CallersCommand),
+    /// Look at the keys of the nodes, and rotate them. The program adds commands for the key file, and parses them together.
+    #[command(skip)]
+    Keys(keys::KeysCommand),
     /// Look at the settings, test and save them
     #[command(subcommand)]
     Settings(settings::SettingsCommand),

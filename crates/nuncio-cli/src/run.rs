@@ -3,8 +3,8 @@
 use nuncio_api::client::{Clients, connect};
 
 use crate::command::{
-    ClientCommand, alarms, callers, completions, doctor, guests, jobs, log_levels, nodes, portal,
-    reminders, send, settings, templates, users,
+    ClientCommand, alarms, callers, completions, doctor, guests, jobs, keys, log_levels, nodes,
+    portal, reminders, send, settings, templates, users,
 };
 use crate::credentials::credentials;
 use crate::environment::Environment;
@@ -49,6 +49,7 @@ pub async fn run(
         ClientCommand::Reminders(command) => Box::pin(reminders::run(&mut context, command)).await,
         ClientCommand::Templates(command) => Box::pin(templates::run(&mut context, command)).await,
         ClientCommand::Alarms(command) => Box::pin(alarms::run(&mut context, command)).await,
+        ClientCommand::Keys(command) => keys::run(&mut context, command).await,
         ClientCommand::Doctor(args) => Box::pin(doctor::run(&mut context, &args)).await,
         ClientCommand::LogLevels(command) => log_levels::run(&mut context, command).await,
         ClientCommand::Nodes => nodes::run(&mut context).await,

@@ -3,6 +3,7 @@
 pub(crate) mod alarm;
 pub(crate) mod guest_mail;
 pub(crate) mod job;
+pub(crate) mod key;
 pub(crate) mod node;
 pub(crate) mod people;
 pub(crate) mod portal;

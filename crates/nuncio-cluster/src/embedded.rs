@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
+use nuncio_core::ports::sealed::{SealedDocument, SealedSettings};
 use nuncio_core::ports::settings::{SaveError, SettingsShare};
 use nuncio_core::secret::Sensitive;
 use nuncio_core::settings::document::{DocumentChange, SavedDocument, SettingsDocument};
@@ -11,8 +12,10 @@ use nuncio_core::settings::{SavedSmtpSettings, SmtpSettings};
 use tokio::sync::watch;
 use tracing::info;
 
+use crate::document::Document;
 use crate::files::{self, FileError};
 use crate::folder::{DocumentFolder, LoadError};
+use crate::keyring::keys::Keys;
 use crate::keyring::{Keyring, KeyringError};
 use crate::present::{Draft, Opened, Present};
 
@@ -51,9 +54,9 @@ impl EmbeddedCluster {
     /// Opens the settings of a data folder under these keys, and makes the folder on the first start.
     ///
     /// It reads and writes files, as a start may.
-    pub fn open(data_dir: &Path, keys: Arc<Keyring>) -> Result<Self, OpenError> {
+    pub fn open(data_dir: &Path, keys: Arc<Keys>) -> Result<Self, OpenError> {
         let folder = DocumentFolder::open(data_dir.join(SETTINGS_FOLDER))?;
-        let present = Present::load(&folder, &keys)?;
+        let present = Present::load(&folder, &keys.current())?;
         let saving = Mutex::new(());
         Ok(Self { shared: Arc::new(Shared { folder, keys, present, saving }) })
     }
@@ -102,10 +105,23 @@ impl SettingsShare for EmbeddedCluster {
     }
 }
 
+#[async_trait]
+impl SealedSettings for EmbeddedCluster {
+    fn sealed_documents(&self) -> Vec<SealedDocument> {
+        self.shared.present.sealed()
+    }
+
+    async fn reseal_documents(&self) -> Result<Vec<&'static str>, SaveError> {
+        let shared = Arc::clone(&self.shared);
+        let resealed = tokio::task::spawn_blocking(move || shared.reseal()).await;
+        resealed.unwrap_or_else(|panic| Err(SaveError::Store(panic.into())))
+    }
+}
+
 #[derive(Debug)]
 struct Shared {
     folder: DocumentFolder,
-    keys: Arc<Keyring>,
+    keys: Arc<Keys>,
     present: Present,
     /// Held from the comparison of the etag to the end of the write.
     saving: Mutex<()>,
@@ -121,11 +137,30 @@ impl Shared {
         let _saving = self.saving.lock().unwrap_or_else(PoisonError::into_inner);
         let next = self.present.next(draft, change, expected)?;
         let document = next.document();
-        let kept = self.folder.keep(document, &next.seal(&self.keys));
-        kept.map_err(|error| SaveError::Store(error.into()))?;
-        self.present.take(next.clone());
+        self.keep(next.clone(), &self.keys.current())?;
         info!(document = document.name(), generation = next.generation(), "settings saved");
         Ok(next)
+    }
+
+    fn reseal(&self) -> Result<Vec<&'static str>, SaveError> {
+        let _saving = self.saving.lock().unwrap_or_else(PoisonError::into_inner);
+        let keys = self.keys.current();
+        let mut resealed = Vec::new();
+        for document in Document::all() {
+            let Some((opened, key_id)) = self.present.opened(document) else { continue };
+            if key_id != keys.writer().as_str() {
+                self.keep(opened, &keys)?;
+                resealed.push(document.name());
+            }
+        }
+        Ok(resealed)
+    }
+
+    fn keep(&self, opened: Opened, keys: &Keyring) -> Result<(), SaveError> {
+        let kept = self.folder.keep(opened.document(), &opened.seal(keys));
+        kept.map_err(|error| SaveError::Store(error.into()))?;
+        self.present.take(opened, keys.writer().as_str().to_owned());
+        Ok(())
     }
 }
 
@@ -133,13 +168,13 @@ impl Shared {
 /// are settings already.
 ///
 /// It reads and writes files, as a start may.
-pub fn load_keys(data_dir: &Path, key_file: Option<&Path>) -> Result<Arc<Keyring>, OpenError> {
+pub fn load_keys(data_dir: &Path, key_file: Option<&Path>) -> Result<Arc<Keys>, OpenError> {
     let default = || data_dir.join(KEY_FILE);
     let key_file = key_file.map_or_else(default, Path::to_owned);
     // A name alone has no folder.
     let key_file = &std::path::absolute(&key_file).map_err(files::failed("find", &key_file))?;
     if let Some(keys) = Keyring::load(key_file)? {
-        return Ok(Arc::new(keys));
+        return Ok(Arc::new(Keys::new(key_file, keys)));
     }
     // A new key would hide that the old one is lost.
     if let Some(settings) = DocumentFolder::open(data_dir.join(SETTINGS_FOLDER))?.any()? {
@@ -147,7 +182,7 @@ pub fn load_keys(data_dir: &Path, key_file: Option<&Path>) -> Result<Arc<Keyring
     }
     let keys = Keyring::create(key_file)?;
     info!(key_id = %keys.writer(), path = %key_file.display(), "key file created");
-    Ok(Arc::new(keys))
+    Ok(Arc::new(Keys::new(key_file, keys)))
 }
 
 #[cfg(test)]

@@ -19,7 +19,8 @@ use crate::keyring::{KeyId, Keyring};
 pub struct Envelope {
     /// Counts the saves of this document, from 1.
     pub generation: i64,
-    key_id: String,
+    /// Of the key that has sealed it.
+    pub key_id: String,
     /// Base64.
     nonce: String,
     /// Base64, with the tag at its end.

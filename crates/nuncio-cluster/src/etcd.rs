@@ -5,6 +5,7 @@
 
 mod config;
 mod error;
+mod reseal;
 mod store;
 mod watch;
 
@@ -25,9 +26,10 @@ use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
 use crate::document::Document;
+use crate::envelope::EnvelopeError;
 use crate::etcd::store::{EtcdStore, Listed, Put, Stored};
 use crate::folder::{DocumentFolder, LoadError};
-use crate::keyring::Keyring;
+use crate::keyring::keys::Keys;
 use crate::present::{Draft, Opened, Present, UnopenedError};
 
 pub use config::{EtcdConfig, IdentityFiles};
@@ -86,7 +88,7 @@ pub struct OtherStoreError {
 
 struct Shared {
     store: EtcdStore,
-    keys: Arc<Keyring>,
+    keys: Arc<Keys>,
     last_good: DocumentFolder,
     present: Present,
     /// The revision of etcd that has written each document this node knows. Held from the question to etcd to the end of what
@@ -102,18 +104,25 @@ impl EtcdCluster {
     pub async fn open(
         config: &EtcdConfig,
         data_dir: &Path,
-        keys: Arc<Keyring>,
+        keys: Arc<Keys>,
     ) -> Result<Self, OpenError> {
         let last_good = DocumentFolder::open(data_dir.join(LAST_GOOD_FOLDER));
         let last_good = last_good.map_err(LoadError::File)?;
-        let present = Present::load(&last_good, &keys)?;
+        let present = Present::empty();
+        let unopened = load_last_good(&present, &last_good, &keys)?;
         let store = EtcdStore::new(config).await?;
         let (known, state) = (Mutex::default(), channel::Sender::default());
         let shared = Arc::new(Shared { store, keys, last_good, present, known, state });
         let mut revisions = shared.known.lock().await;
-        match shared.store.list().await {
-            Ok(listed) => shared.start(&mut revisions, listed).await?,
-            Err(problem) => {
+        match (shared.store.list().await, unopened) {
+            (Ok(listed), unopened) => {
+                if let Some(unopened) = unopened {
+                    warn!("those in etcd count alone: {}", Chain(&unopened));
+                }
+                shared.start(&mut revisions, listed).await?;
+            }
+            (Err(_problem), Some(unopened)) => return Err(OpenError::LastGood(unopened)),
+            (Err(problem), None) => {
                 warn!(
                     "settings are not read from etcd; this node begins with the last good ones: {}",
                     Chain(&problem)
@@ -204,10 +213,12 @@ impl Shared {
             let next = self.present.next(draft.clone(), change.clone(), expected)?;
             let document = next.document();
             let revision = known.get(&document).copied().unwrap_or_default();
-            let envelope = next.seal(&self.keys);
+            let keys = self.keys.current();
+            let envelope = next.seal(&keys);
             match self.put(document, revision, &envelope).await? {
                 Put::Done { revision } => {
-                    self.accept(&mut known, next.clone(), revision, envelope).await;
+                    let kept = (next.clone(), keys.writer().as_str().to_owned());
+                    self.accept(&mut known, kept, revision, envelope).await;
                     return Ok(next);
                 }
                 Put::Overtaken(Some(stored)) => {
@@ -294,7 +305,7 @@ impl Shared {
         if known.get(&stored.document) == Some(&stored.revision) {
             return Ok(());
         }
-        let opened = Opened::open(stored.document, &stored.envelope, &self.keys)?;
+        let opened = Opened::open(stored.document, &stored.envelope, &self.keys.current())?;
         self.accept(known, opened, stored.revision, stored.envelope).await;
         Ok(())
     }
@@ -302,15 +313,19 @@ impl Shared {
     async fn accept(
         &self,
         known: &mut BTreeMap<Document, i64>,
-        opened: Opened,
+        (opened, key_id): (Opened, String),
         revision: i64,
         envelope: Vec<u8>,
     ) {
         let (document, generation) = (opened.document(), opened.generation());
         // Both at once: whoever drops this future later must not leave one without the other.
         known.insert(document, revision);
-        self.present.take(opened);
+        self.present.take(opened, key_id);
         info!(document = document.name(), generation, "settings of the cluster");
+        self.keep_last_good(document, envelope).await;
+    }
+
+    async fn keep_last_good(&self, document: Document, envelope: Vec<u8>) {
         let folder = self.last_good.clone();
         let kept = spawn_blocking(move || folder.keep(document, &envelope)).await;
         if let Err(problem) = kept.expect("it only writes a file") {
@@ -321,6 +336,29 @@ impl Shared {
             );
         }
     }
+}
+
+/// Gives what is sealed with a key that this node has not: no fault where etcd has it under another one, as after a rotation
+/// while the node was down.
+fn load_last_good(
+    present: &Present,
+    folder: &DocumentFolder,
+    keys: &Keys,
+) -> Result<Option<LoadError>, LoadError> {
+    let (keys, mut unopened) = (keys.current(), None);
+    for document in Document::all() {
+        match present.load_one(folder, document, &keys) {
+            Ok(()) => {}
+            Err(
+                error @ LoadError::Unopened {
+                    source: UnopenedError::Envelope(EnvelopeError::UnknownKey { .. }),
+                    ..
+                },
+            ) => unopened = Some(error),
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(unopened)
 }
 
 fn tell_unopened(document: Document, unopened: &UnopenedError) {

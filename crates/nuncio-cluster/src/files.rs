@@ -2,7 +2,7 @@
 
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{self, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, chown};
 use std::path::{Path, PathBuf};
 
 /// Read and write for the owner, nothing for anybody else.
@@ -31,6 +31,30 @@ pub(crate) fn replace(path: &Path, content: &[u8]) -> Result<(), FileError> {
     write_and_sync(&fresh, content).map_err(failed("write", &fresh))?;
     std::fs::rename(&fresh, path).map_err(failed("replace", path))?;
     sync_folder_of(path)
+}
+
+/// Replaces the content of a file that somebody else may own, such as the user of a node where root does it.
+pub(crate) fn replace_for_its_owner(path: &Path, content: &[u8]) -> Result<(), FileError> {
+    let fresh = path.with_added_extension("new");
+    write_and_sync(&fresh, content).map_err(failed("write", &fresh))?;
+    let (old, new) = (owner(path)?, owner(&fresh)?);
+    if old != new {
+        chown(&fresh, Some(old.0), Some(old.1)).map_err(failed("give its owner", &fresh))?;
+    }
+    std::fs::rename(&fresh, path).map_err(failed("replace", path))?;
+    sync_folder_of(path)
+}
+
+fn owner(path: &Path) -> Result<(u32, u32), FileError> {
+    let metadata = std::fs::metadata(path).map_err(failed("inspect", path))?;
+    Ok((metadata.uid(), metadata.gid()))
+}
+
+/// Keeps others who lock a folder waiting for as long as the file is open.
+pub(crate) fn lock_folder(path: &Path) -> Result<File, FileError> {
+    let folder = File::open(path).map_err(failed("open", path))?;
+    folder.lock().map_err(failed("lock", path))?;
+    Ok(folder)
 }
 
 /// Makes a file unless there is one already: of many who try at once, one makes it, and all return Ok

@@ -31,12 +31,12 @@ impl DocumentFolder {
         Ok(Self(path))
     }
 
-    /// What is kept of a document; nothing if there is none.
+    /// What is kept of a document, and the id of its key; nothing if there is none.
     pub(crate) fn load(
         &self,
         document: Document,
         keys: &Keyring,
-    ) -> Result<Option<Opened>, LoadError> {
+    ) -> Result<Option<(Opened, String)>, LoadError> {
         let path = self.path(document);
         let Some(json) = files::read(&path)? else { return Ok(None) };
         let opened = Opened::open(document, &json, keys);

@@ -2,9 +2,16 @@
 
 mod sealer;
 
+pub mod follow;
+pub mod keys;
+pub mod lines;
+#[cfg(test)]
+pub(crate) mod testing;
+
 use std::fmt;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use aws_lc_rs::aead::{AES_256_GCM, Aad, Nonce, RandomizedNonceKey};
 use aws_lc_rs::rand::{SecureRandom as _, SystemRandom};
@@ -19,17 +26,20 @@ const KEY_BYTES: usize = 32;
 /// The longest id of a key, in characters.
 const KEY_ID_CHARS_MAX: usize = 64;
 /// The most keys in a file: one writes, the others are read.
-const KEYS_MAX: usize = 100;
+pub const KEYS_MAX: usize = 100;
+/// What a key seals to prove that another one is the same.
+const SAME: &[u8] = b"nuncio same key";
 /// The bits of a file's mode that let group and others in.
 const MODE_OF_STRANGERS: u32 = 0o077;
 
 /// The name of a key. It is written beside what the key encrypts, and is no secret.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct KeyId(String);
 
 /// The keys that this node knows: the first encrypts, all decrypt.
+#[derive(Clone)]
 pub struct Keyring {
-    keys: Vec<(KeyId, RandomizedNonceKey)>,
+    keys: Vec<(KeyId, Arc<RandomizedNonceKey>)>,
 }
 
 /// Why there is no keyring.
@@ -50,6 +60,17 @@ pub enum KeyringError {
     Malformed { path: PathBuf, problem: String },
     #[error("no random numbers for a new key")]
     NoRandomness(#[source] aws_lc_rs::error::Unspecified),
+    #[error("the key file `{}` is not there; make one by `nuncio keys add --file FILE`", path.display())]
+    Missing { path: PathBuf },
+    #[error("the key file `{}` holds no key `{key_id}`; it holds {}", path.display(), held.join(", "))]
+    NoSuchKey { path: PathBuf, key_id: KeyId, held: Vec<String> },
+    #[error(
+        "`{key_id}` is the first key of `{}`, which writes; put another one first by `nuncio keys first`",
+        path.display()
+    )]
+    Writes { path: PathBuf, key_id: KeyId },
+    #[error("the key file `{}` holds {KEYS_MAX} keys already; remove some that nothing is sealed with", path.display())]
+    Full { path: PathBuf },
 }
 
 impl Keyring {
@@ -67,9 +88,15 @@ impl Keyring {
     pub fn create(path: &Path) -> Result<Self, KeyringError> {
         let folder = path.parent().expect("a key file has a folder");
         files::create_folder(folder)?;
-        let (id, content) = new_key_file().map_err(KeyringError::NoRandomness)?;
+        let (id, line) = new_line().map_err(KeyringError::NoRandomness)?;
+        let content = Zeroizing::new(format!("{HEAD}{}", *line));
         files::create(path, id.as_str(), content.as_bytes())?;
         Ok(Self::load(path)?.expect("it was just made"))
+    }
+
+    /// The ids of all keys; the first encrypts.
+    pub fn ids(&self) -> impl Iterator<Item = &KeyId> {
+        self.keys.iter().map(|(id, _)| id)
     }
 
     /// The key that encrypts.
@@ -102,7 +129,23 @@ impl Keyring {
     }
 
     fn key(&self, id: &KeyId) -> Option<&RandomizedNonceKey> {
-        self.keys.iter().find(|(one, _)| one == id).map(|(_, key)| key)
+        self.keys.iter().find(|(one, _)| one == id).map(|(_, key)| &**key)
+    }
+
+    /// Whether a key has another value under the same id in `other`.
+    fn differs(&self, other: &Self) -> Option<&KeyId> {
+        self.ids().find(|id| match (self.key(id), other.key(id)) {
+            (Some(mine), Some(theirs)) => !is_same(mine, theirs),
+            (None | Some(_), None) | (None, Some(_)) => false,
+        })
+    }
+
+    /// These keys with another one at the head, if it is among them.
+    fn led_by(mut self, writer: &KeyId) -> Self {
+        if let Some(place) = self.keys.iter().position(|(id, _)| id == writer) {
+            self.keys[..=place].rotate_right(1);
+        }
+        self
     }
 }
 
@@ -142,19 +185,19 @@ fn check_mode(path: &Path) -> Result<(), KeyringError> {
 }
 
 /// Reads `id base64` line by line. No problem that it names shows what a line holds.
-fn parse(content: &[u8]) -> Result<Vec<(KeyId, RandomizedNonceKey)>, String> {
+fn parse(content: &[u8]) -> Result<Vec<(KeyId, Arc<RandomizedNonceKey>)>, String> {
     let text = str::from_utf8(content).map_err(|_| "it is not text".to_owned())?;
-    let mut keys: Vec<(KeyId, RandomizedNonceKey)> = Vec::new();
+    let mut keys: Vec<(KeyId, Arc<RandomizedNonceKey>)> = Vec::new();
     for (index, line) in text.lines().enumerate() {
         let line = line.trim();
-        if line.is_empty() || line.starts_with('#') {
+        if !holds_key(line) {
             continue;
         }
         let (id, key) = parse_key(line).map_err(|what| format!("line {}: {what}", index + 1))?;
         if keys.iter().any(|(one, _)| *one == id) {
             return Err(format!("line {}: key `{id}` is there twice", index + 1));
         }
-        keys.push((id, key));
+        keys.push((id, Arc::new(key)));
     }
     match keys.len() {
         0 => Err("it holds no key".to_owned()),
@@ -175,8 +218,25 @@ fn parse_key(line: &str) -> Result<(KeyId, RandomizedNonceKey), &'static str> {
     Ok((id, key))
 }
 
-/// A key file with one key of a random name, so that no two keys ever share one.
-fn new_key_file() -> Result<(KeyId, Zeroizing<String>), aws_lc_rs::error::Unspecified> {
+/// Whether a line is neither empty nor a comment.
+fn holds_key(line: &str) -> bool {
+    let line = line.trim();
+    !line.is_empty() && !line.starts_with('#')
+}
+
+fn is_same(one: &RandomizedNonceKey, other: &RandomizedNonceKey) -> bool {
+    let mut sealed = SAME.to_vec();
+    let nonce = one.seal_in_place_append_tag(Aad::empty(), &mut sealed);
+    let opened = nonce.and_then(|nonce| other.open_in_place(nonce, Aad::empty(), &mut sealed));
+    opened.is_ok()
+}
+
+/// What a new key file begins with.
+const HEAD: &str = "# Encrypts the settings and mails of nuncio. Keep a copy apart from them: without it they are lost.\n\
+     # One key a line; the first writes, all can read.\n";
+
+/// The line of a new key of a random name, so that no two keys ever share one.
+fn new_line() -> Result<(KeyId, Zeroizing<String>), aws_lc_rs::error::Unspecified> {
     let random = SystemRandom::new();
     let mut name = [0; 4];
     random.fill(&mut name)?;
@@ -184,13 +244,8 @@ fn new_key_file() -> Result<(KeyId, Zeroizing<String>), aws_lc_rs::error::Unspec
     let mut key = Zeroizing::new([0; KEY_BYTES]);
     random.fill(&mut *key)?;
     let key = Zeroizing::new(BASE64.encode(*key));
-    let content = format!(
-        "# Encrypts the settings and mails of nuncio. Keep a copy apart from them: without it they are lost.\n\
-         # One key a line; the first writes, all can read.\n\
-         {id} {}\n",
-        *key
-    );
-    Ok((id, Zeroizing::new(content)))
+    let line = Zeroizing::new(format!("{id} {}\n", *key));
+    Ok((id, line))
 }
 
 #[cfg(test)]

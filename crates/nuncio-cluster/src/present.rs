@@ -1,8 +1,9 @@
 //! The settings as a node knows them, opened, and what a save makes of them.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use nuncio_core::ports::sealed::SealedDocument;
 use nuncio_core::ports::settings::SaveError;
 use nuncio_core::secret::Sensitive;
 use nuncio_core::settings::document::{
@@ -22,6 +23,8 @@ pub(crate) struct Present {
     smtp: watch::Sender<Option<Arc<SavedSmtpSettings>>>,
     /// One for each of [`SettingsDocument::ALL`].
     documents: BTreeMap<SettingsDocument, watch::Sender<Option<Arc<SavedDocument>>>>,
+    /// The ids of the keys that have sealed what is kept of each document.
+    keys: Mutex<BTreeMap<Document, String>>,
 }
 
 /// A document that was read from its envelope, or is to be put into one.
@@ -48,17 +51,33 @@ pub enum UnopenedError {
 }
 
 impl Present {
+    /// Nothing yet.
+    pub(crate) fn empty() -> Self {
+        let none = |document| (document, watch::Sender::new(None));
+        let documents = SettingsDocument::ALL.into_iter().map(none).collect();
+        Self { smtp: watch::Sender::new(None), documents, keys: Mutex::default() }
+    }
+
     /// What is kept in a folder, or why some of it cannot be used.
     pub(crate) fn load(folder: &DocumentFolder, keys: &Keyring) -> Result<Self, LoadError> {
-        let empty = |document| (document, watch::Sender::new(None));
-        let documents = SettingsDocument::ALL.into_iter().map(empty).collect();
-        let present = Self { smtp: watch::Sender::new(None), documents };
+        let present = Self::empty();
         for document in Document::all() {
-            if let Some(opened) = folder.load(document, keys)? {
-                present.take(opened);
-            }
+            present.load_one(folder, document, keys)?;
         }
         Ok(present)
+    }
+
+    /// What is kept of one document.
+    pub(crate) fn load_one(
+        &self,
+        folder: &DocumentFolder,
+        document: Document,
+        keys: &Keyring,
+    ) -> Result<(), LoadError> {
+        if let Some((opened, key_id)) = folder.load(document, keys)? {
+            self.take(opened, key_id);
+        }
+        Ok(())
     }
 
     pub(crate) fn smtp(&self) -> &watch::Sender<Option<Arc<SavedSmtpSettings>>> {
@@ -72,12 +91,36 @@ impl Present {
         self.documents.get(&document).expect("there is one for each document")
     }
 
-    /// What this document is now.
-    pub(crate) fn take(&self, opened: Opened) {
+    /// What this document is now, and the key under which it is kept. Nobody is woken where only the key is another one.
+    pub(crate) fn take(&self, opened: Opened, key_id: String) {
+        self.keys().insert(opened.document(), key_id);
         match opened {
-            Opened::Smtp(saved) => drop(self.smtp.send_replace(Some(saved))),
-            Opened::Role(document, saved) => drop(self.of(document).send_replace(Some(saved))),
+            Opened::Smtp(saved) => replace(&self.smtp, saved),
+            Opened::Role(document, saved) => replace(self.of(document), saved),
         }
+    }
+
+    /// A document that is saved, and the key under which it is kept.
+    pub(crate) fn opened(&self, document: Document) -> Option<(Opened, String)> {
+        let opened = match document {
+            Document::Smtp => Opened::Smtp(self.smtp.borrow().clone()?),
+            Document::Role(document) => Opened::Role(document, self.of(document).borrow().clone()?),
+        };
+        Some((opened, self.keys().get(&document).cloned().unwrap_or_default()))
+    }
+
+    /// The documents that are saved, with their keys.
+    pub(crate) fn sealed(&self) -> Vec<SealedDocument> {
+        let told = |(document, key_id): (&Document, &String)| SealedDocument {
+            document: document.name(),
+            key_id: key_id.clone(),
+        };
+        self.keys().iter().map(told).collect()
+    }
+
+    fn keys(&self) -> MutexGuard<'_, BTreeMap<Document, String>> {
+        // Nothing that holds this lock can leave its value half changed.
+        self.keys.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The number of the last save of a document; 0 where there is none.
@@ -123,21 +166,22 @@ impl Present {
 }
 
 impl Opened {
-    /// Decrypts a document, and reads it.
+    /// Decrypts a document, and reads it. Gives it with the id of its key.
     pub(crate) fn open(
         document: Document,
         json: &[u8],
         keys: &Keyring,
-    ) -> Result<Self, UnopenedError> {
+    ) -> Result<(Self, String), UnopenedError> {
         let envelope = Envelope::from_json(json)?;
         let text = envelope.open(document, keys)?;
         let generation = envelope.generation;
-        Ok(match document {
+        let opened = match document {
             Document::Smtp => Self::Smtp(Arc::new(smtp::decode(&text, generation)?)),
             Document::Role(document) => {
                 Self::Role(document, Arc::new(role::decode(&text, generation)?))
             }
-        })
+        };
+        Ok((opened, envelope.key_id))
     }
 
     /// The envelope in which it is kept.
@@ -178,6 +222,14 @@ impl Opened {
             Self::Role(_, saved) => saved.generation,
         }
     }
+}
+
+fn replace<T: PartialEq>(sender: &watch::Sender<Option<Arc<T>>>, saved: Arc<T>) {
+    sender.send_if_modified(|present| {
+        let is_new = present.as_ref() != Some(&saved);
+        *present = Some(saved);
+        is_new
+    });
 }
 
 /// The changes that are kept: this one and the last ones before.

@@ -7,6 +7,7 @@ use crate::job::CallerId;
 
 pub mod certificate_name;
 pub mod known;
+pub mod limits;
 
 /// The caller of a node that asks nobody who calls: in the clear, on this machine. No caller may be named so.
 pub const LOCAL: &str = "local";

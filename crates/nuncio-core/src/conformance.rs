@@ -6,6 +6,8 @@
 
 pub mod job_store;
 pub mod records;
+pub mod sealed_mails;
+pub mod sealed_settings;
 pub mod sealer;
 
 pub mod settings;

@@ -6,6 +6,7 @@ pub mod job_store;
 pub mod mail;
 pub mod records;
 pub mod routes;
+pub mod sealed;
 pub mod sealer;
 pub mod settings;
 pub mod token;

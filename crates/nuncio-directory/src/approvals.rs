@@ -3,6 +3,8 @@
 //! They stand here, and not with the portal that makes them, so that a guest who is approved or denied in the
 //! directory settles them in the same transaction.
 
+pub mod sealed;
+
 use std::collections::BTreeMap;
 
 use base64::Engine as _;
@@ -96,8 +98,12 @@ pub fn put(approval: &Approval, expected: Expected, now: Timestamp) -> Write {
         expected,
         owner: Some(approval.guest.as_str().to_owned()),
         due_at: Some(approval.due_at(now).unwrap_or(now + KEPT)),
-        content: serde_json::to_string(&stored(approval)).expect("texts always become JSON"),
+        content: content(approval),
     }
+}
+
+fn content(approval: &Approval) -> String {
+    serde_json::to_string(&stored(approval)).expect("texts always become JSON")
 }
 
 pub async fn find(records: &dyn RecordStore, id: ApprovalId) -> Result<Option<Stored>, StoreError> {

@@ -9,4 +9,5 @@ pub mod election;
 pub mod fenced;
 pub mod leaders;
 
+pub mod keys;
 pub mod membership;

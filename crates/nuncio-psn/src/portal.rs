@@ -7,7 +7,7 @@ use nuncio_core::class::MailClass;
 use nuncio_core::job::MailJobId;
 use nuncio_core::ports::job_store::Submitted;
 use nuncio_core::ports::records::{Changeset, CommitError, RecordStore};
-use nuncio_core::ports::sealer::Sealer;
+use nuncio_core::ports::sealer::Sealers;
 use nuncio_core::ports::settings::SettingsShare;
 use nuncio_core::settings::document::SettingsDocument;
 use nuncio_core::settings::guest_mail::GuestMailSettings;
@@ -36,7 +36,7 @@ pub struct Portal {
     pub settings: Arc<dyn SettingsShare>,
     pub senders: Senders,
     /// Seals passwords that wait for an approval.
-    pub sealer: Arc<dyn Sealer>,
+    pub keys: Arc<dyn Sealers>,
     /// Where approvers reach the page of approvals, without a slash at the end; none means that there are no links.
     pub public_url: Option<String>,
 }

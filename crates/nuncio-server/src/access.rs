@@ -8,9 +8,10 @@ use axum::extract::{Request, State};
 use axum::http::{HeaderMap, header};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::Response;
-use nuncio_api::error::status;
+use nuncio_api::error::{exhausted, status};
 use nuncio_core::caller::certificate_name::{CertificateName, Kind};
-use nuncio_core::caller::known::{Callers, TokenHash};
+use nuncio_core::caller::known::{Callers, KnownCaller, TokenHash};
+use nuncio_core::caller::limits::CallerLimits;
 use nuncio_core::caller::{Caller, Permission};
 use nuncio_core::job::CallerId;
 use nuncio_core::settings::document::SavedDocument;
@@ -23,7 +24,14 @@ use tracing::{error, warn};
 use crate::grpc::peer::{Link, Peer};
 use crate::metrics::Metrics;
 
+mod standing;
 mod table;
+mod told;
+mod usage;
+
+use standing::{Standing, until};
+use told::Told;
+use usage::{Exceeded, Usage};
 
 /// Lets callers in.
 pub(crate) struct Access {
@@ -33,6 +41,16 @@ pub(crate) struct Access {
     /// How this node proves to itself who it is.
     own: (TokenHash, CallerId),
     metrics: Arc<Metrics>,
+    usage: Arc<Usage>,
+    told: Told,
+}
+
+/// Who makes a call that is theirs to make.
+#[derive(Debug)]
+struct Admitted {
+    caller: Caller,
+    /// None for nodes, for administrators of the configuration and in the clear.
+    limits: Option<CallerLimits>,
 }
 
 /// The callers as this node knows them now.
@@ -53,6 +71,7 @@ enum Denial {
     /// A client that nobody has made a caller.
     CallerUnknown(CallerId),
     PermissionMissing(CallerId, Permission),
+    Exceeded(CallerId, Exceeded),
 }
 
 impl Access {
@@ -64,7 +83,8 @@ impl Access {
     ) -> Self {
         let callers = StoredCallers { document, read: Mutex::new((0, Arc::default())) };
         let own = (TokenHash::of(own_token), node_id(node));
-        Self { callers, administrators, own, metrics }
+        let (usage, told) = (Usage::new(), Told::default());
+        Self { callers, administrators, own, metrics, usage, told }
     }
 
     /// Whether anybody can change anything on a node that asks who calls.
@@ -80,19 +100,19 @@ impl Access {
         need: table::Need,
         headers: &HeaderMap,
         link: &Link,
-    ) -> Result<Option<Caller>, Denial> {
+    ) -> Result<Option<Admitted>, Denial> {
         if need == table::Need::Open {
             return Ok(None);
         }
-        let caller = self.identify(headers, link)?;
-        match need.missing(&caller) {
-            None => Ok(Some(caller)),
-            Some(permission) => Err(Denial::PermissionMissing(caller.id, permission)),
+        let admitted = self.identify(headers, link)?;
+        match need.missing(&admitted.caller) {
+            None => Ok(Some(admitted)),
+            Some(permission) => Err(Denial::PermissionMissing(admitted.caller.id, permission)),
         }
     }
 
     /// A token counts before a certificate, as it is given with the call itself.
-    fn identify(&self, headers: &HeaderMap, link: &Link) -> Result<Caller, Denial> {
+    fn identify(&self, headers: &HeaderMap, link: &Link) -> Result<Admitted, Denial> {
         if let Some(value) = headers.get(header::AUTHORIZATION) {
             let text = value.to_str().ok();
             // The name of the scheme is in any case (RFC 9110, section 11.1).
@@ -102,37 +122,70 @@ impl Access {
             return self.by_token(token.trim()).ok_or(Denial::TokenUnknown);
         }
         match link {
-            Link::Clear => Ok(Caller::local()),
+            Link::Clear => Ok(unlimited(Caller::local())),
             Link::Tls(None) => Err(Denial::NoCredentials),
             Link::Tls(Some(Err(problem))) => Err(Denial::CertificateUnknown(problem.to_string())),
             Link::Tls(Some(Ok(name))) => self.by_certificate(name),
         }
     }
 
-    fn by_token(&self, token: &str) -> Option<Caller> {
+    fn by_token(&self, token: &str) -> Option<Admitted> {
         if TokenHash::of(token) == self.own.0 {
-            return Some(node(self.own.1.clone()));
+            return Some(unlimited(node(self.own.1.clone())));
         }
-        self.callers.get().by_token(token)
+        self.callers.get().by_token(token).map(limited)
     }
 
-    fn by_certificate(&self, name: &CertificateName) -> Result<Caller, Denial> {
+    fn by_certificate(&self, name: &CertificateName) -> Result<Admitted, Denial> {
         match name.kind {
-            Kind::Node => Ok(node(node_id(&name.name))),
+            Kind::Node => Ok(unlimited(node(node_id(&name.name)))),
             Kind::Client if self.administrators.contains(&name.name) => {
-                Ok(Caller { id: CallerId(name.name.clone()), ..Caller::local() })
+                let id = CallerId(name.name.clone());
+                Ok(unlimited(Caller { id, ..Caller::local() }))
             }
             Kind::Client => {
-                let known = self.callers.get().by_certificate(&name.name);
+                let callers = self.callers.get();
+                let known = callers.by_certificate(&name.name).map(limited);
                 known.ok_or_else(|| Denial::CallerUnknown(CallerId(name.name.clone())))
             }
         }
+    }
+
+    /// Counts a denied call, tells it in the log, and gives the status for whoever made it.
+    fn deny(&self, denial: &Denial, method: &str, peer: &Peer) -> Status {
+        self.metrics.call_denied(denial.reason());
+        let (caller, address) = (denial.caller(), peer.address);
+        let who = caller.map_or_else(|| address.ip().to_string(), str::to_owned);
+        if let Some(left_out) = self.told.line(&who) {
+            let caller = caller.unwrap_or("somebody");
+            let before = match left_out {
+                0 => String::new(),
+                more => format!("; {more} more lines about this one were left out"),
+            };
+            warn!(
+                reason = denial.reason(),
+                caller,
+                rpc.method = method,
+                client.address = %address,
+                "denied the call {method} of {caller} at {address}: {}{before}",
+                denial.message(),
+            );
+        }
+        denial.status(method)
     }
 }
 
 /// What a node is called as a caller. No other caller may be named so.
 fn node_id(name: &str) -> CallerId {
     CallerId(format!("node:{name}"))
+}
+
+fn limited(known: &KnownCaller) -> Admitted {
+    Admitted { caller: known.caller(), limits: Some(known.limits) }
+}
+
+fn unlimited(caller: Caller) -> Admitted {
+    Admitted { caller, limits: None }
 }
 
 fn node(id: CallerId) -> Caller {
@@ -174,26 +227,37 @@ async fn guard(State(access): State<Arc<Access>>, mut request: Request, next: Ne
     let Some(peer) = request.extensions().get::<Peer>().cloned() else {
         return answer(Status::internal("the connection is not known"));
     };
-    match access.admit(need, request.headers(), &peer.link) {
-        Ok(None) => {}
-        Ok(Some(caller)) => drop(request.extensions_mut().insert(caller)),
-        Err(denial) => {
-            let method = request.uri().path();
-            access.metrics.call_denied(denial.reason());
-            warn!(
-                reason = denial.reason(),
-                caller = denial.caller(),
-                rpc.method = method,
-                client.address = %peer.address,
-                "denied the call {method} of {} at {}: {}",
-                denial.caller(),
-                peer.address,
-                denial.message(),
-            );
-            return answer(denial.status(method));
+    // As they are before it is asked: no change is missed.
+    let mut document = access.callers.document.clone();
+    document.mark_unchanged();
+    let method = request.uri().path().to_owned();
+    let limits = match access.admit(need, request.headers(), &peer.link) {
+        Ok(None) => None,
+        Ok(Some(Admitted { caller, limits })) => {
+            let limits = limits.map(|limits| (caller.id.clone(), limits));
+            request.extensions_mut().insert(caller);
+            limits
         }
+        Err(denial) => return answer(access.deny(&denial, &method, &peer)),
+    };
+    // Nobody else can lose what a call is admitted on.
+    let Some((caller, limits)) = limits else { return next.run(request).await };
+    let ticket = match access.usage.enter(&caller, limits) {
+        Ok(ticket) => ticket,
+        Err(exceeded) => {
+            let denial = Denial::Exceeded(caller, exceeded);
+            return answer(access.deny(&denial, &method, &peer));
+        }
+    };
+    let proof = request.headers().get(header::AUTHORIZATION).cloned();
+    let headers = proof.into_iter().map(|proof| (header::AUTHORIZATION, proof)).collect();
+    let standing = Standing { access, document, need, headers, peer, method };
+    let mut lost = standing.lost();
+    tokio::select! {
+        biased;
+        response = next.run(request) => response.map(|body| until(body, lost, ticket)),
+        status = &mut lost => answer(status),
     }
-    next.run(request).await
 }
 
 /// A node has only the services of its roles.
@@ -207,12 +271,14 @@ fn answer(status: Status) -> Response {
 }
 
 /// All reasons for which a call is denied.
-pub(crate) const DENIALS: [&str; 5] = [
+pub(crate) const DENIALS: [&str; 7] = [
     "CREDENTIALS_MISSING",
     "TOKEN_UNKNOWN",
     "CERTIFICATE_UNKNOWN",
     "CALLER_UNKNOWN",
     "PERMISSION_MISSING",
+    "CALL_RATE_EXCEEDED",
+    "TOO_MANY_CALLS_AT_ONCE",
 ];
 
 impl Denial {
@@ -223,14 +289,18 @@ impl Denial {
             Self::CertificateUnknown(_) => DENIALS[2],
             Self::CallerUnknown(_) => DENIALS[3],
             Self::PermissionMissing(..) => DENIALS[4],
+            Self::Exceeded(_, Exceeded::Rate { .. }) => DENIALS[5],
+            Self::Exceeded(_, Exceeded::AtOnce { .. }) => DENIALS[6],
         }
     }
 
-    /// Whom it concerns, for people.
-    fn caller(&self) -> &str {
+    /// Whom it concerns, if that is known.
+    fn caller(&self) -> Option<&str> {
         match self {
-            Self::NoCredentials | Self::TokenUnknown | Self::CertificateUnknown(_) => "somebody",
-            Self::CallerUnknown(caller) | Self::PermissionMissing(caller, _) => &caller.0,
+            Self::NoCredentials | Self::TokenUnknown | Self::CertificateUnknown(_) => None,
+            Self::CallerUnknown(caller)
+            | Self::PermissionMissing(caller, _)
+            | Self::Exceeded(caller, _) => Some(&caller.0),
         }
     }
 
@@ -247,6 +317,14 @@ impl Denial {
             ),
             Self::PermissionMissing(CallerId(name), permission) => {
                 format!("the caller `{name}` has not the permission `{permission}`")
+            }
+            Self::Exceeded(CallerId(name), Exceeded::Rate { limit, .. }) => {
+                format!("the caller `{name}` makes more than {limit} calls a second")
+            }
+            Self::Exceeded(CallerId(name), Exceeded::AtOnce { limit, .. }) => {
+                format!(
+                    "the caller `{name}` has {limit} calls under way, and may have no more at once"
+                )
             }
         }
     }
@@ -268,6 +346,17 @@ impl Denial {
                     ("permission", permission.name().to_owned()),
                 ];
                 status(Code::PermissionDenied, reason, message, metadata)
+            }
+            Self::Exceeded(
+                caller,
+                Exceeded::Rate { limit, retry_after } | Exceeded::AtOnce { limit, retry_after },
+            ) => {
+                let metadata = [
+                    ("method", method.to_owned()),
+                    ("caller", caller.0.clone()),
+                    ("limit", limit.to_string()),
+                ];
+                exhausted(reason, message, metadata, *retry_after)
             }
         }
     }

@@ -12,9 +12,13 @@ pub mod http;
 pub mod log_levels;
 pub mod metrics;
 
+/// Key files, for the commands that change them.
+pub use nuncio_cluster::keyring;
+
 mod access;
 mod alarms;
 mod grpc;
+mod keys;
 mod mnts;
 mod node_service;
 mod node_tests;

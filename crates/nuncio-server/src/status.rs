@@ -6,9 +6,11 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use jiff::Timestamp;
 use nuncio_cluster::etcd::EtcdState;
+use nuncio_cluster::keyring::keys::Keys;
 use nuncio_core::ports::clock::Clock;
 use nuncio_core::ports::job_store::JobStore;
 use nuncio_core::ports::mail::MailTransport;
+use nuncio_core::ports::sealed::SealedSettings;
 use nuncio_core::ports::token::{TokenRequest, TokenSource};
 use nuncio_core::settings::{Authentication, SavedSmtpSettings};
 use nuncio_delivery::channel::{ChannelStatus, Channels};
@@ -47,6 +49,10 @@ pub struct NodeStatus {
     pub led: watch::Receiver<BTreeSet<Duty>>,
     /// How many alarms of this node the MnT does not have yet.
     pub waiting_alarms: watch::Receiver<usize>,
+    /// The keys of settings and mails.
+    pub keys: Arc<Keys>,
+    /// The settings, and what has sealed them.
+    pub sealed_settings: Arc<dyn SealedSettings>,
     /// The certificate of gRPC; none if it is served in the clear.
     pub(crate) certificate: Option<watch::Receiver<Arc<Tls>>>,
 }
@@ -122,8 +128,17 @@ impl Reporter for NodeStatus {
             waiting_alarms: *self.waiting_alarms.borrow() as u64,
             leads: self.led.borrow().iter().map(Duty::name).collect(),
             clock_ahead_ms: self.has_shared_clock.then_some(ahead),
+            keys: self.keys.current().ids().map(ToString::to_string).collect(),
+            first_key: self.keys.first().to_string(),
+            writing_keys: self.keys.writing().iter().map(ToString::to_string).collect(),
+            settings_keys: settings_keys(&*self.sealed_settings),
         }
     }
+}
+
+fn settings_keys(settings: &dyn SealedSettings) -> Vec<String> {
+    let keys = settings.sealed_documents().into_iter().map(|sealed| sealed.key_id);
+    keys.collect::<BTreeSet<_>>().into_iter().collect()
 }
 
 fn settings_trouble(etcd: Option<&EtcdState>) -> String {

@@ -10,7 +10,8 @@ use nuncio_core::job::Job;
 use nuncio_core::ports::clock::Clock;
 use nuncio_core::ports::job_store::{Dead, Incarnation, JobStore, StoreError};
 use nuncio_core::ports::records::RecordStore;
-use nuncio_core::ports::sealer::Sealer;
+use nuncio_core::ports::sealed::SealedMails;
+use nuncio_core::ports::sealer::Sealers;
 use nuncio_nodes::election::Elections;
 use nuncio_store::postgres::{self, PostgresJobStore};
 use nuncio_store::sqlite::{self, SqliteJobStore};
@@ -40,16 +41,16 @@ pub enum OpenStoreError {
 }
 
 impl Store {
-    /// Mails are sealed by `sealer`.
+    /// Mails are sealed by `keys`.
     pub(crate) async fn open(
         config: &Config,
-        sealer: Arc<dyn Sealer>,
+        keys: Arc<dyn Sealers>,
     ) -> Result<Self, OpenStoreError> {
         if let Some(url) = &config.store_url {
-            return Ok(Self::Postgres(Arc::new(PostgresJobStore::open(url, sealer).await?)));
+            return Ok(Self::Postgres(Arc::new(PostgresJobStore::open(url, keys).await?)));
         }
         let path = config.data_dir.join(STORE_FILE);
-        Ok(Self::Sqlite(Arc::new(SqliteJobStore::open(&path, sealer).await?)))
+        Ok(Self::Sqlite(Arc::new(SqliteJobStore::open(&path, keys).await?)))
     }
 
     /// Whether other nodes may work on it too.
@@ -118,6 +119,14 @@ impl Store {
 
     /// What roles know beside jobs, in the same transactions.
     pub(crate) fn records(&self) -> Arc<dyn RecordStore> {
+        match self {
+            Self::Sqlite(store) => Arc::<SqliteJobStore>::clone(store),
+            Self::Postgres(store) => Arc::<PostgresJobStore>::clone(store),
+        }
+    }
+
+    /// Its mails, and the keys that have sealed them.
+    pub(crate) fn sealed(&self) -> Arc<dyn SealedMails> {
         match self {
             Self::Sqlite(store) => Arc::<SqliteJobStore>::clone(store),
             Self::Postgres(store) => Arc::<PostgresJobStore>::clone(store),

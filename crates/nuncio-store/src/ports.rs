@@ -2,14 +2,14 @@
 
 /// Implements the ports for a store.
 ///
-/// The store has a `writer`, its `readers`, a `sealer` and a method `job_changes`; beside it are the modules `read` and
-/// `records` of its engine, and its `answer`.
+/// The store has a `writer`, its `readers`, its `keys` and a method `job_changes`; beside it are the modules `read`,
+/// `records` and `sealed` of its engine, and its `answer`, which waits for a read.
 macro_rules! implement_ports {
     ($store:ty) => {
         #[async_trait]
         impl JobStore for $store {
             async fn submit(&self, job: NewJob) -> Result<Submitted, SubmitError> {
-                self.writer.write(Submit::new(job, &*self.sealer)).await
+                self.writer.write(Submit::new(job, self.keys.current())).await
             }
 
             async fn get(&self, id: MailJobId) -> Result<Option<Job>, StoreError> {
@@ -41,7 +41,7 @@ macro_rules! implement_ports {
                 let with_attachments = with_attachments(&leased);
                 let attachments =
                     answer(read::attachments(&self.readers, &with_attachments)).await?;
-                Ok(claimed(leased, attachments, &*self.sealer))
+                Ok(claimed(leased, attachments, &*self.keys.current()))
             }
 
             async fn extend(&self, lease: &Lease, until: Timestamp) -> Result<(), LeaseError> {
@@ -149,11 +149,74 @@ macro_rules! implement_ports {
 
             async fn commit(&self, changes: Changeset) -> Result<Committed, CommitError> {
                 crate::records::check(&changes)?;
-                self.writer.write(Commit::new(changes, &*self.sealer)).await
+                self.writer.write(Commit::new(changes, self.keys.current())).await
             }
 
             fn records_changed(&self) -> watch::Receiver<()> {
                 self.writer.records_changed()
+            }
+        }
+
+        #[async_trait]
+        impl SealedMails for $store {
+            async fn noted_keys(&self) -> Result<Vec<String>, StoreError> {
+                answer(sealed::noted(&self.readers)).await
+            }
+
+            async fn note_key(&self, sealer: &dyn Sealer) -> Result<(), StoreError> {
+                let key_id = sealer.key_id().to_owned();
+                self.writer.write(NoteKey { key_id, proof: crate::seal::proof(sealer) }).await
+            }
+
+            async fn sealed_mails(&self, key_id: &str) -> Result<u64, StoreError> {
+                let mark = self.keys.current().mark(key_id);
+                let count = answer(sealed::count(&self.readers, &mark)).await?;
+                Ok(count.unsigned_abs())
+            }
+
+            async fn reseal_mails(
+                &self,
+                after: Option<MailJobId>,
+                limit: u32,
+            ) -> Result<Resealed, StoreError> {
+                let sealer = self.keys.current();
+                let mark = sealer.mark(sealer.key_id());
+                let jobs = answer(async {
+                    let found = sealed::others(&self.readers, &mark, after, limit).await?;
+                    crate::rows::ids_in_order(&found)
+                });
+                let jobs = jobs.await?;
+                let (mut batch, mut count) = (Reseal::default(), 0);
+                for job in &jobs {
+                    batch.mails.extend(self.resealed(*job, &*sealer).await?);
+                    if batch.is_full() || Some(job) == jobs.last() {
+                        count += self.writer.write(std::mem::take(&mut batch)).await?;
+                    }
+                }
+                Ok(Resealed { count, last: jobs.last().copied() })
+            }
+
+            async fn forget_key(&self, key_id: &str) -> Result<bool, StoreError> {
+                let (key_id, mark) = (key_id.to_owned(), self.keys.current().mark(key_id));
+                self.writer.write(ForgetKey { key_id, mark }).await
+            }
+        }
+
+        impl $store {
+            /// The mail of a job under the present key; none if it is gone or cannot be opened.
+            async fn resealed(
+                &self,
+                job: MailJobId,
+                sealer: &dyn Sealer,
+            ) -> Result<Option<ResealedMail>, StoreError> {
+                let id = crate::rows::id_to(job);
+                let body = answer(sealed::body(&self.readers, &id)).await?;
+                let Some(body) = body else { return Ok(None) };
+                let files = read::attachments(&self.readers, std::slice::from_ref(&id));
+                let mut files = answer(files).await?;
+                let files = files.remove(&job).unwrap_or_default();
+                let mail = ResealedMail::new(job, &body, &files, sealer);
+                Ok(crate::rows::readable(&id, mail.map_err(crate::rows::RowError::from)))
             }
         }
     };

@@ -13,6 +13,7 @@ mod lease;
 mod open;
 mod read;
 mod records;
+mod sealed;
 mod signals;
 mod submit;
 mod text;
@@ -26,7 +27,8 @@ use nuncio_core::job::{Attempt, Job, MailJobId, NewJob};
 use nuncio_core::ports::clock::Clock;
 use nuncio_core::ports::job_store::*;
 use nuncio_core::ports::records::*;
-use nuncio_core::ports::sealer::Sealer;
+use nuncio_core::ports::sealed::{Resealed, SealedMails};
+use nuncio_core::ports::sealer::{Sealer, Sealers};
 use sqlx::PgPool;
 use tokio::sync::{Mutex, watch};
 use tokio::task::JoinSet;
@@ -43,6 +45,7 @@ use crate::write::claim::{claimed, with_attachments};
 use crate::write::commit::Commit;
 use crate::write::end::{Cancel, Direct, Expire, Prune, ReleaseHeld, Rescue};
 use crate::write::engine::{in_time, store_error};
+use crate::write::keys::{ForgetKey, NoteKey, Reseal, ResealedMail};
 use crate::write::lease::{EnterBody, Extend};
 use crate::write::submit::Submit;
 
@@ -54,15 +57,15 @@ pub struct PostgresJobStore {
     writer: Writer,
     readers: PgPool,
     signals: Arc<Signals>,
-    sealer: Arc<dyn Sealer>,
+    keys: Arc<dyn Sealers>,
     listening: Mutex<JoinSet<()>>,
 }
 
 impl PostgresJobStore {
-    /// Connects to the database, and makes or updates its tables. Mails are sealed by `sealer`; if the database
+    /// Connects to the database, and makes or updates its tables. Mails are sealed by `keys`; if the database
     /// holds some that it cannot open, it is not used.
-    pub async fn open(url: &PostgresUrl, sealer: Arc<dyn Sealer>) -> Result<Self, OpenError> {
-        open::open(url, sealer).await
+    pub async fn open(url: &PostgresUrl, keys: Arc<dyn Sealers>) -> Result<Self, OpenError> {
+        open::open(url, keys).await
     }
 
     /// The time that all nodes of the database go by. It follows the database while the store is open.

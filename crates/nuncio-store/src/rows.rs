@@ -92,10 +92,10 @@ pub(crate) struct ChangeRow {
 #[derive(sqlx::FromRow)]
 pub(crate) struct AttachmentRow {
     job: Vec<u8>,
-    place: i64,
+    pub(crate) place: i64,
     file_name: String,
     content_type: String,
-    content: Vec<u8>,
+    pub(crate) content: Vec<u8>,
     sealed: bool,
 }
 
@@ -330,6 +330,10 @@ pub(crate) fn id_to(id: MailJobId) -> Vec<u8> {
 
 pub(crate) fn id_from(bytes: &[u8]) -> Result<MailJobId, RowError> {
     Uuid::from_slice(bytes).map(MailJobId::from).map_err(|_| RowError::Value { column: "id" })
+}
+
+pub(crate) fn ids_in_order(all: &[Vec<u8>]) -> sqlx::Result<Vec<MailJobId>> {
+    all.iter().map(|bytes| id_from(bytes).map_err(unreadable)).collect()
 }
 
 pub(crate) fn ids_from(all: &[Vec<u8>]) -> Result<HashSet<MailJobId>, RowError> {

@@ -23,8 +23,8 @@ pub enum KeyError {
     Other { key_id: String },
 }
 
-/// Whether the key that seals is among the keys that the store has noted, when all of them can be used.
-pub(crate) fn check(noted: &[(String, Vec<u8>)], sealer: &dyn Sealer) -> Result<bool, KeyError> {
+/// Whether all keys that the store has noted can be used.
+pub(crate) fn check(noted: &[(String, Vec<u8>)], sealer: &dyn Sealer) -> Result<(), KeyError> {
     for (key_id, proof) in noted {
         match sealer.open(PROOF, proof) {
             Ok(_empty) => {}
@@ -36,7 +36,7 @@ pub(crate) fn check(noted: &[(String, Vec<u8>)], sealer: &dyn Sealer) -> Result<
             }
         }
     }
-    Ok(noted.iter().any(|(key_id, _)| key_id == sealer.key_id()))
+    Ok(())
 }
 
 /// What a store notes of the key that seals.
@@ -58,6 +58,16 @@ pub(crate) fn open_mail(
         return Ok(stored);
     }
     sealer.open(&context(job, None), &stored)
+}
+
+/// The same mail under the key that seals now.
+pub(crate) fn reseal_mail(
+    sealer: &dyn Sealer,
+    job: MailJobId,
+    stored: &[u8],
+) -> Result<Vec<u8>, UnsealError> {
+    let context = context(job, None);
+    Ok(sealer.seal(&context, &sealer.open(&context, stored)?))
 }
 
 pub(crate) fn seal_attachment(

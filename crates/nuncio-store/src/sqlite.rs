@@ -13,6 +13,7 @@ mod lease;
 mod open;
 mod read;
 mod records;
+mod sealed;
 mod stage;
 mod submit;
 mod values;
@@ -26,7 +27,8 @@ use jiff::Timestamp;
 use nuncio_core::job::{Attempt, Job, MailJobId, NewJob};
 use nuncio_core::ports::job_store::*;
 use nuncio_core::ports::records::*;
-use nuncio_core::ports::sealer::Sealer;
+use nuncio_core::ports::sealed::{Resealed, SealedMails};
+use nuncio_core::ports::sealer::{Sealer, Sealers};
 use sqlx::SqlitePool;
 use tokio::sync::watch;
 
@@ -40,6 +42,7 @@ use crate::write::claim::{claimed, with_attachments};
 use crate::write::commit::Commit;
 use crate::write::end::{Cancel, Direct, Expire, Prune, ReleaseHeld, Rescue};
 use crate::write::engine::{in_time, store_error};
+use crate::write::keys::{ForgetKey, NoteKey, Reseal, ResealedMail};
 use crate::write::lease::{EnterBody, Extend};
 use crate::write::submit::Submit;
 
@@ -50,7 +53,7 @@ pub struct SqliteJobStore {
     writer: Writer,
     readers: SqlitePool,
     changed: watch::Sender<()>,
-    sealer: Arc<dyn Sealer>,
+    keys: Arc<dyn Sealers>,
     /// Locked for as long as the store is open.
     lock: File,
 }
@@ -59,9 +62,9 @@ impl SqliteJobStore {
     /// Opens the store in the file at `path`, and makes it if it is not there. Its folder must be there.
     ///
     /// Beside the file lie SQLite's own (`-wal`, `-shm`) and one that is locked while the store is open
-    /// (`.lock`). Mails are sealed by `sealer`; if the store holds some that it cannot open, the store stays closed.
-    pub async fn open(path: &Path, sealer: Arc<dyn Sealer>) -> Result<Self, OpenError> {
-        open::open(path, sealer, open::Limits::default()).await
+    /// (`.lock`). Mails are sealed by `keys`; if the store holds some that it cannot open, the store stays closed.
+    pub async fn open(path: &Path, keys: Arc<dyn Sealers>) -> Result<Self, OpenError> {
+        open::open(path, keys, open::Limits::default()).await
     }
 
     /// Waits for all writes that were asked for, and gives the file free. Later writes fail.

@@ -11,6 +11,7 @@ pub(crate) mod commit;
 pub(crate) mod end;
 pub(crate) mod engine;
 pub(crate) mod group;
+pub(crate) mod keys;
 pub(crate) mod lease;
 pub(crate) mod submit;
 

@@ -13,6 +13,7 @@ use nuncio_server::config::args::ServeArgs;
 mod bench;
 mod certs;
 mod demo;
+mod keys;
 mod sim;
 
 /// Distributed notification service: takes mail jobs over gRPC, stores them durably, and sends them over
@@ -39,6 +40,9 @@ enum Command {
     /// Make a private certificate authority, and certificates of nodes and clients
     #[command(subcommand)]
     Certs(certs::CertsCommand),
+    /// Add keys that encrypt settings and mails to their file, look at those of the nodes, and rotate them
+    #[command(subcommand)]
+    Keys(keys::KeysCommand),
     #[command(flatten)]
     Client(ClientCommand),
 }
@@ -50,7 +54,7 @@ impl Command {
             Self::Serve(_) => "node",
             Self::Sim(_) => "sink",
             Self::Bench(_) => "load",
-            Self::Demo(_) | Self::Certs(_) | Self::Client(_) => "nuncio",
+            Self::Demo(_) | Self::Certs(_) | Self::Keys(_) | Self::Client(_) => "nuncio",
         }
     }
 }
@@ -62,6 +66,10 @@ fn main() -> ExitCode {
     let mut runtime = tokio::runtime::Builder::new_multi_thread();
     let runtime = runtime.enable_all().thread_name(cli.command.name()).build();
     let runtime = runtime.expect("a process may start threads");
+    let client = |command, out: &mut Output| -> Exit {
+        let run = nuncio_cli::run::run(command, &cli.globals, &environment, out, Cli::command());
+        runtime.block_on(run)
+    };
     match cli.command {
         Command::Serve(args) => runtime.block_on(nuncio_server::serve::serve(&args)),
         Command::Demo(args) => {
@@ -72,12 +80,11 @@ fn main() -> ExitCode {
         }
         Command::Sim(args) => runtime.block_on(Box::pin(sim::run(&args, &mut out))).into(),
         Command::Certs(command) => certs::run(command, &mut out).into(),
-        Command::Client(command) => {
-            let run =
-                nuncio_cli::run::run(command, &cli.globals, &environment, &mut out, Cli::command());
-            let exit: Exit = runtime.block_on(run);
-            exit.into()
-        }
+        Command::Keys(command) => match command.of_a_file() {
+            Ok(command) => keys::run(command, &mut out).into(),
+            Err(command) => client(ClientCommand::Keys(command), &mut out).into(),
+        },
+        Command::Client(command) => client(command, &mut out).into(),
     }
 }
 

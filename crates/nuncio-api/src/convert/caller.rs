@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use nuncio_core::caller::Permission;
 use nuncio_core::caller::known::{Credential, KnownCaller};
+use nuncio_core::caller::limits::CallerLimits;
 use nuncio_core::violation::{Fault, Violations};
 
 use crate::convert::enums::known_all;
@@ -15,6 +16,7 @@ use crate::v1;
 pub struct WantedCaller {
     pub name: String,
     pub permissions: BTreeSet<Permission>,
+    pub limits: CallerLimits,
     pub by_token: bool,
 }
 
@@ -34,7 +36,11 @@ impl WantedCaller {
                 false
             }
         };
-        Self { name: given.name, permissions: permissions.into_iter().collect(), by_token }
+        let limits = CallerLimits {
+            calls_per_second: limit(given.calls_per_second),
+            calls_at_once: limit(given.calls_at_once),
+        };
+        Self { name: given.name, permissions: permissions.into_iter().collect(), limits, by_token }
     }
 }
 
@@ -50,6 +56,17 @@ impl From<&KnownCaller> for v1::Caller {
             permissions: permissions.map(|one| v1::CallerPermission::from(*one).into()).collect(),
             credential: credential.into(),
             create_time: Some(timestamp(known.created_at)),
+            calls_per_second: told(known.limits.calls_per_second),
+            calls_at_once: told(known.limits.calls_at_once),
         }
     }
+}
+
+/// None where nothing is said; what cannot be is 0, which no limit is.
+fn limit(given: i32) -> Option<u32> {
+    (given != 0).then(|| u32::try_from(given).unwrap_or_default())
+}
+
+fn told(limit: Option<u32>) -> i32 {
+    i32::try_from(limit.unwrap_or_default()).unwrap_or(i32::MAX)
 }

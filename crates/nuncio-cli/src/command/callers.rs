@@ -36,6 +36,12 @@ pub struct CreateArgs {
     /// What it may do, separated by commas; none of them holds another
     #[arg(long, value_enum, value_delimiter = ',', required = true, value_name = "PERMISSIONS")]
     allow: Vec<Permission>,
+    /// How many calls a second it may make on each node; after a pause two seconds' worth in one go. 500 if it is left out
+    #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(i32).range(1..))]
+    calls_per_second: Option<i32>,
+    /// How many of its calls, streams among them, may be under way on each node at once. 500 if it is left out
+    #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(i32).range(1..))]
+    calls_at_once: Option<i32>,
     #[command(flatten)]
     proof: Proof,
 }
@@ -93,6 +99,8 @@ async fn create(context: &mut Context<'_>, args: CreateArgs) -> Result<Exit, Fai
         permissions: args.allow.into_iter().map(|one| wire(one).into()).collect(),
         credential: credential.into(),
         create_time: None,
+        calls_per_second: args.calls_per_second.unwrap_or_default(),
+        calls_at_once: args.calls_at_once.unwrap_or_default(),
     };
     let mut clients = context.connect().await?;
     let request = CreateCallerRequest { caller: Some(caller) };
@@ -126,17 +134,24 @@ async fn delete(context: &mut Context<'_>, name: String) -> Result<Exit, Failure
 }
 
 fn table(callers: &[Caller]) -> Table {
-    let mut table = Table::with_head(["NAME", "MAY", "BY", "CREATED"]);
+    let mut table = Table::with_head(["NAME", "MAY", "BY", "PER SECOND", "AT ONCE", "CREATED"]);
     for one in callers {
         let may: Vec<_> = one.permissions().map(|may| word(may.as_str_name())).collect();
         table.row([
             Cell::from(&one.name),
             Cell::from(may.join(", ")),
             Cell::from(word(one.credential().as_str_name())),
+            Cell::from(limit(one.calls_per_second)),
+            Cell::from(limit(one.calls_at_once)),
             Cell::from(moment(one.create_time.as_ref())),
         ]);
     }
     table
+}
+
+/// A limit, or that it is the one of all.
+fn limit(given: i32) -> String {
+    if given == 0 { "default".to_owned() } else { given.to_string() }
 }
 
 /// `CALLER_PERMISSION_SUBMIT`, for people.

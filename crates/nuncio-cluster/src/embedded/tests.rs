@@ -8,11 +8,19 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::envelope::EnvelopeError;
+use crate::keyring::testing::keyring;
 use crate::present::UnopenedError;
 
 nuncio_core::settings_share_conformance!(async {
     let dir = TempDir::new().unwrap();
     (open(&dir).unwrap(), dir)
+});
+
+nuncio_core::sealed_settings_conformance!(async {
+    let dir = TempDir::new().unwrap();
+    let keys = Arc::new(Keys::new(dir.path(), keyring(&[("old", 1)])));
+    let share = EmbeddedCluster::open(dir.path(), Arc::clone(&keys)).unwrap();
+    (share, move || keys.replace(keyring(&[("new", 2), ("old", 1)])), dir)
 });
 
 fn open(dir: &TempDir) -> Result<EmbeddedCluster, OpenError> {
@@ -144,7 +152,7 @@ async fn a_swapped_generation_is_found_out() {
 async fn the_key_of_another_folder_is_found_out() {
     let (dir, _) = saved().await;
     let (other, _) = saved().await;
-    let id = open(&dir).unwrap().shared.keys.writer().to_string();
+    let id = open(&dir).unwrap().shared.keys.current().writer().to_string();
 
     fs::copy(key_file(&other), key_file(&dir)).unwrap();
 
@@ -162,7 +170,7 @@ async fn a_new_key_before_the_old_one_writes_from_then_on() {
     let (dir, saved) = saved().await;
     let (other, _) = self::saved().await;
     let new = fs::read_to_string(key_file(&other)).unwrap();
-    let new_id = open(&other).unwrap().shared.keys.writer().to_string();
+    let new_id = open(&other).unwrap().shared.keys.current().writer().to_string();
     edit(&key_file(&dir), |old| new + &old);
 
     let cluster = open(&dir).unwrap();
@@ -284,4 +292,19 @@ async fn settings_of_version_3_are_read_and_saved_in_the_present_one() {
     let again = open(&dir).unwrap().smtp().borrow().clone().unwrap();
     assert_eq!((again.generation, &again.history), (3, &vec![change()]));
     assert_eq!(again.settings, saved.settings);
+}
+
+#[tokio::test]
+async fn resealed_settings_need_the_old_key_no_more() {
+    let dir = TempDir::new().unwrap();
+    let keys = Arc::new(Keys::new(dir.path(), keyring(&[("old", 1)])));
+    let cluster = EmbeddedCluster::open(dir.path(), Arc::clone(&keys)).unwrap();
+    let saved = cluster.save_smtp(all_shapes().remove(0), change(), None).await.unwrap();
+    keys.replace(keyring(&[("new", 2), ("old", 1)]));
+    cluster.reseal_documents().await.unwrap();
+
+    let keys = Arc::new(Keys::new(dir.path(), keyring(&[("new", 2)])));
+    let restarted = EmbeddedCluster::open(dir.path(), keys).unwrap();
+
+    assert_eq!(restarted.smtp().borrow().as_ref(), Some(&saved));
 }

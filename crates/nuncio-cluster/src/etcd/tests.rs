@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use etcd_client::{Client, DeleteOptions, GetOptions};
 use jiff::Timestamp;
 use nuncio_core::conformance::settings::all_shapes;
+use nuncio_core::ports::sealed::SealedSettings as _;
 use tempfile::TempDir;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
@@ -14,11 +15,20 @@ use tokio::time::timeout;
 use self::proxy::Proxy;
 use super::*;
 use crate::keyring::Keyring;
+use crate::keyring::testing::keyring;
 
 nuncio_core::settings_share_conformance!(async {
     let place = Place::new();
     let node = place.node().await;
     (node.cluster.clone(), (node, place))
+});
+
+nuncio_core::sealed_settings_conformance!(async {
+    let place = Place::with_keys(keyring(&[("old", 1)]));
+    let node = place.node().await;
+    let keys = Arc::clone(&place.keys);
+    let change_key = move || keys.replace(keyring(&[("new", 2), ("old", 1)]));
+    (node.cluster.clone(), change_key, (node, place))
 });
 
 /// How long anything may take that ought to be done at once. Generous, as tests share the machine.
@@ -27,9 +37,7 @@ const SOON: Duration = Duration::from_secs(30);
 /// A cluster of its own in the shared etcd, and the keys of its nodes.
 struct Place {
     config: EtcdConfig,
-    keys: Arc<Keyring>,
-    /// Where the keys are.
-    _folder: TempDir,
+    keys: Arc<Keys>,
 }
 
 /// A node that follows etcd until it is dropped.
@@ -41,12 +49,15 @@ struct Node {
 
 impl Place {
     fn new() -> Self {
+        Self::with_keys(keyring(&[("key", 1)]))
+    }
+
+    fn with_keys(keys: Keyring) -> Self {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let count = COUNT.fetch_add(1, Ordering::Relaxed);
-        let folder = TempDir::new().unwrap();
-        let keys = Arc::new(Keyring::create(&folder.path().join("settings.key")).unwrap());
+        let keys = Arc::new(Keys::new(Path::new("/nowhere/settings.key"), keys));
         let prefix = format!("/nuncio/test-{}-{count}/", std::process::id());
-        Self { config: config("PAN", prefix), keys, _folder: folder }
+        Self { config: config("PAN", prefix), keys }
     }
 
     /// A new node, which has read what is there and does not follow yet.
@@ -291,7 +302,7 @@ async fn what_vanishes_from_etcd_is_kept_and_saved_anew() {
 async fn a_node_with_another_key_file_does_not_start_and_says_so() {
     let place = Place::new();
     place.node().await.save(None).await.unwrap();
-    let mut stranger = Place::new();
+    let mut stranger = Place::with_keys(keyring(&[("other", 9)]));
     stranger.config.clone_from(&place.config);
 
     let refused = stranger.node_in(TempDir::new().unwrap(), &place.config).await.err().unwrap();
@@ -299,6 +310,63 @@ async fn a_node_with_another_key_file_does_not_start_and_says_so() {
     let told = Chain(&refused).to_string();
     assert!(told.contains("the settings `smtp` in etcd cannot be opened"), "{told}");
     assert!(told.contains("nodes of one cluster share the key file"), "{told}");
+}
+
+#[tokio::test]
+async fn a_reseal_reaches_the_disk_of_every_node_and_wakes_nobody() {
+    let place = Place::with_keys(keyring(&[("old", 1)]));
+    let (node, other) = (place.node().await, place.following_node().await);
+    node.save(None).await.unwrap();
+    other.wait_for_generation(1).await;
+    let woken = other.cluster.smtp();
+    place.keys.replace(keyring(&[("new", 2), ("old", 1)]));
+
+    assert_eq!(node.cluster.reseal_documents().await.unwrap(), ["smtp"]);
+
+    let kept = other.folder.path().join(LAST_GOOD_FOLDER).join("smtp.json");
+    let is_new = async {
+        while !std::fs::read_to_string(&kept).unwrap().contains("\"key_id\": \"new\"") {
+            tokio::task::yield_now().await;
+        }
+    };
+    timeout(SOON, is_new).await.expect("it is there soon");
+    assert!(!woken.has_changed().unwrap());
+    assert_eq!(other.save(Some("g1")).await.unwrap(), 2, "and it knows what to compare with");
+}
+
+#[tokio::test]
+async fn a_node_that_was_down_while_keys_were_rotated_needs_the_old_one_only_without_etcd() {
+    let place = Place::with_keys(keyring(&[("old", 1)]));
+    let (node, down) = (place.node().await, place.following_node().await);
+    node.save(None).await.unwrap();
+    down.wait_for_generation(1).await;
+    let folder = down.stop();
+    place.keys.replace(keyring(&[("new", 2), ("old", 1)]));
+    node.cluster.reseal_documents().await.unwrap();
+    place.keys.replace(keyring(&[("new", 2)]));
+    let nowhere = place.behind("https://localhost:1".to_owned());
+
+    let refused = EtcdCluster::open(&nowhere, folder.path(), Arc::clone(&place.keys)).await;
+    let told = Chain(&refused.err().unwrap()).to_string();
+    assert!(told.contains("encrypted with key `old`"), "{told}");
+    let started = place.node_in(folder, &place.config).await.unwrap();
+
+    assert_eq!(started.generation(), 1);
+}
+
+#[tokio::test]
+async fn a_reseal_without_etcd_fails_and_changes_nothing() {
+    let place = Place::with_keys(keyring(&[("old", 1)]));
+    let node = place.node().await;
+    node.save(None).await.unwrap();
+    let nowhere = place.behind("https://localhost:1".to_owned());
+    let node = place.node_in(node.stop(), &nowhere).await.unwrap();
+    place.keys.replace(keyring(&[("new", 2), ("old", 1)]));
+
+    let refused = node.cluster.reseal_documents().await.unwrap_err();
+
+    assert!(matches!(refused, SaveError::Store(_)), "{refused:?}");
+    assert_eq!(node.cluster.sealed_documents()[0].key_id, "old");
 }
 
 #[tokio::test]

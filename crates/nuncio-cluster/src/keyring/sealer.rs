@@ -15,12 +15,14 @@ impl Sealer for Keyring {
         self.writer().as_str()
     }
 
-    fn knows(&self, key_id: &str) -> bool {
-        KeyId::parse(key_id).is_some_and(|id| Keyring::knows(self, &id))
+    fn mark(&self, key_id: &str) -> Vec<u8> {
+        // An id that is none has sealed nothing: no id of a sealed one is as long.
+        let length = u8::try_from(key_id.len()).unwrap_or(u8::MAX);
+        [&[FORMAT, length], key_id.as_bytes()].concat()
     }
 
     fn seal(&self, context: &[u8], clear: &[u8]) -> Vec<u8> {
-        let header = header(self.writer());
+        let header = self.mark(self.key_id());
         let mut text = Vec::with_capacity(clear.len() + MAX_TAG_LEN);
         text.extend_from_slice(clear);
         let nonce = Keyring::seal(self, &associated(&header, context), &mut text);
@@ -33,19 +35,13 @@ impl Sealer for Keyring {
         if !Keyring::knows(self, &key_id) {
             return Err(UnsealError::UnknownKey { key_id: name() });
         }
-        let associated = associated(&header(&key_id), context);
+        let associated = associated(&self.mark(key_id.as_str()), context);
         let mut text = ciphertext.to_vec();
         let opened = Keyring::open(self, &key_id, Nonce::from(nonce), &associated, &mut text);
         let length = opened.ok_or_else(|| UnsealError::Forged { key_id: name() })?.len();
         text.truncate(length);
         Ok(text)
     }
-}
-
-fn header(key_id: &KeyId) -> Vec<u8> {
-    let id = key_id.as_str().as_bytes();
-    let length = u8::try_from(id.len()).expect("an id has at most 64 characters");
-    [&[FORMAT, length], id].concat()
 }
 
 /// No two pairs give the same bytes: the header tells its length.

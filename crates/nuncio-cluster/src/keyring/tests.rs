@@ -53,8 +53,8 @@ fn a_new_key_file_is_for_its_owner_only_and_can_be_read() {
 
 #[test]
 fn no_two_new_keys_are_alike() {
-    let (a, b) = (new_key_file().unwrap(), new_key_file().unwrap());
-    let key = |text: &str| text.lines().last().unwrap().split_once(' ').unwrap().1.to_owned();
+    let (a, b) = (new_line().unwrap(), new_line().unwrap());
+    let key = |line: &str| line.split_once(' ').unwrap().1.to_owned();
 
     assert_ne!(a.0, b.0);
     assert_ne!(key(&a.1), key(&b.1));

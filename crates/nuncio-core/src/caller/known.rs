@@ -6,6 +6,7 @@ use std::fmt;
 use jiff::Timestamp;
 use sha2::{Digest as _, Sha256};
 
+use super::limits::{CALLS_AT_ONCE_MAX, CALLS_PER_SECOND_MAX, CallerLimits};
 use super::{Caller, LOCAL, NAME_CHARS_MAX, OWN, Permission, is_free};
 use crate::job::CallerId;
 use crate::violation::{Fault, Violations};
@@ -26,6 +27,7 @@ pub struct Callers(pub Vec<KnownCaller>);
 pub struct KnownCaller {
     pub name: String,
     pub permissions: BTreeSet<Permission>,
+    pub limits: CallerLimits,
     pub credential: Credential,
     pub created_at: Timestamp,
 }
@@ -58,16 +60,16 @@ impl fmt::Debug for TokenHash {
 impl Callers {
     /// The caller that has this token. The digests may be compared as they come: nobody who does not know the token can aim
     /// at one.
-    pub fn by_token(&self, token: &str) -> Option<Caller> {
+    pub fn by_token(&self, token: &str) -> Option<&KnownCaller> {
         let wanted = Credential::Token(TokenHash::of(token));
-        self.0.iter().find(|one| one.credential == wanted).map(KnownCaller::caller)
+        self.0.iter().find(|one| one.credential == wanted)
     }
 
     /// The caller whose certificate has this name.
-    pub fn by_certificate(&self, name: &str) -> Option<Caller> {
+    pub fn by_certificate(&self, name: &str) -> Option<&KnownCaller> {
         let is_it =
             |one: &&KnownCaller| one.credential == Credential::Certificate && one.name == name;
-        self.0.iter().find(is_it).map(KnownCaller::caller)
+        self.0.iter().find(is_it)
     }
 
     pub fn find(&self, name: &str) -> Option<&KnownCaller> {
@@ -76,14 +78,18 @@ impl Callers {
 }
 
 impl KnownCaller {
-    fn caller(&self) -> Caller {
+    pub fn caller(&self) -> Caller {
         let id = CallerId(self.name.clone());
         Caller { id, permissions: self.permissions.clone(), is_node: false }
     }
 }
 
-/// What is wrong with a name and permissions that somebody wants for a caller.
-pub fn check(name: &str, permissions: &BTreeSet<Permission>) -> Result<(), Violations> {
+/// What is wrong with a name, permissions and limits that somebody wants for a caller.
+pub fn check(
+    name: &str,
+    permissions: &BTreeSet<Permission>,
+    limits: CallerLimits,
+) -> Result<(), Violations> {
     let mut violations = Violations::default();
     if !is_free(name) {
         let problem = format!(
@@ -96,6 +102,15 @@ pub fn check(name: &str, permissions: &BTreeSet<Permission>) -> Result<(), Viola
     if permissions.is_empty() {
         let all = Permission::ALL.map(Permission::name).join("`, `");
         violations.add_as(Fault::Missing, "caller.permissions", format!("name one of `{all}`"));
+    }
+    for (field, value, max) in [
+        ("calls_per_second", limits.calls_per_second, CALLS_PER_SECOND_MAX),
+        ("calls_at_once", limits.calls_at_once, CALLS_AT_ONCE_MAX),
+    ] {
+        if value.is_some_and(|value| !(1..=max).contains(&value)) {
+            let (field, problem) = (format!("caller.{field}"), format!("must be 1 to {max}"));
+            violations.add_as(Fault::OutOfRange, field, problem);
+        }
     }
     if violations.is_empty() { Ok(()) } else { Err(violations) }
 }

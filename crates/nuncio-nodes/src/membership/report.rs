@@ -34,6 +34,14 @@ pub struct NodeReport {
     pub leads: Vec<String>,
     /// How far the clock of its machine is ahead of the store's, in milliseconds; none where there is only one.
     pub clock_ahead_ms: Option<i64>,
+    /// The ids of the keys that it can read. None of a version that does not follow its key file.
+    pub keys: Vec<String>,
+    /// The first one of its key file.
+    pub first_key: String,
+    /// Those that it may still write with: one, but for the moments after a change.
+    pub writing_keys: Vec<String>,
+    /// Those that have sealed the settings on its disk.
+    pub settings_keys: Vec<String>,
 }
 
 /// Whether a way to the provider is open.

@@ -7,6 +7,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jiff::Timestamp;
 use nuncio_core::caller::Permission;
 use nuncio_core::caller::known::{Callers, Credential, KnownCaller, TokenHash};
+use nuncio_core::caller::limits::CallerLimits;
 use nuncio_core::secret::Sensitive;
 use serde::{Deserialize, Serialize};
 
@@ -26,6 +27,8 @@ pub fn encode(callers: &Callers) -> Sensitive {
             Credential::Token(TokenHash(digest)) => Some(URL_SAFE_NO_PAD.encode(digest)),
         },
         created_at: one.created_at,
+        calls_per_second: one.limits.calls_per_second,
+        calls_at_once: one.limits.calls_at_once,
     });
     let document = DocumentV1 { version: VERSION, callers: callers.collect() };
     let json = serde_json::to_string(&document).expect("texts and numbers always become JSON");
@@ -60,6 +63,10 @@ struct CallerV1 {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     token_sha256: Option<String>,
     created_at: Timestamp,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    calls_per_second: Option<u32>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    calls_at_once: Option<u32>,
 }
 
 /// A permission that is not known would be one too few or one too many, so the document is refused.
@@ -81,6 +88,10 @@ fn known(one: CallerV1) -> Result<KnownCaller, NoCallers> {
     Ok(KnownCaller {
         name: one.name,
         permissions: permissions?,
+        limits: CallerLimits {
+            calls_per_second: one.calls_per_second,
+            calls_at_once: one.calls_at_once,
+        },
         credential,
         created_at: one.created_at,
     })

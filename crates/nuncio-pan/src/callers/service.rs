@@ -58,7 +58,7 @@ impl CallersApi {
     ) -> Result<v1::CreateCallerResponse, Status> {
         let mut violations = Violations::default();
         let wanted = WantedCaller::read(&mut violations, given);
-        if let Err(more) = check(&wanted.name, &wanted.permissions) {
+        if let Err(more) = check(&wanted.name, &wanted.permissions, wanted.limits) {
             violations.append(more);
         }
         if !violations.is_empty() {
@@ -80,8 +80,9 @@ impl CallersApi {
             None => Credential::Certificate,
         };
         let summary = summary(&wanted);
-        let WantedCaller { name, permissions, .. } = wanted;
-        let known = KnownCaller { name, permissions, credential, created_at: self.clock.now() };
+        let WantedCaller { name, permissions, limits, .. } = wanted;
+        let created_at = self.clock.now();
+        let known = KnownCaller { name, permissions, limits, credential, created_at };
         let told = v1::Caller::from(&known);
         callers.0.push(known);
         callers.0.sort_by(|one, other| one.name.cmp(&other.name));

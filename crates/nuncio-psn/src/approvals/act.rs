@@ -25,6 +25,7 @@ use nuncio_core::ports::sealer::UnsealError;
 use nuncio_core::secret::Sensitive;
 use nuncio_core::settings::guest_mail::{GuestMailEvent, GuestMailSettings};
 use nuncio_delivery::intake::IntakeError;
+use nuncio_directory::approvals::sealed::password_context;
 use nuncio_directory::approvals::{self as record, Stored};
 use nuncio_directory::directory::DirectoryError;
 use nuncio_directory::mails::AccessMail;
@@ -380,15 +381,11 @@ async fn put_off(portal: &Portal, record: &Record, problem: &str) -> Result<(), 
     portal.commit(changes).await
 }
 
-/// What the password of an approval is sealed for.
-pub(crate) fn context(id: ApprovalId) -> Vec<u8> {
-    format!("password of {id}").into_bytes()
-}
-
 /// The password that has waited, if there is one.
 fn password(portal: &Portal, approval: &Approval) -> Result<Option<Sensitive>, UnsealError> {
     let Some(credentials) = &approval.credentials else { return Ok(None) };
-    let clear = portal.sealer.open(&context(approval.id), &credentials.sealed_password)?;
+    let keys = portal.keys.current();
+    let clear = keys.open(&password_context(approval.id), &credentials.sealed_password)?;
     let text = String::from_utf8(clear).map_err(|_no_text| UnsealError::Malformed)?;
     Ok(Some(Sensitive::from(text)))
 }

@@ -15,10 +15,12 @@ use nuncio_core::portal::approval::*;
 use nuncio_core::portal::plan::{Notice, Refused, plan};
 use nuncio_core::ports::job_store::StoreError;
 use nuncio_core::ports::records::{Changeset, CommitError, Expected, Write};
+use nuncio_core::ports::sealer::Sealer;
 use nuncio_core::secret::Sensitive;
 use nuncio_core::trace::TraceParent;
 use nuncio_core::violation::Violations;
 use nuncio_directory::approvals as record;
+use nuncio_directory::approvals::sealed::password_context;
 use nuncio_directory::subject::Subject as _;
 use prost::Message as _;
 use serde::{Deserialize, Serialize};
@@ -74,7 +76,9 @@ pub(crate) async fn request(
             return get(portal, &approval).await;
         }
         let now = portal.now();
-        let Asked { approval, mut writes, jobs } = prepare(portal, &ask, now).await?;
+        // Until the password that it seals is stored.
+        let sealer = portal.keys.current();
+        let Asked { approval, mut writes, jobs } = prepare(portal, &ask, &*sealer, now).await?;
         if validate_only {
             return Ok(v1::Approval { name: String::new(), ..told(&approval, now) });
         }
@@ -169,7 +173,12 @@ fn id(name: &str) -> Result<ApprovalId, Status> {
 }
 
 /// Guest, approval and mails, ready to be stored.
-async fn prepare(portal: &Portal, ask: &Ask, now: Timestamp) -> Result<Asked, Status> {
+async fn prepare(
+    portal: &Portal,
+    ask: &Ask,
+    sealer: &dyn Sealer,
+    now: Timestamp,
+) -> Result<Asked, Status> {
     let (guest, write) = guest(portal, &ask.target, now).await?;
     let pending = record::pending_of(portal.records(), &guest.id, now).await;
     if let Some(record::Stored { approval: pending, .. }) =
@@ -209,7 +218,7 @@ async fn prepare(portal: &Portal, ask: &Ask, now: Timestamp) -> Result<Asked, St
     let jobs = act::request_jobs(portal, &approval, &wording, &guest.time_zone, &settings).await;
     let jobs = jobs.map_err(not_done)?;
     approval.request_jobs = ids(&jobs);
-    approval.credentials = credentials(portal, ask, &guest, approval.id)?;
+    approval.credentials = credentials(portal, ask, (&guest, approval.id), sealer)?;
     let writes = vec![write, record::put(&approval, Expected::Absent, now)];
     Ok(Asked { approval, writes, jobs })
 }
@@ -256,8 +265,8 @@ async fn guest(portal: &Portal, target: &Target, now: Timestamp) -> Result<(Gues
 fn credentials(
     portal: &Portal,
     ask: &Ask,
-    guest: &Guest,
-    id: ApprovalId,
+    (guest, id): (&Guest, ApprovalId),
+    sealer: &dyn Sealer,
 ) -> Result<Option<WaitingCredentials>, Status> {
     let Some(password) = &ask.password else { return Ok(None) };
     let settings = portal.guest_mail();
@@ -275,7 +284,7 @@ fn credentials(
         mailer::job(&portal.intake, &settings, &mail, &wording).map_err(mail_not_made)?;
     }
     let clear = password.expose().as_bytes();
-    let sealed_password = portal.sealer.seal(&act::context(id), clear);
+    let sealed_password = sealer.seal(&password_context(id), clear);
     let labels = ask.options.labels.clone();
     Ok(Some(WaitingCredentials { sealed_password, options, labels }))
 }

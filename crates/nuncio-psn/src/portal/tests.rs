@@ -69,7 +69,7 @@ fn fixture() -> Fixture {
         directory: Directory { records: records(), follow_up: Arc::new(AtExpiry) },
         settings: Arc::new(Settings::default()),
         senders: Senders { records: records() },
-        sealer: Arc::new(TestSealer("key")),
+        keys: Arc::new(TestSealer("key")),
         public_url: Some("https://guests.example.com".to_owned()),
     };
     Fixture { service: PortalMail { portal }, store }

@@ -46,6 +46,7 @@ const TABLE: &[(&str, Methods)] = &[
     ("nuncio.v1.CallerService", CALLERS),
     ("nuncio.v1.DirectoryService", DIRECTORY),
     ("nuncio.v1.GuestMailSettingsService", GUEST_MAIL),
+    ("nuncio.v1.KeyService", KEYS),
     ("nuncio.v1.LogLevelService", LOG_LEVELS),
     ("nuncio.v1.MailJobService", MAIL_JOBS),
     ("nuncio.v1.NodeService", NODES),
@@ -113,6 +114,8 @@ const DIRECTORY: Methods = &[
 
 const GUEST_MAIL: Methods =
     &[("GetGuestMailSettings", Only(Read)), ("UpdateGuestMailSettings", Only(Administer))];
+
+const KEYS: Methods = &[("ListKeys", Only(Read)), ("RotateKeys", Only(Administer))];
 
 const LOG_LEVELS: Methods = &[("ListLogLevels", Only(Read)), ("SetLogLevel", Only(Administer))];
 

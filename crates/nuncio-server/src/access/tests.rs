@@ -1,5 +1,5 @@
 use nuncio_core::caller::certificate_name::NoCertificateName;
-use nuncio_core::caller::known::{Credential, KnownCaller};
+use nuncio_core::caller::known::Credential;
 
 use super::*;
 
@@ -9,7 +9,8 @@ const OWN: &str = "nuncio_of-this-process";
 fn known(name: &str, permission: Permission, credential: Credential) -> KnownCaller {
     let permissions = BTreeSet::from([permission]);
     let created_at = "2026-11-30T12:00:00Z".parse().unwrap();
-    KnownCaller { name: name.to_owned(), permissions, credential, created_at }
+    let limits = CallerLimits::default();
+    KnownCaller { name: name.to_owned(), permissions, limits, credential, created_at }
 }
 
 /// A portal with a token, a monitor with a certificate, and an administrator by configuration.
@@ -36,7 +37,8 @@ fn with(authorization: &str) -> HeaderMap {
 fn admit(headers: &HeaderMap, link: &Link, path: &str) -> Result<String, &'static str> {
     let need = table::need(path).unwrap();
     let admitted = access().0.admit(need, headers, link);
-    admitted.map(|caller| caller.map_or_else(String::new, |caller| caller.id.0)).map_err(|denial| {
+    let id = |admitted: Option<Admitted>| admitted.map_or_else(String::new, |one| one.caller.id.0);
+    admitted.map(id).map_err(|denial| {
         assert!(!denial.message().contains(TOKEN));
         denial.reason()
     })

@@ -16,11 +16,12 @@ use uuid::Uuid;
 use crate::postgres::changes::{CommitId, Mark, Pending};
 use crate::postgres::open::connect;
 use crate::postgres::signals::Signals;
-use crate::postgres::{advance, claim, end, lease, read, records, submit};
+use crate::postgres::{advance, claim, end, lease, read, records, sealed, submit};
 use crate::write::advance::Advance;
 use crate::write::commit::Put;
 use crate::write::end::Prune;
 use crate::write::engine::{Engine, HeldRow, LeasedRow, NotCommitted, Trouble, is_of_a_value};
+use crate::write::keys::{ForgetKey, NoteKey, ResealedMail};
 use crate::write::lease::{EnterBody, Extend};
 use crate::write::submit::{Known, RequestName, Submit};
 
@@ -242,6 +243,18 @@ impl Engine for PostgresEngine {
 
     async fn remove_records(&mut self, keys: &[&RecordKey]) -> sqlx::Result<()> {
         records::remove(&mut self.tx(), keys).await
+    }
+
+    async fn reseal(&mut self, mails: &[ResealedMail]) -> sqlx::Result<u64> {
+        sealed::reseal(&mut self.tx(), mails).await
+    }
+
+    async fn note_key(&mut self, key: &NoteKey) -> sqlx::Result<()> {
+        sealed::note(&mut self.tx(), key).await
+    }
+
+    async fn forget_key(&mut self, key: &ForgetKey) -> sqlx::Result<bool> {
+        sealed::forget(&mut self.tx(), key).await
     }
 }
 

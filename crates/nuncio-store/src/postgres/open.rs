@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use nuncio_core::ports::sealer::Sealer;
+use nuncio_core::ports::sealer::Sealers;
 use sqlx::migrate::{MigrateError, Migrator};
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{ConnectOptions, Connection, Error, PgConnection, PgPool};
@@ -76,14 +76,14 @@ pub enum OpenError {
 
 pub(super) async fn open(
     url: &PostgresUrl,
-    sealer: Arc<dyn Sealer>,
+    keys: Arc<dyn Sealers>,
 ) -> Result<PostgresJobStore, OpenError> {
     let at = |error| classify(url, error);
     let options = options(url);
     let mut connection = connect(&options).await.map_err(at)?;
     check(&mut connection, url).await?;
     migrate(&mut connection, url).await?;
-    check_keys(&mut connection, url, &*sealer).await?;
+    check_keys(&mut connection, url, &*keys).await?;
     sqlx::query(REMOVE_DEAD_WRITERS).execute(&mut connection).await.map_err(at)?;
     drop(connection);
     let readers: PgPool = PgPoolOptions::new()
@@ -100,7 +100,7 @@ pub(super) async fn open(
     let telling = signals.clone();
     let news = RecordNews::shared(signals.records.clone(), move || telling.records_committed());
     let writer = Writer::start(engines, news);
-    Ok(PostgresJobStore { writer, readers, signals, sealer, listening })
+    Ok(PostgresJobStore { writer, readers, signals, keys, listening })
 }
 
 /// A connection with the settings of a session.
@@ -158,7 +158,7 @@ async fn migrate(connection: &mut PgConnection, url: &PostgresUrl) -> Result<(),
 async fn check_keys(
     connection: &mut PgConnection,
     url: &PostgresUrl,
-    sealer: &dyn Sealer,
+    keys: &dyn Sealers,
 ) -> Result<(), OpenError> {
     let at = |error| classify(url, error);
     let mut tx = connection.begin().await.map_err(at)?;
@@ -166,11 +166,17 @@ async fn check_keys(
     lock.execute(&mut *tx).await.map_err(at)?;
     let noted = sqlx::query_as("SELECT key_id, proof FROM mail_keys").fetch_all(&mut *tx);
     let noted: Vec<_> = noted.await.map_err(at)?;
-    let known = seal::check(&noted, sealer);
-    if !known.map_err(|source| OpenError::Keys { url: url.to_string(), source })? {
+    let sealer = keys.current();
+    let usable = seal::check(&noted, &*sealer);
+    usable.map_err(|source| OpenError::Keys { url: url.to_string(), source })?;
+    if noted.is_empty() {
         let note = sqlx::query("INSERT INTO mail_keys (key_id, proof) VALUES ($1, $2)");
-        let note = note.bind(sealer.key_id()).bind(seal::proof(sealer));
+        let note = note.bind(sealer.key_id()).bind(seal::proof(&*sealer));
         note.execute(&mut *tx).await.map_err(at)?;
+    } else {
+        keys.seal_with_one_of(
+            &noted.into_iter().map(|(key_id, _proof)| key_id).collect::<Vec<_>>(),
+        );
     }
     tx.commit().await.map_err(at)
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use futures::future::join_all;
 use nuncio_core::address::EmailAddress;
 use nuncio_core::class::MailClass;
-use nuncio_core::conformance::sealer::TestSealer;
+use nuncio_core::conformance::sealer::{TestKeys, TestSealer};
 use nuncio_core::job::{CallerId, JobState, Reason, RequestKey};
 use nuncio_core::mail::{Mail, Recipient, RecipientKind};
 use nuncio_core::retry::Decision;
@@ -29,6 +29,13 @@ nuncio_core::record_store_conformance!(async {
     (store, ())
 });
 
+nuncio_core::sealed_mails_conformance!(async {
+    let keys = Arc::new(TestKeys::new(&["old"]));
+    let url = database("sealed").await;
+    let store = PostgresJobStore::open(&url, Arc::<TestKeys>::clone(&keys)).await.unwrap();
+    (store, keys, ())
+});
+
 const START: Timestamp = Timestamp::constant(1_800_000_000, 0);
 /// How long a test waits for what another node or a new connection brings.
 const SOON: Duration = Duration::from_secs(20);
@@ -38,7 +45,7 @@ async fn opened(url: &PostgresUrl) -> Result<PostgresJobStore, OpenError> {
     PostgresJobStore::open(url, sealer("key")).await
 }
 
-fn sealer(key: &'static str) -> Arc<dyn Sealer> {
+fn sealer(key: &'static str) -> Arc<dyn Sealers> {
     Arc::new(TestSealer(key))
 }
 

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use nuncio_core::ports::sealer::Sealer;
+use nuncio_core::ports::sealer::Sealers;
 use sqlx::migrate::{MigrateError, Migrator};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{ConnectOptions, SqliteConnection};
@@ -81,7 +81,7 @@ pub(super) struct Limits {
 
 pub(super) async fn open(
     path: &Path,
-    sealer: Arc<dyn Sealer>,
+    keys: Arc<dyn Sealers>,
     limits: Limits,
 ) -> Result<SqliteJobStore, OpenError> {
     let lock = lock(path)?;
@@ -96,7 +96,7 @@ pub(super) async fn open(
         check(&mut connection, path).await?;
     }
     migrate(&mut connection, path).await?;
-    check_keys(&mut connection, path, &*sealer).await?;
+    check_keys(&mut connection, path, &*keys).await?;
     let readers = SqlitePoolOptions::new()
         .max_connections(READERS_MAX)
         .connect_with(common_options(path).pragma("query_only", "ON"))
@@ -105,7 +105,7 @@ pub(super) async fn open(
     let changed = watch::Sender::new(());
     let engine = SqliteEngine::new(options, connection, changed.clone());
     let writer = Writer::start([engine], RecordNews::of_this_node());
-    Ok(SqliteJobStore { writer, readers, changed, sealer, lock })
+    Ok(SqliteJobStore { writer, readers, changed, keys, lock })
 }
 
 /// A connection to write by.
@@ -199,16 +199,22 @@ async fn migrate(connection: &mut SqliteConnection, path: &Path) -> Result<(), O
 async fn check_keys(
     connection: &mut SqliteConnection,
     path: &Path,
-    sealer: &dyn Sealer,
+    keys: &dyn Sealers,
 ) -> Result<(), OpenError> {
     let at = |error| classify(path, error);
     let noted = sqlx::query_as("SELECT key_id, proof FROM mail_keys").fetch_all(&mut *connection);
     let noted: Vec<_> = noted.await.map_err(at)?;
-    let known = seal::check(&noted, sealer);
-    if !known.map_err(|source| OpenError::Keys { path: path.to_owned(), source })? {
+    let sealer = keys.current();
+    let usable = seal::check(&noted, &*sealer);
+    usable.map_err(|source| OpenError::Keys { path: path.to_owned(), source })?;
+    if noted.is_empty() {
         let note = sqlx::query("INSERT INTO mail_keys (key_id, proof) VALUES (?, ?)");
-        let note = note.bind(sealer.key_id()).bind(seal::proof(sealer));
+        let note = note.bind(sealer.key_id()).bind(seal::proof(&*sealer));
         note.execute(connection).await.map_err(at)?;
+    } else {
+        keys.seal_with_one_of(
+            &noted.into_iter().map(|(key_id, _proof)| key_id).collect::<Vec<_>>(),
+        );
     }
     Ok(())
 }

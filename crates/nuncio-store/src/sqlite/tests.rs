@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use futures::future::join_all;
 use nuncio_core::class::MailClass;
-use nuncio_core::conformance::sealer::TestSealer;
+use nuncio_core::conformance::sealer::{TestKeys, TestSealer};
 use nuncio_core::job::{JobState, Reason};
 use nuncio_core::mail::{Attachment, Mail, Recipient, RecipientKind};
 use nuncio_core::retry::Decision;
@@ -29,6 +29,13 @@ nuncio_core::record_store_conformance!(async {
     (store, folder)
 });
 
+nuncio_core::sealed_mails_conformance!(async {
+    let (folder, path) = folder();
+    let keys = Arc::new(TestKeys::new(&["old"]));
+    let store = SqliteJobStore::open(&path, Arc::<TestKeys>::clone(&keys)).await.unwrap();
+    (store, keys, folder)
+});
+
 const START: Timestamp = Timestamp::constant(1_800_000_000, 0);
 
 /// Opens the store with the key of most tests.
@@ -36,7 +43,7 @@ async fn opened(path: &Path) -> Result<SqliteJobStore, OpenError> {
     SqliteJobStore::open(path, sealer("key")).await
 }
 
-fn sealer(key: &'static str) -> Arc<dyn Sealer> {
+fn sealer(key: &'static str) -> Arc<dyn Sealers> {
     Arc::new(TestSealer(key))
 }
 
@@ -414,7 +421,7 @@ async fn a_writer_that_lost_its_connection_opens_another() {
     assert!(!engine.is_connected());
     let writer = Writer::start([engine], RecordNews::of_this_node());
 
-    let submitted = writer.write(Submit::new(job(1), &TestSealer("key"))).await.unwrap();
+    let submitted = writer.write(Submit::new(job(1), Arc::new(TestSealer("key")))).await.unwrap();
 
     writer.close().await;
     let store = opened(&path).await.unwrap();

@@ -4,6 +4,7 @@
 //! those before them have changed, and then written together: so a refused one writes nothing.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use nuncio_core::job::{Job, MailJobId, RequestKey};
@@ -26,6 +27,8 @@ pub(crate) struct Commit {
     cancel: Vec<MailJobId>,
     now: Timestamp,
     pub(crate) is_quiet: bool,
+    /// What has sealed its jobs, and what of its records is sealed: held until they are stored or given up.
+    _sealer: Arc<dyn Sealer>,
 }
 
 /// A record as it shall be.
@@ -48,10 +51,10 @@ enum Fate<'a> {
 }
 
 impl Commit {
-    pub(crate) fn new(changes: Changeset, sealer: &dyn Sealer) -> Self {
+    pub(crate) fn new(changes: Changeset, sealer: Arc<dyn Sealer>) -> Self {
         let Changeset { writes, jobs, cancel, now, is_quiet } = changes;
-        let submits = jobs.into_iter().map(|new| Submit::new(new, sealer)).collect();
-        Self { writes, submits, cancel, now: whole_us(now), is_quiet }
+        let submits = jobs.into_iter().map(|new| Submit::new(new, Arc::clone(&sealer))).collect();
+        Self { writes, submits, cancel, now: whole_us(now), is_quiet, _sealer: sealer }
     }
 }
 

@@ -64,6 +64,7 @@ macro_rules! one_after_the_other {
         }
     };
 }
+pub(crate) use one_after_the_other;
 
 one_after_the_other!(Cancel, cancellations, Job, CancelError);
 one_after_the_other!(Direct, directions, Job, DirectError);

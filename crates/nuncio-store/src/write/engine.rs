@@ -16,6 +16,7 @@ use crate::rows::{JobRow, readable};
 use crate::write::advance::Advance;
 use crate::write::commit::Put;
 use crate::write::end::Prune;
+use crate::write::keys::{ForgetKey, NoteKey, ResealedMail};
 use crate::write::lease::{EnterBody, Extend};
 use crate::write::submit::{Known, RequestName, Submit};
 
@@ -145,6 +146,15 @@ pub(crate) trait Engine: Send + Sized + 'static {
         &mut self,
         keys: &[&RecordKey],
     ) -> impl Future<Output = sqlx::Result<()>> + Send;
+
+    /// Puts mails that are still there under another key, and tells how many.
+    fn reseal(&mut self, mails: &[ResealedMail]) -> impl Future<Output = sqlx::Result<u64>> + Send;
+
+    /// Does nothing if the key is noted.
+    fn note_key(&mut self, key: &NoteKey) -> impl Future<Output = sqlx::Result<()>> + Send;
+
+    /// Forgets a key that has sealed no mail, and tells whether it is not noted now.
+    fn forget_key(&mut self, key: &ForgetKey) -> impl Future<Output = sqlx::Result<bool>> + Send;
 }
 
 /// What an error means for the group in which it happened.

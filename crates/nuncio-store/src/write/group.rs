@@ -14,6 +14,7 @@ use crate::write::advance::Advance;
 use crate::write::commit::Commit;
 use crate::write::end::{Cancel, Direct, Expire, Prune, ReleaseHeld, Rescue};
 use crate::write::engine::{Engine, NotCommitted, Trouble, store_error, timed_out};
+use crate::write::keys::{ForgetKey, NoteKey, Reseal};
 use crate::write::lease::{EnterBody, Extend};
 use crate::write::submit::Submit;
 
@@ -72,6 +73,9 @@ pub(crate) struct Group {
     pub(crate) releases: Lane<ReleaseHeld>,
     pub(crate) claims: Lane<Claim>,
     pub(crate) prunings: Lane<Prune>,
+    pub(crate) reseals: Lane<Reseal>,
+    pub(crate) noted_keys: Lane<NoteKey>,
+    pub(crate) forgotten_keys: Lane<ForgetKey>,
     /// Given back when the group is through.
     room: Vec<OwnedSemaphorePermit>,
 }
@@ -188,7 +192,10 @@ impl Group {
         self.expiries.run(engine, manner).await?;
         self.releases.run(engine, manner).await?;
         self.claims.run(engine, manner).await?;
-        self.prunings.run(engine, manner).await
+        self.prunings.run(engine, manner).await?;
+        self.reseals.run(engine, manner).await?;
+        self.noted_keys.run(engine, manner).await?;
+        self.forgotten_keys.run(engine, manner).await
     }
 
     /// Whether a changeset was done of which others are told.
@@ -211,6 +218,9 @@ impl Group {
         self.releases.answer::<E>(failure);
         self.claims.answer::<E>(failure);
         self.prunings.answer::<E>(failure);
+        self.reseals.answer::<E>(failure);
+        self.noted_keys.answer::<E>(failure);
+        self.forgotten_keys.answer::<E>(failure);
     }
 }
 

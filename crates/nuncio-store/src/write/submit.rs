@@ -1,6 +1,7 @@
 //! Submits: many jobs at once, a few rows each.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use nuncio_core::job::{Job, MailJobId, NewJob, RequestKey};
 use nuncio_core::mail::Attachment;
@@ -23,11 +24,13 @@ pub(crate) struct Submit {
     pub(crate) mail: Vec<u8>,
     /// Their contents are sealed.
     pub(crate) attachments: Vec<Attachment>,
+    /// What has sealed them: held until they are stored or given up.
+    _sealer: Arc<dyn Sealer>,
 }
 
 impl Submit {
     /// Seals the mail: that is the caller's work, as the writers have enough to do.
-    pub(crate) fn new(new: NewJob, sealer: &dyn Sealer) -> Self {
+    pub(crate) fn new(new: NewJob, sealer: Arc<dyn Sealer>) -> Self {
         let job = Job::submitted(&new);
         let job = Job {
             created_at: whole_us(job.created_at),
@@ -36,9 +39,9 @@ impl Submit {
             expires_at: whole_us(job.expires_at),
             ..job
         };
-        let mail = seal::seal_mail(sealer, job.id, &rows::mail_to(&new.mail));
+        let mail = seal::seal_mail(&*sealer, job.id, &rows::mail_to(&new.mail));
         let files = (0..).zip(new.mail.attachments).map(|(place, file)| Attachment {
-            content: seal::seal_attachment(sealer, job.id, place, &file.content),
+            content: seal::seal_attachment(&*sealer, job.id, place, &file.content),
             ..file
         });
         Self {
@@ -48,6 +51,7 @@ impl Submit {
             attachments: files.collect(),
             request: new.request,
             job,
+            _sealer: sealer,
         }
     }
 

@@ -4,6 +4,7 @@ fn callers() -> Callers {
     let one = |name: &str, credential| KnownCaller {
         name: name.to_owned(),
         permissions: BTreeSet::from(Permission::ALL),
+        limits: CallerLimits { calls_per_second: Some(7), calls_at_once: None },
         credential,
         created_at: "2026-11-30T12:00:00Z".parse().unwrap(),
     };

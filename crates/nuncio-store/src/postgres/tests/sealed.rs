@@ -112,3 +112,35 @@ async fn execute_in(url: &PostgresUrl, sql: &'static str) {
     let mut connection = url.options().connect().await.unwrap();
     sqlx::query(sql).execute(&mut connection).await.unwrap();
 }
+
+#[tokio::test]
+async fn a_new_first_key_writes_nothing_before_it_is_noted() {
+    let url = database("first").await;
+    let other = opened(&url).await.unwrap();
+
+    let keys = Arc::new(TestKeys::new(&["new", "key"]));
+    let store = PostgresJobStore::open(&url, Arc::<TestKeys>::clone(&keys)).await.unwrap();
+    store.submit(job(1)).await.unwrap();
+
+    assert_eq!(claim(&other, "a", 9).await.len(), 1, "whoever has only the old key can read it");
+}
+
+#[tokio::test]
+async fn a_mail_whose_job_another_node_is_writing_is_resealed_the_next_time() {
+    let url = database("busy").await;
+    let keys = Arc::new(TestKeys::new(&["key"]));
+    let store = PostgresJobStore::open(&url, Arc::<TestKeys>::clone(&keys)).await.unwrap();
+    for number in 1..=2 {
+        store.submit(job(number)).await.unwrap();
+    }
+    keys.set(&["new", "key"]);
+    let mut writing = store.readers.begin().await.unwrap();
+    let lock = sqlx::query("SELECT 1 FROM mail_jobs WHERE id = $1 FOR UPDATE");
+    lock.bind(crate::rows::id_to(job(1).id)).execute(&mut *writing).await.unwrap();
+
+    let meanwhile = store.reseal_mails(None, 9).await.unwrap();
+    writing.rollback().await.unwrap();
+
+    assert_eq!((meanwhile.count, meanwhile.last), (1, Some(job(2).id)));
+    assert_eq!(store.reseal_mails(None, 9).await.unwrap().count, 1);
+}

@@ -100,3 +100,17 @@ async fn a_store_with_mails_under_another_key_is_refused_with_what_to_do() {
     let store = opened(&path).await.unwrap();
     assert_eq!(claim(&store, 9).await.len(), 1);
 }
+
+#[tokio::test]
+async fn a_new_first_key_writes_nothing_before_it_is_noted() {
+    let (_folder, path) = folder();
+    opened(&path).await.unwrap().close().await;
+
+    let keys = Arc::new(TestKeys::new(&["new", "key"]));
+    let store = SqliteJobStore::open(&path, Arc::<TestKeys>::clone(&keys)).await.unwrap();
+    store.submit(job(1)).await.unwrap();
+    store.close().await;
+
+    let store = opened(&path).await.unwrap();
+    assert_eq!(claim(&store, 9).await.len(), 1, "whoever has only the old key can read it");
+}
