@@ -43,8 +43,12 @@ impl Python {
     }
 
     async fn client(&self, node: &TestNode, args: &[&str]) -> Output {
-        let (target, stubs) = (node.grpc.to_string(), self.stubs());
-        let common = ["client.py", "--target", &target, "--stubs", &stubs];
+        self.client_of(&node.grpc.to_string(), args).await
+    }
+
+    async fn client_of(&self, target: &str, args: &[&str]) -> Output {
+        let stubs = self.stubs();
+        let common = ["client.py", "--target", target, "--stubs", &stubs];
         self.run(&[&common, args].concat()).await
     }
 }
@@ -85,6 +89,23 @@ async fn the_python_client_submits_and_watches_a_job_to_its_end() {
     let told = String::from_utf8_lossy(&invalid.stderr);
     assert!(told.contains("mail.to[0].address: ") && told.contains("mail.raw.subject: "), "{told}");
     assert_eq!(simulator.accepted_count(), 1, "the repeated request id is the same job");
+    node.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_python_client_asks_another_node_when_one_is_gone() {
+    let simulator = Simulator::start(SimConfig::exchange()).await.expect("the simulator starts");
+    let (gone, node) = (TestNode::start().await, TestNode::start().await);
+    node.save_tested(settings_for(&simulator)).await;
+    let target = format!("ipv4:{},{}", gone.grpc, node.grpc);
+    gone.stop().await;
+    let python = Python::with_stubs().await;
+
+    let hello = ["--to", "guest@example.com", "--subject", "Hello", "--timeout", "20"];
+    let sent = python.client_of(&target, &hello).await;
+
+    assert_eq!(sent.status.code(), Some(0), "{sent:?}");
+    assert_eq!(String::from_utf8_lossy(&sent.stderr), "", "nothing had to be tried again");
     node.stop().await;
 }
 

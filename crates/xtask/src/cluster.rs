@@ -37,7 +37,10 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
     let mut words = args.iter();
     while let Some(word) = words.next() {
         match word.as_str() {
-            "--program" => program = words.next().map(PathBuf::from),
+            "--program" => {
+                let file = words.next().ok_or_else(|| Failure::new(USAGE))?;
+                program = Some(PathBuf::from(file));
+            }
             "--no-provider" => provider = "without-provider",
             _ => return Err(Failure::new(USAGE)),
         }

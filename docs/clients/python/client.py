@@ -8,6 +8,7 @@ own), 5 refused because of a state, 6 nuncio was not reached in time, 7 the job 
 """
 
 import argparse
+import json
 import pathlib
 import secrets
 import sys
@@ -22,6 +23,30 @@ CALL_TIMEOUT_S = 10
 # The wait before a call is repeated, where the server does not name one; doubled up to the maximum.
 BACKOFF_MIN_S = 0.2
 BACKOFF_MAX_S = 5
+
+# Of several nodes all are used in turn, and one that is gone is left out. What fails because its node is gone is repeated at
+# once at another one, by the library; what no node can do yet is repeated by `Client`.
+SERVICE_CONFIG = {
+    "loadBalancingConfig": [{"round_robin": {}}],
+    "methodConfig": [
+        {
+            "name": [{"service": "nuncio.v1.MailJobService"}],
+            "retryPolicy": {
+                "maxAttempts": 3,
+                "initialBackoff": "0.05s",
+                "maxBackoff": "1s",
+                "backoffMultiplier": 2,
+                "retryableStatusCodes": ["UNAVAILABLE"],
+            },
+        }
+    ],
+}
+# A connection whose node says nothing for so long is given up, also while nothing is asked: nodes allow ten seconds.
+CHANNEL_OPTIONS = [
+    ("grpc.service_config", json.dumps(SERVICE_CONFIG)),
+    ("grpc.keepalive_time_ms", 20_000),
+    ("grpc.keepalive_timeout_ms", 10_000),
+]
 
 EXIT_OK = 0
 EXIT_FAILED = 1
@@ -156,7 +181,18 @@ def show_error(error):
 
 def arguments(argv):
     parser = argparse.ArgumentParser(description="Submit a mail job to nuncio and watch it.")
-    parser.add_argument("--target", default="127.0.0.1:7587", help="HOST:PORT of nuncio's gRPC port")
+    parser.add_argument(
+        "--target",
+        default="127.0.0.1:7587",
+        help="HOST:PORT of nuncio's gRPC port; of several nodes dns:///NAME:PORT or ipv4:ADDRESS:PORT,ADDRESS:PORT",
+    )
+    parser.add_argument(
+        "--authority",
+        help="the name that the certificates of all nodes have, where --target is a list of addresses",
+    )
+    parser.add_argument("--ca", help="certificate authorities of the nodes in PEM: TLS is spoken then")
+    parser.add_argument("--cert", help="client certificate in PEM")
+    parser.add_argument("--key", help="its private key in PEM")
     parser.add_argument("--stubs", default="stubs", help="the folder that make_stubs.py filled")
     parser.add_argument("--to", action="append", required=True, help="a recipient; repeatable")
     parser.add_argument("--subject", required=True)
@@ -183,6 +219,19 @@ def request_of(pb, args):
     return pb.CreateMailJobRequest(mail=mail, request_id=args.request_id, **{"class": mail_class})
 
 
+def channel_to(args):
+    options = list(CHANNEL_OPTIONS)
+    # A list of addresses is no host name, which each call has to carry (RFC 9113, section 8.3.1).
+    authority = args.authority or ("nuncio" if "," in args.target else None)
+    if authority:
+        options.append(("grpc.default_authority", authority))
+    if args.ca is None:
+        return grpc.insecure_channel(args.target, options=options)
+    read = lambda path: pathlib.Path(path).read_bytes() if path else None
+    credentials = grpc.ssl_channel_credentials(read(args.ca), read(args.key), read(args.cert))
+    return grpc.secure_channel(args.target, credentials, options=options)
+
+
 def main(argv):
     args = arguments(argv)
     sys.path.insert(0, str(pathlib.Path(args.stubs)))
@@ -195,7 +244,7 @@ def main(argv):
 
     deadline = time.monotonic() + args.timeout
     traceparent = args.traceparent or new_traceparent()
-    with grpc.insecure_channel(args.target) as channel:
+    with channel_to(args) as channel:
         stub = pb_grpc.MailJobServiceStub(channel)
         client = Client(pb, stub, traceparent, deadline)
         try:
