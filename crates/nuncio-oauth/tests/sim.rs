@@ -295,9 +295,10 @@ async fn a_silent_endpoint_is_given_up_and_named() {
 #[tokio::test]
 async fn an_endpoint_that_is_not_there_is_told() {
     let mut world = World::new().await;
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let port = listener.local_addr().unwrap().port();
-    drop(listener);
+    // It is held and does not listen, so that nobody else comes to listen there.
+    let silent = tokio::net::TcpSocket::new_v4().unwrap();
+    silent.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let port = silent.local_addr().unwrap().port();
     world.client.token_endpoint = format!("https://127.0.0.1:{port}/token");
     world.check_temporary("TOKEN_ENDPOINT_REFUSED", "refused the connection", None).await;
 

@@ -20,9 +20,10 @@ async fn a_wrong_address_is_told_with_a_right_one() {
 
 #[tokio::test]
 async fn an_address_where_nobody_listens_is_unreachable() {
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = format!("http://{}", listener.local_addr().unwrap());
-    drop(listener);
+    // It is held and does not listen, so that nobody else comes to listen there.
+    let silent = tokio::net::TcpSocket::new_v4().unwrap();
+    silent.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let address = format!("http://{}", silent.local_addr().unwrap());
 
     let error = connect(&address, DEADLINE, &Credentials::default()).await.unwrap_err();
 

@@ -11,9 +11,10 @@ const SMALL: [&str; 3] = ["send", "--to", "guest"];
 
 #[tokio::test]
 async fn without_a_server_it_says_how_to_start_one() {
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = format!("http://{}", listener.local_addr().unwrap());
-    drop(listener);
+    // It is held and does not listen, so that nobody else comes to listen there.
+    let silent = tokio::net::TcpSocket::new_v4().unwrap();
+    silent.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let address = format!("http://{}", silent.local_addr().unwrap());
 
     let ran = nuncio(&address, &["nodes"]).await;
 
