@@ -72,18 +72,13 @@ pub enum OpenError {
         "the settings `{document}` in etcd cannot be opened; nodes of one cluster share the key file"
     )]
     Unopened { document: &'static str, source: UnopenedError },
-}
-
-/// Two clusters were given one place in etcd, or the store is a new one.
-#[derive(Debug, thiserror::Error)]
-#[error(
-    "the settings in etcd are those of nodes with another store: `{key}` says `{noted}`, and this one is `{own}`; give each \
-     cluster an `etcd.prefix` of its own, or, if its database was made anew, delete that key with `etcdctl del {key}`"
-)]
-pub struct OtherStoreError {
-    pub key: String,
-    pub noted: String,
-    pub own: String,
+    /// Two clusters were given one place in etcd, or the store is a new one.
+    #[error(
+        "the settings in etcd are those of nodes with another store: `{key}` says `{noted}`, and this one is `{own}`; give \
+         each cluster an `etcd.prefix` of its own, or, if its database was made anew, delete that key with \
+         `etcdctl del {key}`"
+    )]
+    OtherStore { key: String, noted: String, own: String },
 }
 
 struct Shared {
@@ -100,22 +95,26 @@ struct Shared {
 impl EtcdCluster {
     /// Reads the settings from etcd or, where it cannot be reached, the last good ones. [`run`](Self::run) has to follow.
     ///
-    /// A document that is there but cannot be opened is an error only if this node has never known a good one.
+    /// A document that is there but cannot be opened is an error only if this node has never known a good one. `store` is
+    /// the id of this node's store: nodes with another one would each use the whole budget of a mailbox, so they have other
+    /// settings.
     pub async fn open(
         config: &EtcdConfig,
         data_dir: &Path,
         keys: Arc<Keys>,
+        store: &str,
     ) -> Result<Self, OpenError> {
         let last_good = DocumentFolder::open(data_dir.join(LAST_GOOD_FOLDER));
         let last_good = last_good.map_err(LoadError::File)?;
         let present = Present::empty();
         let unopened = load_last_good(&present, &last_good, &keys)?;
-        let store = EtcdStore::new(config).await?;
         let (known, state) = (Mutex::default(), channel::Sender::default());
-        let shared = Arc::new(Shared { store, keys, last_good, present, known, state });
+        let etcd = EtcdStore::new(config).await?;
+        let shared = Arc::new(Shared { store: etcd, keys, last_good, present, known, state });
         let mut revisions = shared.known.lock().await;
         match (shared.store.list().await, unopened) {
             (Ok(listed), unopened) => {
+                shared.settle_in(store).await?;
                 if let Some(unopened) = unopened {
                     warn!("those in etcd count alone: {}", Chain(&unopened));
                 }
@@ -131,23 +130,6 @@ impl EtcdCluster {
         }
         drop(revisions);
         Ok(Self { shared })
-    }
-
-    /// Makes sure that all nodes with these settings have one store, of which this node says the id: those of two stores would
-    /// each use the whole budget of a mailbox. Where etcd does not answer, or this node may not note the first one, nothing is
-    /// known against it.
-    pub async fn settle_in(&self, store: &str) -> Result<(), OtherStoreError> {
-        match self.shared.store.settle_in(store).await {
-            Ok(noted) if noted == store => Ok(()),
-            Ok(noted) => {
-                let key = self.shared.store.home_key().to_owned();
-                Err(OtherStoreError { key, noted, own: store.to_owned() })
-            }
-            Err(problem) => {
-                info!("etcd does not tell whose its settings are: {}", Chain(&problem));
-                Ok(())
-            }
-        }
     }
 
     /// Follows etcd until `stop` is cancelled.
@@ -251,6 +233,22 @@ impl Shared {
         match written.next() {
             Some(stored) => Ok(Put::Done { revision: stored.revision }),
             None => Err(SaveError::Store(problem.into())),
+        }
+    }
+
+    /// Makes sure that all nodes with these settings have one store. Where this node may not note the first one, nothing is
+    /// known against it.
+    async fn settle_in(&self, own: &str) -> Result<(), OpenError> {
+        match self.store.settle_in(own).await {
+            Ok(noted) if noted == own => Ok(()),
+            Ok(noted) => {
+                let key = self.store.home_key().to_owned();
+                Err(OpenError::OtherStore { key, noted, own: own.to_owned() })
+            }
+            Err(problem) => {
+                info!("etcd does not tell whose its settings are: {}", Chain(&problem));
+                Ok(())
+            }
         }
     }
 

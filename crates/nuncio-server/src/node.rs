@@ -148,8 +148,6 @@ pub enum StartError {
     Cluster(#[from] nuncio_cluster::etcd::OpenError),
     #[error("the job store cannot be opened")]
     Store(#[from] OpenStoreError),
-    #[error("the settings of this cluster are not in this place of etcd")]
-    OtherStore(#[from] nuncio_cluster::etcd::OtherStoreError),
     #[error("the store cannot be asked for its id")]
     Identity(#[source] StoreError),
     #[error("the jobs of the last run cannot be taken back")]

@@ -34,6 +34,9 @@ nuncio_core::sealed_settings_conformance!(async {
 /// How long anything may take that ought to be done at once. Generous, as tests share the machine.
 const SOON: Duration = Duration::from_secs(30);
 
+/// The id of the store of all nodes that have nothing else said.
+const STORE: &str = "one";
+
 /// A cluster of its own in the shared etcd, and the keys of its nodes.
 struct Place {
     config: EtcdConfig,
@@ -66,7 +69,17 @@ impl Place {
     }
 
     async fn node_in(&self, folder: TempDir, config: &EtcdConfig) -> Result<Node, OpenError> {
-        let cluster = EtcdCluster::open(config, folder.path(), Arc::clone(&self.keys)).await?;
+        self.node_of(STORE, folder, config).await
+    }
+
+    async fn node_of(
+        &self,
+        store: &str,
+        folder: TempDir,
+        config: &EtcdConfig,
+    ) -> Result<Node, OpenError> {
+        let keys = Arc::clone(&self.keys);
+        let cluster = EtcdCluster::open(config, folder.path(), keys, store).await?;
         Ok(Node { cluster, folder, following: JoinSet::new() })
     }
 
@@ -346,7 +359,7 @@ async fn a_node_that_was_down_while_keys_were_rotated_needs_the_old_one_only_wit
     place.keys.replace(keyring(&[("new", 2)]));
     let nowhere = place.behind("https://localhost:1".to_owned());
 
-    let refused = EtcdCluster::open(&nowhere, folder.path(), Arc::clone(&place.keys)).await;
+    let refused = EtcdCluster::open(&nowhere, folder.path(), Arc::clone(&place.keys), STORE).await;
     let told = Chain(&refused.err().unwrap()).to_string();
     assert!(told.contains("encrypted with key `old`"), "{told}");
     let started = place.node_in(folder, &place.config).await.unwrap();
@@ -389,20 +402,26 @@ async fn what_cannot_be_opened_changes_nothing_and_is_not_overwritten() {
 async fn nodes_of_another_store_do_not_settle_in_the_same_place() {
     let place = Place::new();
     let reader = config("PSN", place.config.prefix.clone());
-    let reader = place.node_in(TempDir::new().unwrap(), &reader).await.unwrap();
-    reader.cluster.settle_in("two").await.expect("it may not write, and nothing is noted");
-    place.node().await.cluster.settle_in("one").await.expect("it is the first");
-    place.node().await.cluster.settle_in("one").await.expect("it has the same store");
+    let open = async |store: &str, config: &EtcdConfig| {
+        place.node_of(store, TempDir::new().unwrap(), config).await
+    };
+    open("two", &reader).await.expect("it may not write, and nothing is noted");
+    open("one", &place.config).await.expect("it is the first");
+    let node = open("one", &place.config).await.expect("it has the same store");
+    node.save(None).await.unwrap();
 
-    for other in [place.node().await, reader] {
-        let refused = other.cluster.settle_in("two").await.unwrap_err().to_string();
+    for other in [&place.config, &reader] {
+        let (folder, keys) = (TempDir::new().unwrap(), Arc::clone(&place.keys));
+        let refused = EtcdCluster::open(other, folder.path(), keys, "two").await;
+        let refused = refused.err().unwrap().to_string();
         for part in [&place.config.prefix, "`one`", "`two`", "etcd.prefix"] {
             assert!(refused.contains(part), "{refused}");
         }
+        let kept = folder.path().join(LAST_GOOD_FOLDER).join("smtp.json");
+        assert!(!kept.exists(), "it has kept the settings of others");
     }
     let nobody = place.behind("https://127.0.0.1:1".to_owned());
-    let alone = place.node_in(TempDir::new().unwrap(), &nobody).await.unwrap();
-    alone.cluster.settle_in("two").await.expect("etcd does not answer");
+    open("two", &nobody).await.expect("etcd does not answer");
 }
 
 #[tokio::test]
@@ -463,7 +482,8 @@ async fn nothing_in_etcd_or_on_disk_is_readable_without_the_key() {
         let mut texts = vec![std::fs::read_to_string(kept).unwrap()];
         texts.extend(got.kvs().iter().map(|kv| kv.value_str().unwrap().to_owned()));
 
-        assert_eq!(texts.len(), 2);
+        // The document here and there, and whose it is.
+        assert_eq!(texts.len(), 3);
         for hidden in ["shape-secret", "relay-user", "PRIVATE KEY", settings.host.as_str()] {
             assert!(texts.iter().all(|text| !text.contains(hidden)), "`{hidden}` is readable");
         }

@@ -64,7 +64,6 @@ use crate::node_service::Nodes;
 use crate::settings_service::SettingsApi;
 use crate::status::NodeStatus;
 use crate::store::Store;
-use crate::store::identity::identity;
 use crate::trust::{StoredAuthorities, TrustingTokens};
 
 use crate::node::{FollowedLog, StartError};
@@ -111,12 +110,7 @@ impl Adapters {
         let store = Store::open(config, Arc::<Keys>::clone(&keys)).await?;
         let clock = store.clock(&machine);
         let Settings { share: settings, sealed: sealed_settings, etcd } =
-            Settings::open(config, &keys).await?;
-        if let Some(etcd) = &etcd {
-            let new = new_uuid(&*clock, &*entropy);
-            let id = identity(&*store.records(), new, clock.now()).await;
-            etcd.settle_in(&id.map_err(StartError::Identity)?).await?;
-        }
+            Settings::open(config, &keys, (&store, &*clock, &*entropy)).await?;
         let incarnation = Incarnation(new_uuid(&*clock, &*entropy));
         let rescued = store.take_back(&incarnation, clock.now()).await?;
         if !rescued.is_empty() {
@@ -381,7 +375,7 @@ fn make_data_dir(path: &Path) -> Result<(), StartError> {
     std::fs::write(&probe, b"").and_then(|()| std::fs::remove_file(&probe)).map_err(failed)
 }
 
-fn new_uuid(clock: &dyn Clock, entropy: &dyn Entropy) -> String {
+pub(super) fn new_uuid(clock: &dyn Clock, entropy: &dyn Entropy) -> String {
     let millis = u64::try_from(clock.now().as_millisecond()).unwrap_or_default();
     let uuid = uuid::Builder::from_unix_timestamp_millis(millis, &entropy.id_bytes()).into_uuid();
     uuid.to_string()
