@@ -270,27 +270,35 @@ fn answer(status: Status) -> Response {
     status.into_http::<Body>()
 }
 
+const CREDENTIALS_MISSING: &str = "CREDENTIALS_MISSING";
+const TOKEN_UNKNOWN: &str = "TOKEN_UNKNOWN";
+const CERTIFICATE_UNKNOWN: &str = "CERTIFICATE_UNKNOWN";
+const CALLER_UNKNOWN: &str = "CALLER_UNKNOWN";
+const PERMISSION_MISSING: &str = "PERMISSION_MISSING";
+const CALL_RATE_EXCEEDED: &str = "CALL_RATE_EXCEEDED";
+const TOO_MANY_CALLS_AT_ONCE: &str = "TOO_MANY_CALLS_AT_ONCE";
+
 /// All reasons for which a call is denied.
 pub(crate) const DENIALS: [&str; 7] = [
-    "CREDENTIALS_MISSING",
-    "TOKEN_UNKNOWN",
-    "CERTIFICATE_UNKNOWN",
-    "CALLER_UNKNOWN",
-    "PERMISSION_MISSING",
-    "CALL_RATE_EXCEEDED",
-    "TOO_MANY_CALLS_AT_ONCE",
+    CREDENTIALS_MISSING,
+    TOKEN_UNKNOWN,
+    CERTIFICATE_UNKNOWN,
+    CALLER_UNKNOWN,
+    PERMISSION_MISSING,
+    CALL_RATE_EXCEEDED,
+    TOO_MANY_CALLS_AT_ONCE,
 ];
 
 impl Denial {
     fn reason(&self) -> &'static str {
         match self {
-            Self::NoCredentials => DENIALS[0],
-            Self::TokenUnknown => DENIALS[1],
-            Self::CertificateUnknown(_) => DENIALS[2],
-            Self::CallerUnknown(_) => DENIALS[3],
-            Self::PermissionMissing(..) => DENIALS[4],
-            Self::Exceeded(_, Exceeded::Rate { .. }) => DENIALS[5],
-            Self::Exceeded(_, Exceeded::AtOnce { .. }) => DENIALS[6],
+            Self::NoCredentials => CREDENTIALS_MISSING,
+            Self::TokenUnknown => TOKEN_UNKNOWN,
+            Self::CertificateUnknown(_) => CERTIFICATE_UNKNOWN,
+            Self::CallerUnknown(_) => CALLER_UNKNOWN,
+            Self::PermissionMissing(..) => PERMISSION_MISSING,
+            Self::Exceeded(_, Exceeded::Rate { .. }) => CALL_RATE_EXCEEDED,
+            Self::Exceeded(_, Exceeded::AtOnce { .. }) => TOO_MANY_CALLS_AT_ONCE,
         }
     }
 
