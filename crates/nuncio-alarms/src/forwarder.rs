@@ -137,12 +137,11 @@ impl Forwarder {
 /// MnT that is away for days must not fill a trace.
 fn span(events: &[Waiting], is_first_try: bool) -> Span {
     let span = info_span!("alarm.forward", alarm.count = events.len());
-    let mut causes = events.iter().filter_map(|event| event.trace.as_ref());
-    if is_first_try && let Some(first) = causes.next() {
-        trace::set_parent(&span, first);
-    }
-    for other in causes {
-        trace::link(&span, other);
+    let causes = events.iter().filter_map(|event| event.trace.as_ref());
+    if is_first_try {
+        trace::set_causes(&span, causes);
+    } else {
+        causes.for_each(|cause| trace::link(&span, cause));
     }
     span
 }

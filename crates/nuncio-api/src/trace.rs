@@ -1,15 +1,15 @@
 //! The trace that a call is a part of (W3C Trace Context).
 
 use nuncio_core::trace::TraceParent;
-use tonic::metadata::MetadataMap;
+use tonic::codegen::http::HeaderMap;
 use tonic::{Code, Request};
 
 /// The name of the metadata that carry a trace context.
 pub const TRACEPARENT: &str = "traceparent";
 
 /// The context that a client has given; what is no trace context is as none (W3C Trace Context, section 3.2.1).
-pub fn given(metadata: &MetadataMap) -> Option<TraceParent> {
-    metadata.get(TRACEPARENT)?.to_str().ok()?.parse().ok()
+pub fn given(headers: &HeaderMap) -> Option<TraceParent> {
+    headers.get(TRACEPARENT)?.to_str().ok()?.parse().ok()
 }
 
 /// What follows from a call belongs to this: the span of the call, as the node has put it there before the service
@@ -18,7 +18,7 @@ pub fn given(metadata: &MetadataMap) -> Option<TraceParent> {
 /// A service that is called without a node around it, as tests do, has what the client has given.
 pub fn of_call<T>(request: &Request<T>) -> Option<TraceParent> {
     let of_node = request.extensions().get::<TraceParent>().cloned();
-    of_node.or_else(|| given(request.metadata()))
+    of_node.or_else(|| given(request.metadata().as_ref()))
 }
 
 /// Has a call carry a trace to another node.

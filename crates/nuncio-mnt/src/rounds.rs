@@ -367,13 +367,9 @@ struct Found<'a> {
 fn traced(round: &Round<'_>) -> (Span, Option<TraceParent>) {
     let (group, kind) = (&round.group.key.0, &round.kind.id);
     let span = info_span!("alarm.round", alarm.group = group, alarm.type = kind);
-    let mut causes = round.traces().into_iter();
-    let cause = causes.next();
-    if let Some(cause) = &cause {
-        trace::set_parent(&span, cause);
-    }
-    causes.for_each(|other| trace::link(&span, &other));
-    let trace = trace::current(&span).or(cause);
+    let causes = round.traces();
+    trace::set_causes(&span, &causes);
+    let trace = trace::current(&span).or_else(|| causes.into_iter().next());
     (span, trace)
 }
 

@@ -20,6 +20,15 @@ pub fn link(span: &Span, cause: &TraceParent) {
     span.add_link(span_context(cause));
 }
 
+/// Makes `span` a part of the first of the traces in which it was caused, and links it to the others.
+pub fn set_causes<'a>(span: &Span, causes: impl IntoIterator<Item = &'a TraceParent>) {
+    let mut causes = causes.into_iter();
+    if let Some(first) = causes.next() {
+        set_parent(span, first);
+    }
+    causes.for_each(|other| link(span, other));
+}
+
 /// Notes on `span`, with the present moment, that something has happened. It is in no log.
 pub fn note(span: &Span, event: &'static str, attributes: &[(&'static str, &str)]) {
     let attributes = attributes.iter().map(|(key, value)| KeyValue::new(*key, (*value).to_owned()));

@@ -6,8 +6,7 @@ use axum::http::HeaderMap;
 use axum::middleware::{Next, from_fn};
 use axum::response::Response;
 use http_body_util::BodyExt as _;
-use nuncio_api::trace::{TRACEPARENT, code_name};
-use nuncio_core::trace::TraceParent;
+use nuncio_api::trace::{code_name, given};
 use nuncio_runtime::trace;
 use tonic::service::Routes;
 use tonic::{Code, Status};
@@ -17,7 +16,7 @@ use tracing::{Instrument as _, Span, info_span};
 use crate::access::is_known;
 use crate::grpc::peer::Peer;
 
-/// Has every call be a span, as part of the client's trace. What comes to a service has the [`TraceParent`] of all that
+/// Has every call be a span, as part of the client's trace. What comes to a service has the [`TraceParent`](nuncio_core::trace::TraceParent) of all that
 /// follows from it in its extensions: the span's, or the client's where this node exports no traces.
 pub(super) fn traced(services: Routes) -> Routes {
     Routes::from(services.prepare().into_axum_router().layer(from_fn(call)))
@@ -41,7 +40,7 @@ async fn call(mut request: Request, next: Next) -> Response {
         network.peer.port = peer.map(|peer| peer.port()),
         job.name = Empty,
     );
-    let given: Option<TraceParent> = given(request.headers());
+    let given = given(request.headers());
     if let Some(client) = &given {
         trace::set_parent(&span, client);
     }
@@ -59,10 +58,6 @@ async fn call(mut request: Request, next: Next) -> Response {
             frame
         }))
     })
-}
-
-fn given(headers: &HeaderMap) -> Option<TraceParent> {
-    headers.get(TRACEPARENT)?.to_str().ok()?.parse().ok()
 }
 
 fn record(span: &Span, headers: &HeaderMap) {
