@@ -32,7 +32,7 @@ pub(crate) struct KeyFollower {
 struct Asked {
     /// The keys that the store has noted.
     noted: Vec<String>,
-    /// The other live nodes that cannot read the first key of the file.
+    /// The other live nodes that cannot read the first key of the file, where that does not write yet.
     unready: Vec<String>,
 }
 
@@ -110,8 +110,12 @@ impl KeyFollower {
     }
 
     async fn ask(&self, file: &Keyring) -> Result<Asked, StoreError> {
-        let noted = self.parts.mails.noted_keys().await?;
-        let membership = &self.parts.membership;
+        let KeyParts { keys, mails, membership, .. } = &self.parts;
+        let noted = mails.noted_keys().await?;
+        // The others matter to a change alone.
+        if file.writer() == keys.current().writer() {
+            return Ok(Asked { noted, unready: Vec::new() });
+        }
         let mut members = membership.members().await?;
         members.retain(|member| member.incarnation != *membership.incarnation());
         Ok(Asked { noted, unready: without_key(&members, file.writer().as_str()) })
