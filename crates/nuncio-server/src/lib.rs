@@ -17,6 +17,7 @@ pub use nuncio_cluster::keyring;
 
 mod access;
 mod alarms;
+mod errors;
 mod grpc;
 mod keys;
 mod mnts;

@@ -2,29 +2,23 @@
 
 use std::pin::Pin;
 use std::sync::Arc;
-use std::time::Duration;
 
 use futures::{Stream, StreamExt as _};
 use nuncio_api::convert::smtp_test::stage;
-use nuncio_api::error::{Precondition, failed_precondition, unavailable};
+use nuncio_api::error::{Precondition, failed_precondition};
 use nuncio_api::v1;
 use nuncio_api::v1::node_service_server::NodeService;
-use nuncio_core::ports::job_store::StoreError;
 use nuncio_core::ports::mail::SmtpTester;
 use nuncio_nodes::membership::Membership;
 use nuncio_pan::smtp_test::{read_settings, test_stream};
-use nuncio_runtime::chain::Chain;
 use nuncio_runtime::progress::Progress;
 use tonic::{Request, Response, Status};
-use tracing::error;
 
 mod listing;
 
+use crate::errors::no_store;
 use crate::node_service::listing::nodes;
 use crate::status::NodeStatus;
-
-/// When a client may try again while the store is down.
-const STORE_RETRY: Duration = Duration::from_secs(2);
 
 pub(crate) struct Nodes {
     pub(crate) status: NodeStatus,
@@ -85,9 +79,4 @@ impl NodeService for Nodes {
         });
         Ok(Response::new(Box::pin(told)))
     }
-}
-
-fn no_store(error: &StoreError) -> Status {
-    error!("the client is told to try again: {}", Chain(error));
-    unavailable("STORE_UNAVAILABLE", "the job store cannot be used at the moment", STORE_RETRY)
 }

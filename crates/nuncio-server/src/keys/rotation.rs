@@ -1,7 +1,5 @@
 //! What is sealed comes under the key that writes.
 
-use std::time::Duration;
-
 use nuncio_api::error::{Precondition, failed_precondition, unavailable};
 use nuncio_core::ports::job_store::StoreError;
 use nuncio_core::ports::records::CommitError;
@@ -13,14 +11,13 @@ use tokio::sync::mpsc;
 use tonic::Status;
 use tracing::{error, info};
 
+use crate::errors::STORE_RETRY;
 use crate::keys::KeyParts;
 
 /// How many mails are looked at before it is told how far it is.
 const MAILS_AT_ONCE: u32 = 100;
 /// How often the mails are gone through: what somebody was writing is left to the next time.
 const PASSES_MAX: u32 = 5;
-/// When a client may try again while the settings or the store cannot be used.
-const STORE_RETRY: Duration = Duration::from_secs(2);
 
 /// What a rotation has done.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

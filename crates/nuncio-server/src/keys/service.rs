@@ -2,30 +2,26 @@
 
 use std::collections::BTreeMap;
 use std::pin::Pin;
-use std::time::Duration;
 
 use futures::{Stream, StreamExt as _};
 use nuncio_api::caller::caller_id;
-use nuncio_api::error::unavailable;
 use nuncio_api::v1;
 use nuncio_api::v1::key_service_server::KeyService;
 use nuncio_api::v1::rotate_keys_response::Event;
 use nuncio_core::ports::job_store::StoreError;
 use nuncio_directory::approvals::sealed;
-use nuncio_runtime::chain::Chain;
 use nuncio_runtime::progress::{Progress, with_progress};
 use tokio::sync::mpsc;
 use tonic::{Request, Response, Status};
-use tracing::{error, info};
+use tracing::info;
 
+use crate::errors::no_store;
 use crate::keys::KeyParts;
 use crate::keys::listing::Known;
 use crate::keys::rotation::Rotated;
 
 /// How many steps may wait for a slow client.
 const STEPS_QUEUED: usize = 16;
-/// When a client may try again while the store is down.
-const STORE_RETRY: Duration = Duration::from_secs(2);
 
 /// The handler.
 pub(crate) struct KeyApi(pub(crate) KeyParts);
@@ -97,9 +93,4 @@ fn result(rotated: Rotated) -> v1::RotateKeysResult {
 
 fn count(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
-}
-
-fn no_store(error: &StoreError) -> Status {
-    error!("the client is told to try again: {}", Chain(error));
-    unavailable("STORE_UNAVAILABLE", "the job store cannot be used at the moment", STORE_RETRY)
 }

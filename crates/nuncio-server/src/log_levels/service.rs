@@ -21,12 +21,11 @@ use nuncio_runtime::chain::Chain;
 use tonic::{Request, Response, Status};
 use tracing::error;
 
+use crate::errors::STORE_RETRY;
 use crate::log_levels::document;
 
 /// How often a change is tried while others change levels too.
 const TRIES_MAX: u32 = 5;
-/// When a client may try again while the settings cannot be saved.
-const STORE_RETRY: Duration = Duration::from_secs(2);
 
 pub(crate) struct LogLevelApi {
     pub(crate) settings: Arc<dyn SettingsShare>,
