@@ -11,3 +11,6 @@ pub mod leaders;
 
 pub mod keys;
 pub mod membership;
+
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;

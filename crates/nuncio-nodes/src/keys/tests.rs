@@ -1,7 +1,5 @@
-use jiff::Timestamp;
-use nuncio_core::ports::job_store::Incarnation;
-
 use super::*;
+use crate::testing::member;
 
 /// A node with these keys, the first of its file, and those that it writes with.
 fn node(name: &str, keys: &[&str], first: &str, writing: &[&str]) -> Member {
@@ -12,14 +10,7 @@ fn node(name: &str, keys: &[&str], first: &str, writing: &[&str]) -> Member {
         writing_keys: all(writing),
         ..NodeReport::default()
     };
-    Member {
-        incarnation: Incarnation(name.to_owned()),
-        name: name.to_owned(),
-        life: Life::Live,
-        heard_at: Timestamp::UNIX_EPOCH,
-        shares_name: false,
-        report: Some(report),
-    }
+    member(name, Life::Live, report)
 }
 
 #[test]

@@ -101,7 +101,7 @@ fn mailbox_channel(email_address: String, channel: &ChannelReport) -> v1::Mailbo
 
 #[cfg(test)]
 mod tests {
-    use nuncio_core::ports::job_store::Incarnation;
+    use nuncio_nodes::testing;
 
     use super::*;
 
@@ -109,20 +109,12 @@ mod tests {
 
     fn member(name: &str, life: Life, home: Option<&str>, generation: i64) -> Member {
         let report = NodeReport {
-            name: name.to_owned(),
             settings_home: home.map(str::to_owned),
             settings_generation: generation,
             started_at: NOW - Duration::from_mins(10),
             ..NodeReport::default()
         };
-        Member {
-            incarnation: Incarnation(name.to_owned()),
-            name: name.to_owned(),
-            life,
-            heard_at: NOW - Duration::from_mins(1),
-            shares_name: false,
-            report: Some(report),
-        }
+        Member { heard_at: NOW - Duration::from_mins(1), ..testing::member(name, life, report) }
     }
 
     #[test]

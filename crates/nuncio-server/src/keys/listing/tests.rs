@@ -1,5 +1,4 @@
-use jiff::Timestamp;
-use nuncio_core::ports::job_store::Incarnation;
+use nuncio_nodes::testing::member;
 
 use super::*;
 
@@ -12,14 +11,7 @@ fn node(name: &str, keys: &[&str], settings: &str) -> Member {
         settings_keys: vec![settings.to_owned()],
         ..NodeReport::default()
     };
-    Member {
-        incarnation: Incarnation(name.to_owned()),
-        name: name.to_owned(),
-        life: Life::Live,
-        heard_at: Timestamp::UNIX_EPOCH,
-        shares_name: false,
-        report: Some(report),
-    }
+    member(name, Life::Live, report)
 }
 
 fn known(members: Vec<Member>, noted: &[&str], settings: &str) -> Known {
