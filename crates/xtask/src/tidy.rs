@@ -1,5 +1,6 @@
 //! Rules of the repository that no compiler and no other tool checks.
 
+mod invocation;
 mod messages;
 mod observability;
 mod rules;

@@ -28,7 +28,18 @@ pub(super) fn invocations(text: &str, opening: &str) -> Vec<Invocation> {
 impl Invocation {
     /// The first argument that is a text, with `…` in place of what is filled in.
     pub(super) fn message(&self) -> Option<String> {
-        self.arguments.iter().find(|one| one.starts_with('"')).map(|one| message(one))
+        self.text().map(filled)
+    }
+
+    /// The same as it is written, without its quotes; one of several lines is one line.
+    pub(super) fn written(&self) -> Option<String> {
+        self.text().map(|text| text.split("\\\n").map(str::trim_start).collect())
+    }
+
+    fn text(&self) -> Option<&str> {
+        let text = self.arguments.iter().find(|one| one.starts_with('"'))?;
+        let text = text.strip_prefix('"').unwrap_or(text);
+        Some(text.strip_suffix('"').unwrap_or(text))
     }
 
     /// The names of what stands before the message: the fields of an event.
@@ -88,11 +99,9 @@ fn string(rest: &mut std::str::Chars<'_>, into: &mut String) {
     }
 }
 
-/// The text of a literal, with `…` in place of what is filled in.
-fn message(literal: &str) -> String {
-    let inner = literal.strip_prefix('"').unwrap_or(literal);
-    let inner = inner.strip_suffix('"').unwrap_or(inner);
-    let (mut text, mut rest) = (String::new(), inner.chars().peekable());
+/// A text with `…` in place of what is filled in.
+fn filled(written: &str) -> String {
+    let (mut text, mut rest) = (String::new(), written.chars().peekable());
     while let Some(c) = rest.next() {
         match c {
             // A line that goes on: its end and the blanks of the next one are no part of the text.

@@ -1,5 +1,7 @@
 //! The form of messages in errors and logs: lower case, no full stop, the source not repeated.
 
+use super::invocation::invocations;
+
 /// Macros whose message goes to a log.
 const LOG_MACROS: &[&str] = &["trace!(", "debug!(", "info!(", "warn!(", "error!("];
 const ERROR_ATTRIBUTE: &str = "#[error(";
@@ -9,65 +11,24 @@ const FIELDS_WITHIN_LINES: usize = 6;
 
 pub(super) fn violations(path: &str, text: &str) -> Vec<String> {
     let lines: Vec<_> = text.lines().map(str::trim).collect();
-    let mut violations = Vec::new();
-    for (index, line) in lines.iter().enumerate() {
-        let opening = LOG_MACROS
-            .iter()
-            .chain([&ERROR_ATTRIBUTE])
-            .find_map(|opening| after_word(line, opening));
-        let Some(arguments) = opening else {
-            continue;
-        };
-        let Some(message) = message(arguments, &lines[index + 1..]) else {
-            continue;
-        };
-        let mut complain =
-            |what: &str| violations.push(format!("{path}:{}: `{message}` {what}", index + 1));
-        if begins_with_capital(message) {
-            complain("begins with a capital letter");
-        }
-        if message.ends_with('.') && !message.ends_with("..") {
-            complain("ends with a full stop");
-        }
-        if line.contains(ERROR_ATTRIBUTE) && repeats_source(message, &lines[index + 1..]) {
-            complain("repeats its source");
+    let mut found = Vec::new();
+    for opening in LOG_MACROS.iter().chain([&ERROR_ATTRIBUTE]) {
+        for invocation in invocations(text, opening) {
+            let Some(message) = invocation.written() else { continue };
+            let following = &lines[invocation.line..];
+            let repeats = *opening == ERROR_ATTRIBUTE && repeats_source(&message, following);
+            let complaints = [
+                (begins_with_capital(&message), "begins with a capital letter"),
+                (message.ends_with('.') && !message.ends_with(".."), "ends with a full stop"),
+                (repeats, "repeats its source"),
+            ];
+            for (_, what) in complaints.into_iter().filter(|(is_so, _)| *is_so) {
+                found.push((invocation.line, format!("`{message}` {what}")));
+            }
         }
     }
-    violations
-}
-
-/// What follows `opening` where it stands as a word of its own, outside a comment.
-fn after_word<'a>(line: &'a str, opening: &str) -> Option<&'a str> {
-    let at = line.find(opening)?;
-    let before = line[..at].chars().next_back();
-    let is_word =
-        !before.is_some_and(|before| before.is_alphanumeric() || matches!(before, '_' | '"' | '`'));
-    (is_word && !line.starts_with("//")).then(|| &line[at + opening.len()..])
-}
-
-/// The message: the first string among the arguments that is not the value of a field.
-fn message<'a>(arguments: &'a str, following: &[&'a str]) -> Option<&'a str> {
-    if let Some(message) = string_in(arguments) {
-        return Some(message);
-    }
-    if arguments.contains(')') {
-        return None;
-    }
-    let rest = following.iter().take_while(|line| !line.starts_with(')'));
-    rest.filter(|line| line.starts_with('"')).find_map(|line| string_in(line))
-}
-
-fn string_in(arguments: &str) -> Option<&str> {
-    let mut rest = arguments;
-    loop {
-        let start = rest.find('"')?;
-        let end = start + 1 + rest[start + 1..].find('"')?;
-        let before = rest[..start].trim_end();
-        if before.is_empty() || before.ends_with([',', ';']) {
-            return Some(&rest[start + 1..end]);
-        }
-        rest = &rest[end + 1..];
-    }
+    found.sort();
+    found.into_iter().map(|(line, what)| format!("{path}:{line}: {what}")).collect()
 }
 
 /// `Mail` does, `STARTTLS` and `OAuth` do not: they are never written otherwise.

@@ -1,14 +1,13 @@
 //! Whether docs/OBSERVABILITY.md lists every span, every log event of level info and above and every alert rule, and
 //! nothing else. Metrics are compared where they are made, in the tests of nuncio-server.
 
-mod invocation;
 mod page;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use super::File;
-use invocation::{Invocation, invocations};
+use super::invocation::{Invocation, invocations};
 use page::Page;
 
 pub(super) const PAGE: &str = "docs/OBSERVABILITY.md";

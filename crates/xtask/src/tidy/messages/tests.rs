@@ -42,6 +42,14 @@ fn a_message_may_stand_on_a_line_of_its_own() {
 }
 
 #[test]
+fn a_message_may_go_on_over_lines() {
+    check(
+        "warn!(\n    \"mail lost, \\\n     and found.\",\n);",
+        &["`mail lost, and found.` ends with a full stop"],
+    );
+}
+
+#[test]
 fn the_source_is_not_repeated() {
     check(
         "#[error(\"store failed: {0}\")]\nStore(#[source] StoreError),",
