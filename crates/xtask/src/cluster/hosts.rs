@@ -49,13 +49,27 @@ pub(super) const HOSTS: &[Host] = &[
     Host { name: "psn-2", kind: Kind::Node("psn"), part: 52 },
 ];
 
+/// Those that are hosts of their own.
+pub(super) fn own() -> impl Iterator<Item = &'static Host> {
+    HOSTS.iter().filter(|host| host.kind != Kind::Provider)
+}
+
+pub(super) fn members_of_etcd() -> impl Iterator<Item = &'static Host> {
+    HOSTS.iter().filter(|host| host.kind == Kind::Etcd)
+}
+
+pub(super) fn nodes() -> impl Iterator<Item = &'static Host> {
+    HOSTS.iter().filter(|host| host.is_node())
+}
+
+/// One that this cluster has for sure.
+pub(super) fn known(name: &str) -> &'static Host {
+    Host::named(name).expect("it is one of them")
+}
+
 impl Host {
     pub(super) fn named(name: &str) -> Option<&'static Self> {
         HOSTS.iter().find(|host| host.name == name)
-    }
-
-    pub(super) fn is_etcd(&self) -> bool {
-        self.kind == Kind::Etcd
     }
 
     pub(super) fn is_node(&self) -> bool {

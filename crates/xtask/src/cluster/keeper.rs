@@ -3,7 +3,7 @@
 use std::io::{BufRead, Write};
 use std::path::PathBuf;
 
-use super::hosts::{GRPC_PORT, Host};
+use super::hosts::{GRPC_PORT, known};
 use super::order::{HELP, Order};
 use super::running::Running;
 use super::world::ENV_FILE;
@@ -46,7 +46,7 @@ fn answer(text: &str) {
 }
 
 fn explain(running: &Running, with_provider: bool) {
-    let client = running.client(Host::named("psn-1").expect("it is one"));
+    let client = running.client(known("psn-1"));
     output::say(
         "\nAs the administrator of the cluster, in another terminal (7587 is gRPC, 7588 health and metrics):\n",
     );

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::process::Command;
 
-use super::hosts::{HOSTS, Host, Kind, Subnet};
+use super::hosts::{HOSTS, Host, Kind, Subnet, known, own};
 use crate::command::{command, read, works};
 use crate::environment::User;
 use crate::failure::{Context, Failure, Result};
@@ -114,7 +114,7 @@ impl Network {
     /// All packets pass again.
     pub(super) fn heal(&mut self) -> Result<()> {
         while let Some(name) = self.cuts.keys().next() {
-            let host = Host::named(name).expect("it was cut off");
+            let host = known(name);
             self.filter(host, &format!("delete table inet {FILTER}"))?;
             self.cuts.remove(host.name);
         }
@@ -129,7 +129,7 @@ impl Network {
     /// The ids of all processes on hosts.
     pub(super) fn processes(&self) -> Result<Vec<String>> {
         let mut all = Vec::new();
-        for host in HOSTS.iter().filter(|host| host.kind != Kind::Provider) {
+        for host in own() {
             let words = ["ip", "netns", "pids", &self.namespace(host)];
             let pids = read(&mut command(Path::new("/"), &words))?;
             all.extend(pids.split_whitespace().map(str::to_owned));
@@ -156,7 +156,7 @@ impl Network {
 impl Drop for Network {
     fn drop(&mut self) {
         let remove = |words: &[&str]| works(command(Path::new("/"), &["ip"]).args(words));
-        for host in HOSTS.iter().filter(|host| host.kind != Kind::Provider) {
+        for host in own() {
             // A namespace lives on with what its connections could not send, and would keep its link.
             remove(&["link", "delete", &self.link(host)]);
             remove(&["netns", "delete", &self.namespace(host)]);

@@ -8,7 +8,9 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use super::hosts::{GRPC_PORT, HOSTS, HTTP_PORT, Host, Kind, POSTGRES_PORT};
+use super::hosts::{
+    GRPC_PORT, HOSTS, HTTP_PORT, Host, Kind, POSTGRES_PORT, known, members_of_etcd, nodes,
+};
 use super::network::Network;
 use super::order::{HELP, Order};
 use super::world::World;
@@ -28,6 +30,8 @@ const STOP_DEADLINE: Duration = Duration::from_secs(30);
 const PAUSE: Duration = Duration::from_millis(50);
 /// How long a port may take to answer while it is looked at.
 const LOOK: Duration = Duration::from_secs(1);
+/// The node that makes the keys and the tables.
+const FIRST: &str = "pan-1";
 /// As OPERATIONS.md gives them.
 const ETCD_USERS: &[EtcdUser] = &[
     EtcdUser { name: "nuncio-pan", all: "readwrite", writes: &[] },
@@ -72,10 +76,9 @@ impl Running {
     fn start_all(&mut self, with_provider: bool) -> Result<()> {
         self.world.make_certificates()?;
         self.world.configure()?;
-        let named = |name: &str| Host::named(name).expect("it is one");
-        self.database = Some(self.world.make_database(named("postgres"))?);
-        self.start_host(named("postgres"), 0)?;
-        for host in HOSTS.iter().filter(|host| host.is_etcd()) {
+        self.database = Some(self.world.make_database(known("postgres"))?);
+        self.start_host(known("postgres"), 0)?;
+        for host in members_of_etcd() {
             self.start_host(host, 0)?;
         }
         self.wait("etcd", |running| {
@@ -83,13 +86,12 @@ impl Running {
         })?;
         self.world.etcd().enable_authentication(&["root", "--no-password"], ETCD_USERS)?;
         self.wait("PostgreSQL", Self::is_database_ready)?;
-        // The first one makes the keys and the tables.
-        self.start_host(named("pan-1"), 0)?;
-        self.wait("pan-1", |running| running.is_ready(named("pan-1")))?;
-        for host in HOSTS.iter().filter(|host| host.is_node() && host.name != "pan-1") {
+        self.start_host(known(FIRST), 0)?;
+        self.wait(FIRST, |running| running.is_ready(known(FIRST)))?;
+        for host in nodes().filter(|host| host.name != FIRST) {
             self.start_host(host, 0)?;
         }
-        for host in HOSTS.iter().filter(|host| host.is_node()) {
+        for host in nodes() {
             self.wait(host.name, |running| running.is_ready(host))?;
         }
         if with_provider { self.start_provider() } else { Ok(()) }
@@ -97,7 +99,7 @@ impl Running {
 
     /// The simulator, and the settings for it, tested from all nodes.
     fn start_provider(&mut self) -> Result<()> {
-        let provider = Host::named("provider").expect("it is one");
+        let provider = known("provider");
         let folder = self.world.host_folder(provider);
         fs::write(folder.join("client-secret"), SIMULATED_SECRET).context("cannot write a file")?;
         self.start_host(provider, 0)?;
@@ -105,20 +107,20 @@ impl Running {
         self.wait("the provider simulator", |_running| authority.is_file())?;
         let settings = folder.join("smtp.toml").display().to_string();
         let words = ["settings", "smtp", "save", "--test", "--file", &settings];
-        read(self.client(Host::named("pan-1").expect("it is one")).args(words)).map(drop)
+        read(self.client(known(FIRST)).args(words)).map(drop)
     }
 
     /// `nuncio` as the administrator, asking a node.
     pub(super) fn client(&self, host: &Host) -> Command {
-        let pki = self.world.pki();
+        let (certificate, key) = self.world.administrator();
         let mut client = Command::new(&self.world.program);
         client.env(
             "NUNCIO_SERVER",
             format!("https://{}:{GRPC_PORT}", self.network.subnet.address(host)),
         );
-        client.env("NUNCIO_SERVER_CA_FILE", pki.join("ca.pem"));
-        client.env("NUNCIO_CERT_FILE", pki.join("admin.pem"));
-        client.env("NUNCIO_KEY_FILE", pki.join("admin.key"));
+        client.env("NUNCIO_SERVER_CA_FILE", self.world.authority());
+        client.env("NUNCIO_CERT_FILE", certificate);
+        client.env("NUNCIO_KEY_FILE", key);
         client
     }
 
@@ -255,7 +257,7 @@ impl Running {
     }
 
     fn is_database_ready(&self) -> bool {
-        let address = self.network.subnet.address(Host::named("postgres").expect("it is one"));
+        let address = self.network.subnet.address(known("postgres"));
         let program = postgres_folder().unwrap_or_default().join("pg_isready");
         works(Command::new(program).args(["-h", &address.to_string(), "-p", POSTGRES_PORT]))
     }

@@ -8,6 +8,7 @@ use std::process::Command;
 
 use super::hosts::{
     ETCD_PEER_PORT, ETCD_PORT, GRPC_PORT, HOSTS, HTTP_PORT, Host, Kind, POSTGRES_PORT, Subnet,
+    known, members_of_etcd, own,
 };
 use crate::command::read;
 use crate::environment::{User, root};
@@ -59,7 +60,7 @@ impl World {
         let certs =
             |words: &[&str]| read(Command::new(&self.program).arg("certs").args(words)).map(drop);
         certs(&["init", "--dir", &pki])?;
-        for host in HOSTS.iter().filter(|host| host.kind != Kind::Provider) {
+        for host in own() {
             let address = self.subnet.address(host).to_string();
             // So that a command on the host itself reaches it as well.
             let names = ["--name", host.name, "--ip", &address, "--ip", "127.0.0.1"];
@@ -73,13 +74,9 @@ impl World {
             certs(&["issue", "--dir", &pki, "client", "--name", client])?;
         }
         // Whoever called `sudo` is to use it.
-        let User { uid, gid } = User::caller()?;
-        for name in [format!("{ADMIN}.key"), format!("{ADMIN}.pem"), "ca.pem".to_owned()] {
-            let path = self.pki().join(name);
-            chown(&path, Some(uid), Some(gid))
-                .context(format_args!("cannot give away {}", path.display()))?;
-        }
-        Ok(())
+        let caller = User::caller()?;
+        let (certificate, key) = self.administrator();
+        [certificate, key, self.authority()].iter().try_for_each(|path| give(path, caller))
     }
 
     /// Writes the configurations of all hosts, and what tells where they are.
@@ -93,15 +90,16 @@ impl World {
             };
             self.fill(host, file)?;
         }
-        self.fill(Host::named("provider").expect("it is one"), "smtp.toml")?;
+        self.fill(known("provider"), "smtp.toml")?;
         let mut lines: BTreeMap<String, String> =
             HOSTS.iter().map(|host| (host.key(), self.subnet.address(host).to_string())).collect();
-        let pki = |name: &str| self.pki().join(name).display().to_string();
+        let (certificate, key) = self.administrator();
+        let shown = |path: &Path| path.display().to_string();
         lines.extend([
-            ("FOLDER".to_owned(), self.folder.display().to_string()),
-            ("CA_FILE".to_owned(), pki("ca.pem")),
-            ("ADMIN_CERT_FILE".to_owned(), pki("admin.pem")),
-            ("ADMIN_KEY_FILE".to_owned(), pki("admin.key")),
+            ("FOLDER".to_owned(), shown(&self.folder)),
+            ("CA_FILE".to_owned(), shown(&self.authority())),
+            ("ADMIN_CERT_FILE".to_owned(), shown(&certificate)),
+            ("ADMIN_KEY_FILE".to_owned(), shown(&key)),
         ]);
         let lines: Vec<_> = lines.iter().map(|(key, value)| format!("{key}={value}")).collect();
         write(&self.folder.join(ENV_FILE), &(lines.join("\n") + "\n"))
@@ -125,10 +123,11 @@ impl World {
         give(&hba, user)?;
         server.args.extend(["-c", "ssl=on", "-c"].map(Into::into));
         server.args.push(format!("hba_file={}", hba.display()).into());
-        for (setting, ending) in [("ssl_cert_file", "pem"), ("ssl_key_file", "key")] {
-            let name = format!("{}.{ending}", host.name);
-            let copy = folder.join(&name);
-            fs::copy(self.pki().join(&name), &copy).context(format_args!("cannot copy {name}"))?;
+        let (certificate, key) = self.identity(host.name);
+        for (setting, file) in [("ssl_cert_file", certificate), ("ssl_key_file", key)] {
+            // Its own, as it wants it.
+            let copy = folder.join(setting);
+            fs::copy(&file, &copy).context(format_args!("cannot copy {}", file.display()))?;
             give(&copy, user)?;
             server.args.extend(["-c".into(), format!("{setting}={}", copy.display()).into()]);
         }
@@ -137,27 +136,43 @@ impl World {
 
     /// Whom `etcdctl` asks.
     pub(super) fn etcd(&self) -> Root {
-        let pki = |name: &str| self.pki().join(name).display().to_string();
+        let (certificate, key) = self.identity(ROOT);
         Root {
             endpoints: self.etcd_endpoints().join(","),
-            ca_file: pki("ca.pem"),
-            cert_file: pki("root.pem"),
-            key_file: pki("root.key"),
+            ca_file: self.authority().display().to_string(),
+            cert_file: certificate.display().to_string(),
+            key_file: key.display().to_string(),
         }
     }
 
     /// The address of the database, password included.
     pub(super) fn store_url(&self) -> String {
-        let address = self.subnet.address(Host::named("postgres").expect("it is one"));
+        let address = self.subnet.address(known("postgres"));
         format!(
             "postgres://{DATABASE}:{}@{address}:{POSTGRES_PORT}/postgres?sslmode=verify-full&sslrootcert={}",
             self.password,
-            self.pki().join("ca.pem").display()
+            self.authority().display()
         )
     }
 
-    pub(super) fn pki(&self) -> PathBuf {
+    fn pki(&self) -> PathBuf {
         self.folder.join("pki")
+    }
+
+    /// The certificate of the authority.
+    pub(super) fn authority(&self) -> PathBuf {
+        self.pki().join("ca.pem")
+    }
+
+    /// Certificate and private key of a host or a client.
+    fn identity(&self, name: &str) -> (PathBuf, PathBuf) {
+        let file = |ending: &str| self.pki().join(format!("{name}.{ending}"));
+        (file("pem"), file("key"))
+    }
+
+    /// Those of whoever may do everything in all nodes.
+    pub(super) fn administrator(&self) -> (PathBuf, PathBuf) {
+        self.identity(ADMIN)
     }
 
     pub(super) fn host_folder(&self, host: &Host) -> PathBuf {
@@ -165,13 +180,12 @@ impl World {
     }
 
     fn etcd_endpoints(&self) -> Vec<String> {
-        let address = |host: &Host| self.subnet.address(host);
-        let members = HOSTS.iter().filter(|host| host.is_etcd());
-        members.map(|host| format!("https://{}:{ETCD_PORT}", address(host))).collect()
+        let client_url = |host| format!("https://{}:{ETCD_PORT}", self.subnet.address(host));
+        members_of_etcd().map(client_url).collect()
     }
 
     fn fill(&self, host: &Host, file: &str) -> Result<()> {
-        let members = HOSTS.iter().filter(|host| host.is_etcd()).map(|host| {
+        let members = members_of_etcd().map(|host| {
             format!("{}=https://{}:{ETCD_PEER_PORT}", host.name, self.subnet.address(host))
         });
         let quoted =
