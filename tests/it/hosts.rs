@@ -7,7 +7,7 @@
 mod load;
 mod world;
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use nuncio_api::v1;
@@ -19,7 +19,7 @@ use nuncio_tests::report::say;
 use tokio::time::{Instant, sleep};
 use tonic::{Code, Status};
 
-use self::world::{ETCD, NODES, World, mailbox};
+use self::world::{ETCD, Leaders, NODES, World, leaders, mailbox};
 
 /// How long etcd has no quorum, in seconds; the variable asks for more.
 const OUTAGE_S: u64 = 15;
@@ -52,17 +52,8 @@ async fn a_cluster_whose_hosts_break_one_after_the_other_loses_and_doubles_nothi
 
 /// `kill -9` of all that lead something, at once.
 async fn leaders_die(world: &mut World) {
-    let before = replaceable(world.leaders().await);
-    let begun = Instant::now();
-    for host in hosts(before.values()) {
-        world.order(&format!("kill {host}")).await;
-    }
-
-    let took = world.succeeded(&before, begun).await;
-
-    say(&format!("hosts: leaders killed: {before:?}; others after {took:?}"));
-    world.arrive(GOES_ON, PATIENCE).await;
-    for host in hosts(before.values()) {
+    let dead = others_lead(world, "killed", |host| format!("kill {host}")).await;
+    for host in dead {
         world.order(&format!("start {host}")).await;
     }
     world.heal().await;
@@ -70,37 +61,38 @@ async fn leaders_die(world: &mut World) {
 
 /// All that lead something are paused for longer than their lease, and do not know it when they come back.
 async fn leaders_stand_still(world: &mut World) {
-    let before = replaceable(world.leaders().await);
-    let begun = Instant::now();
-    for host in hosts(before.values()) {
-        world.order(&format!("pause {host}")).await;
-    }
-
-    let took = world.succeeded(&before, begun).await;
-
-    say(&format!("hosts: leaders paused: {before:?}; others after {took:?}"));
-    world.arrive(GOES_ON, PATIENCE).await;
-    for host in hosts(before.values()) {
+    let paused = others_lead(world, "paused", |host| format!("pause {host}")).await;
+    for host in &paused {
         world.order(&format!("resume {host}")).await;
     }
     world.heal().await;
-    for host in hosts(before.values()) {
-        assert!(world.cluster.log(host).contains("this node leads no more"), "{host}");
+    for host in paused {
+        assert!(world.cluster.log(&host).contains("this node leads no more"), "{host}");
     }
 }
 
 async fn leaders_lose_the_database(world: &mut World) {
-    let before = replaceable(world.leaders().await);
-    let begun = Instant::now();
-    for host in hosts(before.values()) {
-        world.order(&format!("cut {host} postgres")).await;
-    }
-
-    let took = world.succeeded(&before, begun).await;
-
-    say(&format!("hosts: leaders without database: {before:?}; others after {took:?}"));
-    world.arrive(GOES_ON, PATIENCE).await;
+    others_lead(world, "without database", |host| format!("cut {host} postgres")).await;
     world.heal().await;
+}
+
+/// Gives an order to each host that leads something; others lead within the lease, and mail goes on. Returns the hosts.
+async fn others_lead(
+    world: &mut World,
+    how: &str,
+    order: impl Fn(&str) -> String,
+) -> BTreeSet<String> {
+    let before = replaceable(world.leaders().await);
+    // One host may lead several things.
+    let hosts: BTreeSet<String> = before.values().cloned().collect();
+    let begun = Instant::now();
+    for host in &hosts {
+        world.order(&order(host)).await;
+    }
+    let took = world.succeeded(&before, begun).await;
+    say(&format!("hosts: leaders {how}: {before:?}; others after {took:?}"));
+    world.arrive(GOES_ON, PATIENCE).await;
+    hosts
 }
 
 /// Whoever sends cannot reach the provider, and the others can.
@@ -109,13 +101,12 @@ async fn the_sender_loses_the_provider(world: &mut World) {
     let begun = Instant::now();
     world.order(&format!("cut {sender} provider")).await;
 
-    loop {
-        if world.leaders().await[&mailbox()] != sender {
-            break;
-        }
-        assert!(begun.elapsed() < YIELDS, "{sender} goes on to lead the mailbox");
-        sleep(PAUSE).await;
-    }
+    let within = YIELDS.saturating_sub(begun.elapsed());
+    world
+        .found("another one sends", within, |nodes| {
+            leaders(nodes).filter(|leaders| leaders[&mailbox()] != sender)
+        })
+        .await;
 
     say(&format!(
         "hosts: {sender} without provider: another one sends after {:?}",
@@ -325,19 +316,11 @@ async fn all_have_one_log_level(world: &World) {
 
 /// Those that leave a node of each role when all of them are gone: if both nodes of a role lead something, only the one that
 /// leads for its role.
-fn replaceable(leaders: BTreeMap<String, String>) -> BTreeMap<String, String> {
+fn replaceable(leaders: Leaders) -> Leaders {
     let others: Vec<_> =
         [&leaders["pan"], &leaders["mnt"]].map(|host| (&host[..3], host.clone())).into();
     let is_last =
         |host: &String| others.iter().any(|(role, other)| host.starts_with(role) && host != other);
     let last = is_last(&leaders[&mailbox()]);
     leaders.into_iter().filter(|(duty, _host)| *duty != mailbox() || !last).collect()
-}
-
-/// Each once: one node may lead several things.
-fn hosts<'a>(leaders: impl Iterator<Item = &'a String>) -> Vec<&'a str> {
-    let mut hosts: Vec<_> = leaders.map(String::as_str).collect();
-    hosts.sort_unstable();
-    hosts.dedup();
-    hosts
 }

@@ -19,6 +19,8 @@ use crate::real_servers::RealServers;
 
 /// How long starting it, an order, or stopping it may take.
 const PATIENCE: Duration = Duration::from_mins(3);
+/// What the command says to people.
+const SAID: &str = "xtask.log";
 /// gRPC of every node.
 const PORT: u16 = 7587;
 
@@ -115,6 +117,3 @@ impl LocalCluster {
         Credentials { tls: Some(ClientTls::from_pem(pem).expect("they are good")), token: None }
     }
 }
-
-/// What the command says to people.
-const SAID: &str = "xtask.log";

@@ -42,6 +42,11 @@ const TEST: Duration = Duration::from_secs(30);
 const ENDS: Duration = Duration::from_mins(3);
 const PAUSE: Duration = Duration::from_millis(200);
 
+/// The nodes that live, by their names.
+pub(super) type Nodes = BTreeMap<String, v1::Node>;
+/// The name of a node for each thing that one of them leads.
+pub(super) type Leaders = BTreeMap<String, String>;
+
 pub(super) struct World {
     pub(super) cluster: LocalCluster,
     pub(super) simulator: Simulator,
@@ -114,7 +119,7 @@ impl World {
     }
 
     /// What the nodes say of all, by the name of each; of those that live, by the first that answers.
-    pub(super) async fn nodes(&self) -> BTreeMap<String, v1::Node> {
+    async fn nodes(&self) -> Nodes {
         let deadline = Instant::now() + PATIENCE;
         loop {
             let asked = NODES.map(|host| {
@@ -133,58 +138,43 @@ impl World {
     }
 
     /// Waits until what the nodes say of all is as it should be.
-    pub(super) async fn wait_for_nodes(
+    pub(super) async fn wait_for_nodes(&self, what: &str, is_so: impl Fn(&Nodes) -> bool) {
+        self.found(what, PATIENCE, |nodes| is_so(nodes).then_some(())).await;
+    }
+
+    /// Looks at what the nodes say of all until there is `what`.
+    pub(super) async fn found<T>(
         &self,
         what: &str,
-        is_so: impl Fn(&BTreeMap<String, v1::Node>) -> bool,
-    ) {
-        let deadline = Instant::now() + PATIENCE;
+        within: Duration,
+        find: impl Fn(&Nodes) -> Option<T>,
+    ) -> T {
+        let begun = Instant::now();
         loop {
             let nodes = self.nodes().await;
-            if is_so(&nodes) {
-                return;
+            if let Some(found) = find(&nodes) {
+                return found;
             }
-            assert!(Instant::now() < deadline, "{what}: {nodes:#?}");
+            let took = begun.elapsed();
+            assert!(took <= within, "{what}: not after {took:?}: {nodes:#?}");
             sleep(PAUSE).await;
         }
     }
 
     /// Who leads, by what is led: PAN, MnT and the mailbox, all three of them.
-    pub(super) async fn leaders(&self) -> BTreeMap<String, String> {
-        let duties = ["pan".to_owned(), "mnt".to_owned(), mailbox()];
-        let deadline = Instant::now() + PATIENCE;
-        loop {
-            let nodes = self.nodes().await;
-            let leader = |duty: &String| {
-                let leads = |node: &v1::Node| node.leads.contains(duty);
-                let found = nodes.iter().find(|(_name, node)| leads(node));
-                found.map(|(name, _node)| (duty.clone(), name.clone()))
-            };
-            let leaders: BTreeMap<_, _> = duties.iter().filter_map(leader).collect();
-            if leaders.len() == duties.len() {
-                return leaders;
-            }
-            assert!(Instant::now() < deadline, "not all is led: {leaders:?}");
-            sleep(PAUSE).await;
-        }
+    pub(super) async fn leaders(&self) -> Leaders {
+        self.found("all is led", PATIENCE, leaders).await
     }
 
     /// Waits until others lead what `before` led, and returns how long that took since `begun`; panics where the lease does
     /// not explain it.
-    pub(super) async fn succeeded(
-        &self,
-        before: &BTreeMap<String, String>,
-        begun: Instant,
-    ) -> Duration {
-        loop {
-            let leaders = self.leaders().await;
-            let took = begun.elapsed();
-            if before.iter().all(|(duty, old)| leaders[duty] != *old) {
-                return took;
-            }
-            assert!(took <= LEASE + LATE_MAX, "{leaders:?} after {before:?}: {took:?}");
-            sleep(PAUSE).await;
-        }
+    pub(super) async fn succeeded(&self, before: &Leaders, begun: Instant) -> Duration {
+        let within = (LEASE + LATE_MAX).saturating_sub(begun.elapsed());
+        let others = |nodes: &Nodes| {
+            leaders(nodes).filter(|now| before.iter().all(|(duty, old)| now[duty] != *old))
+        };
+        self.found(&format!("others than {before:?} lead"), within, others).await;
+        begun.elapsed()
     }
 
     /// Waits until so many more mails have arrived at the provider.
@@ -249,6 +239,15 @@ impl World {
             sleep(PAUSE).await;
         }
     }
+}
+
+/// Who leads, by what is led, if all of it is.
+pub(super) fn leaders(nodes: &Nodes) -> Option<Leaders> {
+    let leader = |duty: String| {
+        let (name, _node) = nodes.iter().find(|(_name, node)| node.leads.contains(&duty))?;
+        Some((duty, name.clone()))
+    };
+    ["pan".to_owned(), "mnt".to_owned(), mailbox()].into_iter().map(leader).collect()
 }
 
 /// How `nuncio nodes` names the duty to send.
