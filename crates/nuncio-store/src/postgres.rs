@@ -7,6 +7,7 @@ mod advance;
 mod changes;
 mod claim;
 mod clock;
+mod database;
 mod end;
 mod engine;
 mod lease;

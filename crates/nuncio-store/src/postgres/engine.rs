@@ -8,13 +8,12 @@ use jiff::Timestamp;
 use nuncio_core::job::{Job, MailJobId, RequestKey};
 use nuncio_core::ports::job_store::{Claim, Dead};
 use nuncio_core::ports::records::RecordKey;
-use sqlx::postgres::PgConnectOptions;
 use sqlx::{Connection, Error, PgConnection};
 use tokio::time::{Instant, sleep};
 use uuid::Uuid;
 
 use crate::postgres::changes::{CommitId, Mark, Pending};
-use crate::postgres::open::connect;
+use crate::postgres::database::Database;
 use crate::postgres::signals::Signals;
 use crate::postgres::{advance, claim, end, lease, read, records, sealed, submit};
 use crate::write::advance::Advance;
@@ -36,7 +35,7 @@ pub(super) struct PostgresEngine {
     name: String,
     /// How many commits it has tried.
     commits: i64,
-    options: PgConnectOptions,
+    database: Arc<Database>,
     signals: Arc<Signals>,
     /// None until it is needed, and after it failed.
     connection: Option<PgConnection>,
@@ -52,11 +51,11 @@ pub(super) struct Transaction<'a> {
 
 impl PostgresEngine {
     /// It connects when there is something to write.
-    pub(super) fn new(options: PgConnectOptions, signals: Arc<Signals>) -> Self {
+    pub(super) fn new(database: Arc<Database>, signals: Arc<Signals>) -> Self {
         let pending = Pending::default();
         let isolated = pending.mark();
         let name = Uuid::now_v7().to_string();
-        Self { name, commits: 0, options, signals, connection: None, pending, isolated }
+        Self { name, commits: 0, database, signals, connection: None, pending, isolated }
     }
 
     fn tx(&mut self) -> Transaction<'_> {
@@ -70,7 +69,7 @@ impl PostgresEngine {
         let until = Instant::now() + DOUBT_MAX;
         loop {
             let look = async {
-                let mut connection = connect(&self.options).await?;
+                let mut connection = self.database.connect().await?;
                 let done = id.is_done(&mut connection).await?;
                 Ok((connection, done))
             };
@@ -102,7 +101,7 @@ impl Engine for PostgresEngine {
         match state.as_str() {
             DISK_FULL => Trouble::Full,
             SERIALIZATION_FAILURE | DEADLOCK_DETECTED => Trouble::Conflict,
-            IDLE_IN_TRANSACTION => Trouble::Lost,
+            IDLE_IN_TRANSACTION | READ_ONLY => Trouble::Lost,
             state if state.starts_with(CLASS_SHUTDOWN) => Trouble::Lost,
             state if CLASSES_OF_ONE.iter().any(|class| state.starts_with(class)) => {
                 Trouble::OneRequest
@@ -128,7 +127,7 @@ impl Engine for PostgresEngine {
     async fn begin(&mut self) -> sqlx::Result<()> {
         self.pending = Pending::default();
         if self.connection.is_none() {
-            self.connection = Some(connect(&self.options).await?);
+            self.connection = Some(self.database.connect().await?);
         }
         self.execute("BEGIN").await
     }
@@ -271,6 +270,8 @@ const DEADLOCK_DETECTED: &str = "40P01";
 const CLASS_SHUTDOWN: &str = "57P";
 /// The server has ended a session that held locks and did nothing: this node stood still.
 const IDLE_IN_TRANSACTION: &str = "25P03";
+/// The host is the primary no more, or is being kept from writing because it will not be.
+pub(super) const READ_ONLY: &str = "25006";
 /// What one request may bring: "program limit exceeded", such as a key that is too long for an index; data that
 /// does not fit; a constraint.
 const CLASSES_OF_ONE: [&str; 3] = ["54", "22", "23"];

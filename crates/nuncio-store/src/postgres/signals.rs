@@ -17,6 +17,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
 use uuid::Uuid;
 
 use crate::postgres::clock::{DatabaseClock, Told};
+use crate::postgres::database::Database;
 use crate::postgres::engine::PostgresEngine;
 use crate::rows::{self, unreadable};
 use crate::write::engine::in_time;
@@ -91,6 +92,15 @@ impl Signals {
         self.heard.notify_one();
     }
 
+    /// The database was away. Another one may have taken its place that never heard of the last commits: then the
+    /// counter stands where it stood before.
+    fn begin_again(&self, wakes: i64) {
+        self.seen.store(wakes, Ordering::Release);
+        self.changed.send_replace(());
+        self.records.send_replace(());
+        self.was_away.notify_one();
+    }
+
     fn wake(&self, wakes: i64) {
         if self.seen.fetch_max(wakes, Ordering::AcqRel) < wakes {
             self.changed.send_replace(());
@@ -99,11 +109,11 @@ impl Signals {
 }
 
 /// Tells and hears until the set is dropped.
-pub(super) fn start(pool: &PgPool, signals: &Arc<Signals>) -> JoinSet<()> {
+pub(super) fn start(database: &Arc<Database>, signals: &Arc<Signals>) -> JoinSet<()> {
     let mut tasks = JoinSet::new();
-    tasks.spawn(tell(pool.clone(), signals.clone()));
-    tasks.spawn(look(pool.clone(), signals.clone()));
-    tasks.spawn(listen(pool.clone(), signals.clone()));
+    tasks.spawn(tell(database.readers.clone(), signals.clone()));
+    tasks.spawn(look(database.clone(), signals.clone()));
+    tasks.spawn(listen(database.readers.clone(), signals.clone()));
     tasks
 }
 
@@ -130,7 +140,7 @@ async fn tell(pool: PgPool, signals: Arc<Signals>) {
     }
 }
 
-async fn look(pool: PgPool, signals: Arc<Signals>) {
+async fn look(database: Arc<Database>, signals: Arc<Signals>) {
     let mut every = interval(POLL_EVERY);
     every.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut reachable = true;
@@ -139,15 +149,17 @@ async fn look(pool: PgPool, signals: Arc<Signals>) {
             _ = every.tick() => {}
             () = signals.heard.notified() => {}
         }
-        match look_once(&pool, &signals).await {
-            Ok(()) => {
+        match look_once(&database.readers, &signals).await {
+            Ok(wakes) => {
                 if !reachable {
                     tracing::info!("the database of the job store is there again");
-                    signals.was_away.notify_one();
+                    signals.begin_again(wakes);
                 }
                 reachable = true;
             }
             Err(error) => {
+                // Another host may be the primary now.
+                let error = database.connect().await.err().unwrap_or(error);
                 if reachable {
                     tracing::warn!(%error, "the database of the job store cannot be reached");
                 }
@@ -157,12 +169,12 @@ async fn look(pool: PgPool, signals: Arc<Signals>) {
     }
 }
 
-/// Learns what there is to wake for, and what time it is.
-pub(super) async fn look_once(pool: &PgPool, signals: &Signals) -> sqlx::Result<()> {
+/// Learns what there is to wake for, and what time it is. Returns how many commits there were.
+pub(super) async fn look_once(pool: &PgPool, signals: &Signals) -> sqlx::Result<i64> {
     let (wakes, time) = in_time::<PostgresEngine, _>(read(pool)).await?;
     signals.wake(wakes);
     signals.clock.learn(time);
-    Ok(())
+    Ok(wakes)
 }
 
 async fn listen(pool: PgPool, signals: Arc<Signals>) {

@@ -17,7 +17,9 @@ use crate::postgres::clock::Told;
 
 mod claim_plan;
 mod lost_commit;
+mod primary;
 mod sealed;
+mod upgrade;
 
 nuncio_core::job_store_conformance!(async {
     let store = opened(&database("conformance").await).await.unwrap();
@@ -63,14 +65,18 @@ fn server() -> String {
     url.unwrap_or_else(|| panic!("run `cargo xtask test`")).to_owned()
 }
 
-/// The URL of an empty schema that only this test knows.
 async fn database(name: &str) -> PostgresUrl {
+    schema(name).await.parse().unwrap()
+}
+
+/// The URL of an empty schema that only this test knows.
+async fn schema(name: &str) -> String {
     static COUNT: AtomicU32 = AtomicU32::new(0);
     let count = COUNT.fetch_add(1, Ordering::Relaxed);
     let schema = format!("{name}_{}_{count}", std::process::id());
     let mut connection = admin().await;
     execute(&mut connection, &format!("CREATE SCHEMA {schema}")).await;
-    format!("{}?options[search_path]={schema}&application_name={schema}", server()).parse().unwrap()
+    format!("{}?options[search_path]={schema}&application_name={schema}", server())
 }
 
 async fn admin() -> PgConnection {
@@ -85,7 +91,7 @@ async fn execute(connection: &mut PgConnection, sql: &str) {
 async fn kill_connections(url: &PostgresUrl) {
     let sql = "SELECT COUNT(pg_terminate_backend(pid)) FROM pg_stat_activity \
                WHERE application_name = $1 AND pid <> pg_backend_pid()";
-    let name = url.options().get_application_name().unwrap().to_owned();
+    let name = url.hosts()[0].get_application_name().unwrap().to_owned();
     let killed: i64 =
         sqlx::query_scalar(sql).bind(name).fetch_one(&mut admin().await).await.unwrap();
     assert!(0 < killed, "the store has connections");

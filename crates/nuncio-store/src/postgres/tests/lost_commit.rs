@@ -24,7 +24,7 @@ impl Cutter {
     async fn start(&self, url: &PostgresUrl) -> PostgresUrl {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
-        let options = url.options();
+        let options = &url.hosts()[0];
         let server = format!("{}:{}", options.get_host(), options.get_port());
         let cutter = self.clone();
         // Ends with the runtime of its test.

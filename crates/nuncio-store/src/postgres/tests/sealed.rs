@@ -109,7 +109,7 @@ async fn of_nodes_with_other_keys_that_start_together_one_is_refused() {
 async fn execute_in(url: &PostgresUrl, sql: &'static str) {
     use sqlx::ConnectOptions as _;
 
-    let mut connection = url.options().connect().await.unwrap();
+    let mut connection = url.hosts()[0].connect().await.unwrap();
     sqlx::query(sql).execute(&mut connection).await.unwrap();
 }
 

@@ -10,12 +10,26 @@ fn nothing_that_shows_a_url_shows_its_password() {
 }
 
 #[test]
+fn a_url_names_several_hosts_as_libpq_has_it() {
+    let url: PostgresUrl = "postgresql://nuncio:h%40nter2,@db-1,[fd00::2]:5433/mails\
+                            ?target_session_attrs=read-write&sslmode=require"
+        .parse()
+        .unwrap();
+
+    assert_eq!(url.to_string(), "postgres://nuncio@db-1:5432,[fd00::2]:5433/mails");
+    let hosts = url.hosts().iter().map(|host| (host.get_host(), host.get_port()));
+    assert_eq!(hosts.collect::<Vec<_>>(), [("db-1", 5432), ("[fd00::2]", 5433)]);
+}
+
+#[test]
 fn what_is_wrong_with_a_url_is_said_without_it() {
     for (url, expect) in [
         ("mysql://a:hunter2@h/db", PostgresUrlError::Scheme),
         ("hunter2", PostgresUrlError::Scheme),
         ("postgres://a:hunter2@h:port/db", PostgresUrlError::Form),
         ("postgres://a:hunter2@h", PostgresUrlError::Database),
+        ("postgres://a:hunter2@h,h:port/db", PostgresUrlError::Form),
+        ("postgres://a:hunter2@h/db?target_session_attrs=any", PostgresUrlError::Target),
         ("postgres://a@h/db?pasword=hunter2", PostgresUrlError::Parameter),
     ] {
         let refused = url.parse::<PostgresUrl>().unwrap_err();
