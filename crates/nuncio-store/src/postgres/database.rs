@@ -1,5 +1,6 @@
 //! The connections of a store. Where its URL names several hosts, they lead to the one that is the primary now.
 
+use std::io;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
@@ -39,8 +40,20 @@ pub(super) struct Database {
 
 /// The host that was asked may not be written.
 #[derive(Debug, thiserror::Error)]
-#[error("the host is a standby")]
+#[error("the host is a standby, and no other one is the primary")]
 pub(super) struct Standby;
+
+impl Standby {
+    fn error() -> Error {
+        Error::Io(io::Error::other(Self))
+    }
+
+    /// Whether it is why there is no connection.
+    pub(super) fn is_told_by(error: &Error) -> bool {
+        let Error::Io(error) = error else { return false };
+        error.get_ref().and_then(|source| source.downcast_ref::<Self>()).is_some()
+    }
+}
 
 impl Database {
     /// It connects when there is something to ask.
@@ -89,7 +102,7 @@ impl Database {
 }
 
 fn is_silence(error: &Error) -> bool {
-    matches!(error, Error::Io(_))
+    matches!(error, Error::Io(_)) && !Standby::is_told_by(error)
 }
 
 async fn connect_to(host: &PgConnectOptions) -> sqlx::Result<PgConnection> {
@@ -104,7 +117,7 @@ async fn connect_to(host: &PgConnectOptions) -> sqlx::Result<PgConnection> {
 async fn begin_session(connection: &mut PgConnection) -> sqlx::Result<()> {
     let answer = sqlx::query(BEGIN_SESSION).fetch_one(connection).await?;
     if answer.try_get("standby")? {
-        return Err(Error::Configuration(Box::new(Standby)));
+        return Err(Standby::error());
     }
     Ok(())
 }

@@ -137,13 +137,13 @@ fn classify(url: &PostgresUrl, error: Error) -> OpenError {
         matches!(error, Error::Io(_) | Error::PoolTimedOut) || state.starts_with("57P");
     let refused = state.starts_with("28") || ["3D000", "42501"].contains(&state.as_str());
     let tls = matches!(error, Error::Tls(_));
-    let standby = matches!(&error, Error::Configuration(source) if source.is::<Standby>());
+    let standby = Standby::is_told_by(&error);
     let source = Box::new(error);
     match () {
+        () if standby || state == READ_ONLY => OpenError::ReadOnly { url },
         () if unreachable => OpenError::Unreachable { url, source },
         () if refused => OpenError::Refused { url, source },
         () if tls => OpenError::Tls { url, source },
-        () if standby || state == READ_ONLY => OpenError::ReadOnly { url },
         () => OpenError::Unusable { url, source },
     }
 }

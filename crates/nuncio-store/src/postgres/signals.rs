@@ -92,13 +92,11 @@ impl Signals {
         self.heard.notify_one();
     }
 
-    /// The database was away. Another one may have taken its place that never heard of the last commits: then the
-    /// counter stands where it stood before.
+    /// The count has gone back: what has taken the database's place never heard of its last commits.
     fn begin_again(&self, wakes: i64) {
         self.seen.store(wakes, Ordering::Release);
         self.changed.send_replace(());
         self.records.send_replace(());
-        self.was_away.notify_one();
     }
 
     fn wake(&self, wakes: i64) {
@@ -150,10 +148,10 @@ async fn look(database: Arc<Database>, signals: Arc<Signals>) {
             () = signals.heard.notified() => {}
         }
         match look_once(&database.readers, &signals).await {
-            Ok(wakes) => {
+            Ok(()) => {
                 if !reachable {
                     tracing::info!("the database of the job store is there again");
-                    signals.begin_again(wakes);
+                    signals.was_away.notify_one();
                 }
                 reachable = true;
             }
@@ -169,12 +167,18 @@ async fn look(database: Arc<Database>, signals: Arc<Signals>) {
     }
 }
 
-/// Learns what there is to wake for, and what time it is. Returns how many commits there were.
-pub(super) async fn look_once(pool: &PgPool, signals: &Signals) -> sqlx::Result<i64> {
+/// Learns what there is to wake for, and what time it is.
+pub(super) async fn look_once(pool: &PgPool, signals: &Signals) -> sqlx::Result<()> {
+    let seen = signals.seen.load(Ordering::Acquire);
     let (wakes, time) = in_time::<PostgresEngine, _>(read(pool)).await?;
-    signals.wake(wakes);
+    if wakes < seen {
+        tracing::warn!("the database of the job store has lost its last commits");
+        signals.begin_again(wakes);
+    } else {
+        signals.wake(wakes);
+    }
     signals.clock.learn(time);
-    Ok(wakes)
+    Ok(())
 }
 
 async fn listen(pool: PgPool, signals: Arc<Signals>) {

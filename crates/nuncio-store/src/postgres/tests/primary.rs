@@ -33,6 +33,25 @@ async fn a_database_that_may_not_be_written_for_a_while_is_used_again_afterwards
     assert_eq!(store.backlog().await.unwrap().queued, 2);
 }
 
+#[tokio::test]
+async fn a_database_that_has_lost_its_last_commits_wakes_those_who_wait_all_the_same() {
+    let url = database("lost_commits").await;
+    let one = opened(&url).await.unwrap();
+    let two = opened(&url).await.unwrap();
+    for number in 1..9 {
+        one.submit(job(number)).await.unwrap();
+    }
+    let mut connection = PgConnection::connect_with(&url.hosts()[0]).await.unwrap();
+    execute(&mut connection, "UPDATE mail_job_counter SET wakes = 0").await;
+    signals::look_once(&one.readers, &one.signals).await.unwrap();
+    let mut changed = one.changed();
+    changed.borrow_and_update();
+
+    two.submit(job(9)).await.unwrap();
+
+    tokio::time::timeout(SOON, changed.changed()).await.expect("it is woken").unwrap();
+}
+
 /// A role that only this test knows, and the URL of an empty schema of its own.
 async fn database_of_a_role(name: &str) -> (String, PostgresUrl) {
     let role = format!("{name}_{}", std::process::id());
