@@ -1,4 +1,4 @@
-//! A cluster of six nodes, three members of etcd and a PostgreSQL, each on a host of its own, behind TLS: hosts are killed,
+//! A cluster of six nodes, three members of etcd and a PostgreSQL with a standby, each on a host of its own, behind TLS: hosts are killed,
 //! paused, cut off from each other and put back, one fault after the other, while mails, guests and alarms come in.
 //!
 //! It is one test, as faults come to a cluster in turn, and what one leaves behind may be what the next one trips over. Each
@@ -19,7 +19,7 @@ use nuncio_tests::report::say;
 use tokio::time::{Instant, sleep};
 use tonic::{Code, Status};
 
-use self::world::{ETCD, Leaders, NODES, World, leaders, mailbox};
+use self::world::{DATABASE, ETCD, Leaders, NODES, World, leaders, mailbox};
 
 /// How long etcd has no quorum, in seconds; the variable asks for more.
 const OUTAGE_S: u64 = 15;
@@ -43,7 +43,7 @@ async fn a_cluster_whose_hosts_break_one_after_the_other_loses_and_doubles_nothi
     Box::pin(a_leader_loses_etcd(&mut world)).await;
     Box::pin(etcd_has_no_quorum(&mut world)).await;
     Box::pin(etcd_forgets_while_a_node_stands_still(&mut world)).await;
-    Box::pin(the_database_dies(&mut world)).await;
+    Box::pin(the_database_fails_over(&mut world)).await;
     Box::pin(a_node_loses_the_other_roles(&mut world)).await;
     Box::pin(clocks_are_wrong(&mut world)).await;
     Box::pin(all_are_restarted(&mut world)).await;
@@ -72,7 +72,7 @@ async fn leaders_stand_still(world: &mut World) {
 }
 
 async fn leaders_lose_the_database(world: &mut World) {
-    others_lead(world, "without database", |host| format!("cut {host} postgres")).await;
+    others_lead(world, "without database", |host| format!("cut {host} {DATABASE}")).await;
     world.heal().await;
 }
 
@@ -179,19 +179,20 @@ async fn etcd_forgets_while_a_node_stands_still(world: &mut World) {
     all_have_one_log_level(world).await;
 }
 
-/// PostgreSQL dies and is there again, as after a failover.
-async fn the_database_dies(world: &mut World) {
-    world.order("kill postgres").await;
+/// The primary of PostgreSQL dies, and its standby takes its place: it has all that was accepted.
+async fn the_database_fails_over(world: &mut World) {
+    world.order("kill postgres-1").await;
     let refused = world.caller("psn-1").try_submit(bulk("without a database")).await;
     let refused = refused.expect_err("it cannot store it");
     let passing = [Code::Unavailable, Code::DeadlineExceeded];
     assert!(passing.contains(&refused.code()), "{refused:?}");
+    world.order("promote postgres-2").await;
     let begun = Instant::now();
 
-    world.order("start postgres").await;
-
     world.arrive(GOES_ON, PATIENCE).await;
-    say(&format!("hosts: the database died: {GOES_ON} mails within {:?}", begun.elapsed()));
+
+    say(&format!("hosts: the database failed over: {GOES_ON} mails within {:?}", begun.elapsed()));
+    world.order("start postgres-1").await;
     world.heal().await;
 }
 

@@ -21,6 +21,7 @@ use crate::asked;
 use crate::truth::Truth;
 
 pub(super) const NODES: [&str; 6] = ["pan-1", "pan-2", "mnt-1", "mnt-2", "psn-1", "psn-2"];
+pub(super) const DATABASE: &str = "postgres-1 postgres-2";
 pub(super) const ETCD: &str = "etcd-1 etcd-2 etcd-3";
 /// How long a dead or silent leader is waited for (`LEASE_DURATION` of `nuncio-nodes`).
 const LEASE: Duration = Duration::from_secs(10);

@@ -2,14 +2,13 @@
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{PermissionsExt, chown};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
 use crate::command::{read, works};
 use crate::environment::User;
 use crate::failure::{Context, Failure, Result};
-use crate::install::postgres_folder;
 use crate::output::Stopwatch;
 use crate::servers::ports;
 use crate::servers::postgres::{Account, Server};
@@ -26,27 +25,22 @@ const LOOK: Duration = Duration::from_millis(50);
 pub(super) struct Postgres {
     process: Process,
     port: String,
-    programs: PathBuf,
     databases: u32,
 }
 
 impl Postgres {
     pub(super) fn start(folder: &Path) -> Result<Self> {
-        let programs = postgres_folder().ok_or_else(|| {
-            Failure::new("PostgreSQL is installed, but its programs are not found")
-        })?;
         let port = ports::free(1, std::process::id().wrapping_mul(11))?[0].to_string();
         let User { uid, gid } = User::named("postgres")?;
         fs::create_dir(folder)
             .and_then(|()| fs::set_permissions(folder, Permissions::from_mode(0o755)))
             .and_then(|()| chown(folder, Some(uid), Some(gid)))
             .context(format_args!("cannot create {}", folder.display()))?;
-        let account = Account { address: "127.0.0.1", port: &port, user: USER, password: PASSWORD };
-        let server = Server::initialize(folder, &account)?;
+        let server = Server::initialize(folder, &account(&port))?;
         let process = Process::start("postgres", &mut server.command(), folder)?;
-        let mut postgres = Self { process, port, programs, databases: 0 };
+        let mut postgres = Self { process, port, databases: 0 };
         let watch = Stopwatch::start();
-        while !works(&mut postgres.statement("SELECT 1")) {
+        while !works(&mut postgres.statement("SELECT 1")?) {
             if let Some(status) = postgres.process.ended()? {
                 return Err(Failure::new(format!("PostgreSQL ended with {status}")));
             }
@@ -62,21 +56,22 @@ impl Postgres {
     pub(super) fn with_database<T>(&mut self, work: impl FnOnce(&str) -> Result<T>) -> Result<T> {
         self.databases += 1;
         let name = format!("bench{}", self.databases);
-        read(&mut self.statement(&format!("CREATE DATABASE {name}")))?;
+        read(&mut self.statement(&format!("CREATE DATABASE {name}"))?)?;
         let port = &self.port;
         let done = work(&format!("postgres://{USER}:{PASSWORD}@127.0.0.1:{port}/{name}"));
-        read(&mut self.statement(&format!("DROP DATABASE {name} WITH (FORCE)")))?;
+        read(&mut self.statement(&format!("DROP DATABASE {name} WITH (FORCE)"))?)?;
         // What it leaves behind is not to be written while something else is measured.
-        read(&mut self.statement("CHECKPOINT"))?;
+        read(&mut self.statement("CHECKPOINT")?)?;
         done
     }
 
-    fn statement(&self, sql: &str) -> Command {
-        let mut command = Command::new(self.programs.join("psql"));
-        command.env("PGPASSWORD", PASSWORD).args(["-h", "127.0.0.1", "-p", &self.port]);
-        command.args(["-U", USER, "-d", "postgres", "-X", "-q", "-c", sql]);
-        command
+    fn statement(&self, sql: &str) -> Result<Command> {
+        account(&self.port).statement(sql)
     }
+}
+
+fn account(port: &str) -> Account<'_> {
+    Account { address: "127.0.0.1", port, user: USER, password: PASSWORD }
 }
 
 impl Drop for Postgres {

@@ -40,7 +40,8 @@ pub(super) const HOSTS: &[Host] = &[
     Host { name: "etcd-1", kind: Kind::Etcd, part: 11 },
     Host { name: "etcd-2", kind: Kind::Etcd, part: 12 },
     Host { name: "etcd-3", kind: Kind::Etcd, part: 13 },
-    Host { name: "postgres", kind: Kind::Postgres, part: 21 },
+    Host { name: "postgres-1", kind: Kind::Postgres, part: 21 },
+    Host { name: "postgres-2", kind: Kind::Postgres, part: 22 },
     Host { name: "pan-1", kind: Kind::Node("pan"), part: 31 },
     Host { name: "pan-2", kind: Kind::Node("pan"), part: 32 },
     Host { name: "mnt-1", kind: Kind::Node("mnt"), part: 41 },
@@ -56,6 +57,11 @@ pub(super) fn own() -> impl Iterator<Item = &'static Host> {
 
 pub(super) fn members_of_etcd() -> impl Iterator<Item = &'static Host> {
     HOSTS.iter().filter(|host| host.kind == Kind::Etcd)
+}
+
+/// The servers of the database: a primary and a standby.
+pub(super) fn databases() -> impl Iterator<Item = &'static Host> {
+    HOSTS.iter().filter(|host| host.kind == Kind::Postgres)
 }
 
 pub(super) fn nodes() -> impl Iterator<Item = &'static Host> {

@@ -10,6 +10,7 @@ pause HOST           SIGSTOP: it stands still, and does not know it
 resume HOST          SIGCONT
 cut HOST OTHER..     no packet passes between HOST and each OTHER any more
 heal                 all packets pass again
+promote HOST         the standby of PostgreSQL becomes its primary; `start` makes the old one a standby
 compact              etcd forgets all revisions but the present ones
 status               every host: its address, how it is, what it is cut off from
 quit                 stop all; so does the end of the input";
@@ -24,6 +25,7 @@ pub(super) enum Order {
     Resume(&'static Host),
     Cut { host: &'static Host, others: Vec<&'static Host> },
     Heal,
+    Promote(&'static Host),
     Compact,
     Status,
     Help,
@@ -46,6 +48,7 @@ impl Order {
                 Ok(Self::Cut { host: process(name)?, others })
             }
             ["heal"] => Ok(Self::Heal),
+            ["promote", name] => promote(process(name)?),
             ["compact"] => Ok(Self::Compact),
             ["status"] => Ok(Self::Status),
             ["help"] => Ok(Self::Help),
@@ -61,6 +64,13 @@ fn start(host: &'static Host, ahead: &str) -> Result<Order, String> {
         return Err(format!("{} has always the clock of the machine", host.name));
     }
     Ok(Order::Start { host, ahead_s })
+}
+
+fn promote(host: &'static Host) -> Result<Order, String> {
+    if host.kind != Kind::Postgres {
+        return Err(format!("{} is no server of PostgreSQL", host.name));
+    }
+    Ok(Order::Promote(host))
 }
 
 fn host(name: &str) -> Result<&'static Host, String> {

@@ -9,7 +9,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use super::hosts::{
-    GRPC_PORT, HOSTS, HTTP_PORT, Host, Kind, POSTGRES_PORT, known, members_of_etcd, nodes,
+    GRPC_PORT, HOSTS, HTTP_PORT, Host, Kind, databases, known, members_of_etcd, nodes,
 };
 use super::network::Network;
 use super::order::{HELP, Order};
@@ -17,10 +17,9 @@ use super::world::World;
 use crate::command::{read, works};
 use crate::environment::is_set;
 use crate::failure::{Context, Failure, Result};
-use crate::install::postgres_folder;
 use crate::output::{self, Stopwatch};
 use crate::servers::etcd::User as EtcdUser;
-use crate::servers::postgres::Server;
+use crate::servers::postgres::{self, Server};
 use crate::servers::process::{Process, Signal};
 
 /// Six debug builds start within some seconds on two cores.
@@ -52,7 +51,9 @@ const FAKETIME: &str = "faketime/libfaketimeMT.so.1";
 pub(super) struct Running {
     pub(super) world: World,
     network: Network,
-    database: Option<Server>,
+    databases: BTreeMap<&'static str, Server>,
+    /// The server of PostgreSQL that may be written.
+    primary: &'static Host,
     processes: BTreeMap<&'static str, Process>,
     paused: Vec<&'static str>,
 }
@@ -62,8 +63,14 @@ impl Running {
     pub(super) fn start(program: PathBuf, with_provider: bool) -> Result<Self> {
         let network = Network::create()?;
         let world = World::create(program, network.subnet)?;
-        let mut running =
-            Self { world, network, database: None, processes: BTreeMap::new(), paused: Vec::new() };
+        let mut running = Self {
+            world,
+            network,
+            databases: BTreeMap::new(),
+            primary: known("postgres-1"),
+            processes: BTreeMap::new(),
+            paused: Vec::new(),
+        };
         let started = running.start_all(with_provider);
         if let Err(failure) = started {
             let logs = running.logs();
@@ -76,8 +83,9 @@ impl Running {
     fn start_all(&mut self, with_provider: bool) -> Result<()> {
         self.world.make_certificates()?;
         self.world.configure()?;
-        self.database = Some(self.world.make_database(known("postgres"))?);
-        self.start_host(known("postgres"), 0)?;
+        let server = self.world.make_database(self.primary, None)?;
+        self.databases.insert(self.primary.name, server);
+        self.start_host(self.primary, 0)?;
         for host in members_of_etcd() {
             self.start_host(host, 0)?;
         }
@@ -85,7 +93,11 @@ impl Running {
             works(running.world.etcd().etcdctl().args(["endpoint", "health"]))
         })?;
         self.world.etcd().enable_authentication(&["root", "--no-password"], ETCD_USERS)?;
-        self.wait("PostgreSQL", Self::is_database_ready)?;
+        self.wait("PostgreSQL", |running| running.answers("SELECT 1", "1"))?;
+        let primary = self.primary;
+        for host in databases().filter(|host| *host != primary) {
+            self.start_host(host, 0)?;
+        }
         self.start_host(known(FIRST), 0)?;
         self.wait(FIRST, |running| running.is_ready(known(FIRST)))?;
         for host in nodes().filter(|host| host.name != FIRST) {
@@ -140,6 +152,7 @@ impl Running {
             }
             Order::Cut { host, others } => self.network.cut(host, &others)?,
             Order::Heal => self.network.heal()?,
+            Order::Promote(host) => self.promote(host)?,
             Order::Compact => self.world.etcd().compact()?,
             Order::Status => return Ok(self.status()),
             Order::Help => return Ok(format!("{HELP}\n")),
@@ -154,9 +167,47 @@ impl Running {
         {
             return Err(Failure::new(format!("{} runs already", host.name)));
         }
+        let is_standby = host.kind == Kind::Postgres && host != self.primary;
+        if is_standby {
+            let server = self.world.make_database(host, Some(self.primary))?;
+            self.databases.insert(host.name, server);
+        }
         let mut command = self.command(host, ahead_s)?;
         let process = Process::start(host.name, &mut command, &self.world.folder.join("log"))?;
         self.processes.insert(host.name, process);
+        if is_standby { self.wait_for_standby() } else { Ok(()) }
+    }
+
+    /// From then on, a commit of the primary is answered when the standby has it as well.
+    fn wait_for_standby(&mut self) -> Result<()> {
+        let streaming = "SELECT count(*) FROM pg_stat_replication WHERE state = 'streaming'";
+        self.wait("the standby", |running| running.answers(streaming, "1"))?;
+        self.set_synchronous_standbys(Some("*"))
+    }
+
+    /// What a manager of failovers does.
+    fn promote(&mut self, host: &'static Host) -> Result<()> {
+        if self.process(self.primary).is_ok() {
+            let primary = self.primary.name;
+            return Err(Failure::new(format!(
+                "{primary} is the primary, and runs: kill it before"
+            )));
+        }
+        self.world.ask_database(host, "SELECT pg_promote()")?;
+        self.primary = host;
+        // Nobody follows it yet.
+        self.set_synchronous_standbys(None)
+    }
+
+    /// Which standbys must have a commit before the primary answers it.
+    fn set_synchronous_standbys(&self, standbys: Option<&str>) -> Result<()> {
+        let change = match standbys {
+            Some(names) => format!("ALTER SYSTEM SET synchronous_standby_names = '{names}'"),
+            None => "ALTER SYSTEM RESET synchronous_standby_names".to_owned(),
+        };
+        for sql in [&change, "SELECT pg_reload_conf()"] {
+            self.world.ask_database(self.primary, sql)?;
+        }
         Ok(())
     }
 
@@ -170,10 +221,10 @@ impl Running {
                 etcd
             }
             Kind::Postgres => {
-                let server = self.database.as_ref().expect("it is made first");
-                let mut postgres = self.network.command(host, Some(server.user), &server.program);
-                postgres.args(&server.args).env("LC_ALL", "C.UTF-8");
-                postgres
+                let server = self.databases.get(host.name).expect("it is made first");
+                let mut command = self.network.command(host, Some(server.user), &server.program);
+                postgres::set_environment(command.args(&server.args));
+                command
             }
             Kind::Node(_) => {
                 let mut node = self.network.command(host, None, &self.world.program);
@@ -256,10 +307,9 @@ impl Running {
         Ok(())
     }
 
-    fn is_database_ready(&self) -> bool {
-        let address = self.network.subnet.address(known("postgres"));
-        let program = postgres_folder().unwrap_or_default().join("pg_isready");
-        works(Command::new(program).args(["-h", &address.to_string(), "-p", POSTGRES_PORT]))
+    /// Whether the primary answers so.
+    fn answers(&self, sql: &str, answer: &str) -> bool {
+        self.world.ask_database(self.primary, sql).is_ok_and(|said| said.trim() == answer)
     }
 
     fn is_ready(&self, host: &Host) -> bool {
@@ -277,23 +327,11 @@ impl Running {
 
     /// Stops everything and removes what it has made, but the folder where `KEEP` asks for that.
     pub(super) fn stop(mut self) -> Result<()> {
-        for process in self.processes.values() {
-            process.signal(Signal::Resume);
-            process.signal(Signal::Terminate);
-        }
-        let watch = Stopwatch::start();
-        let mut forced = Vec::new();
-        for (name, process) in &mut self.processes {
-            while process.ended()?.is_none() {
-                if STOP_DEADLINE < watch.elapsed() {
-                    process.signal(Signal::Kill);
-                    forced.push(*name);
-                    break;
-                }
-                std::thread::park_timeout(PAUSE);
-            }
-        }
-        self.processes.clear();
+        // A node ends by writing to the database, and the primary by sending to its standby.
+        let mut forced = self.stop_all(|host| host.is_node() || host.kind == Kind::Provider)?;
+        let primary = self.primary;
+        forced.extend(self.stop_all(|host| *host == *primary)?);
+        forced.extend(self.stop_all(|_other| true)?);
         let left = self.network.processes()?;
         drop(self.network);
         if !left.is_empty() {
@@ -310,6 +348,30 @@ impl Running {
             return Ok(());
         }
         Err(Failure::new(format!("had to be killed: {}", forced.join(", "))))
+    }
+
+    /// Stops those and names which had to be killed.
+    fn stop_all(&mut self, which: impl Fn(&Host) -> bool) -> Result<Vec<&'static str>> {
+        let is_one = |name: &str| Host::named(name).is_some_and(&which);
+        let stopping: Vec<_> =
+            self.processes.extract_if(.., |name, _process| is_one(name)).collect();
+        for (_name, process) in &stopping {
+            process.signal(Signal::Resume);
+            process.signal(Signal::Terminate);
+        }
+        let watch = Stopwatch::start();
+        let mut forced = Vec::new();
+        for (name, mut process) in stopping {
+            while process.ended()?.is_none() {
+                if STOP_DEADLINE < watch.elapsed() {
+                    process.signal(Signal::Kill);
+                    forced.push(name);
+                    break;
+                }
+                std::thread::park_timeout(PAUSE);
+            }
+        }
+        Ok(forced)
     }
 
     /// The end of each log.

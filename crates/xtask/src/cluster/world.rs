@@ -8,7 +8,7 @@ use std::process::Command;
 
 use super::hosts::{
     ETCD_PEER_PORT, ETCD_PORT, GRPC_PORT, HOSTS, HTTP_PORT, Host, Kind, POSTGRES_PORT, Subnet,
-    known, members_of_etcd, own,
+    databases, known, members_of_etcd, own,
 };
 use crate::command::read;
 use crate::environment::{User, root};
@@ -20,7 +20,7 @@ use crate::template;
 
 /// What tells where everything is, one `KEY=VALUE` a line.
 pub(super) const ENV_FILE: &str = "cluster.env";
-/// Who may do everything in the PostgreSQL, and its database.
+/// Who may do everything in the PostgreSQL.
 const DATABASE: &str = "nuncio";
 /// The caller that may do everything in all nodes.
 const ADMIN: &str = "admin";
@@ -28,7 +28,7 @@ const ADMIN: &str = "admin";
 const ETCD_USERS: &[&str] = &[ROOT, "nuncio-pan", "nuncio-mnt", "nuncio-psn"];
 const PASSWORD_BYTES: usize = 24;
 /// Settings of the database that let its clients in, by TLS alone.
-const HBA: &str = "hostssl all all all scram-sha-256\n";
+const HBA: &str = "hostssl all all all scram-sha-256\nhostssl replication all all scram-sha-256\n";
 
 /// The folder, and what all hosts have to agree on.
 pub(super) struct World {
@@ -105,19 +105,18 @@ impl World {
         write(&self.folder.join(ENV_FILE), &(lines.join("\n") + "\n"))
     }
 
-    /// An empty PostgreSQL that serves TLS on its host.
-    pub(super) fn make_database(&self, host: &Host) -> Result<Server> {
+    /// A PostgreSQL that serves TLS on its host: an empty one, or a standby of `primary`.
+    pub(super) fn make_database(&self, host: &Host, primary: Option<&Host>) -> Result<Server> {
         let folder = self.host_folder(host);
-        let address = self.subnet.address(host).to_string();
+        let addresses =
+            [host, primary.unwrap_or(host)].map(|host| self.subnet.address(host).to_string());
+        let [account, of_primary] = addresses.each_ref().map(|address| self.account(address));
         let user = User::named("postgres")?;
         give(&folder, user)?;
-        let account = Account {
-            address: &address,
-            port: POSTGRES_PORT,
-            user: DATABASE,
-            password: &self.password,
+        let mut server = match primary {
+            None => Server::initialize(&folder, &account)?,
+            Some(_primary) => Server::standby(&folder, &account, &of_primary)?,
         };
-        let mut server = Server::initialize(&folder, &account)?;
         let hba = folder.join("pg_hba.conf");
         write(&hba, HBA)?;
         give(&hba, user)?;
@@ -134,6 +133,16 @@ impl World {
         Ok(server)
     }
 
+    /// Has a database carry out a statement, and returns the values.
+    pub(super) fn ask_database(&self, host: &Host, sql: &str) -> Result<String> {
+        let address = self.subnet.address(host).to_string();
+        read(&mut self.account(&address).statement(sql)?)
+    }
+
+    fn account<'a>(&'a self, address: &'a str) -> Account<'a> {
+        Account { address, port: POSTGRES_PORT, user: DATABASE, password: &self.password }
+    }
+
     /// Whom `etcdctl` asks.
     pub(super) fn etcd(&self) -> Root {
         let (certificate, key) = self.identity(ROOT);
@@ -147,10 +156,13 @@ impl World {
 
     /// The address of the database, password included.
     pub(super) fn store_url(&self) -> String {
-        let address = self.subnet.address(known("postgres"));
+        let hosts: Vec<_> = databases()
+            .map(|host| format!("{}:{POSTGRES_PORT}", self.subnet.address(host)))
+            .collect();
         format!(
-            "postgres://{DATABASE}:{}@{address}:{POSTGRES_PORT}/postgres?sslmode=verify-full&sslrootcert={}",
+            "postgres://{DATABASE}:{}@{}/postgres?sslmode=verify-full&sslrootcert={}",
             self.password,
+            hosts.join(","),
             self.authority().display()
         )
     }

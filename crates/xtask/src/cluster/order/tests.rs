@@ -16,6 +16,7 @@ fn orders_are_understood() {
         ("resume pan-1", Order::Resume(pan)),
         ("cut pan-1 etcd-3 provider", Order::Cut { host: pan, others: vec![etcd, provider] }),
         ("heal", Order::Heal),
+        ("promote postgres-2", Order::Promote(named("postgres-2"))),
         ("compact", Order::Compact),
         ("status", Order::Status),
         ("help", Order::Help),
@@ -35,6 +36,7 @@ fn what_is_no_order_is_told_with_what_would_be() {
         ("kill provider", "outside of the cluster"),
         ("start pan-1 soon", "`soon` is no number"),
         ("start etcd-1 60", "the clock of the machine"),
+        ("promote pan-2", "no server of PostgreSQL"),
     ] {
         let problem = Order::parse(line).unwrap_err();
         assert!(problem.contains(part), "{line}: {problem}");
