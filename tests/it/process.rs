@@ -17,6 +17,8 @@ use nuncio_tests::process::{Ended, Process, ServeProcess};
 use nuncio_tests::settings::settings_for;
 use serde_json::Value;
 use tempfile::TempDir;
+use tokio::net::UnixDatagram;
+use tokio::time::timeout;
 
 /// What a node says that cannot start: each of these words, and exit code 1.
 fn check_refusal(ended: &Ended, words: &[&str]) {
@@ -97,6 +99,31 @@ async fn a_key_file_that_others_can_read_stops_the_start() {
     let ended = refusal(folder.path(), &[]).await;
 
     check_refusal(&ended, &["settings.key", "chmod", "600"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_service_manager_is_told_that_the_node_takes_calls_and_that_it_ends() {
+    let folder = TempDir::new().unwrap();
+    let path = |name: &str| folder.path().join(name).display().to_string();
+    let (socket, data) = (path("notify"), path("data"));
+    let manager = UnixDatagram::bind(&socket).unwrap();
+    let args = ["serve", "--data-dir", &data, "--grpc-listen", "127.0.0.1:0"];
+    let args = [&args[..], &["--http-listen", "127.0.0.1:0"]].concat();
+    let node = Process::start(&args, &[("NOTIFY_SOCKET", &socket)]);
+
+    assert_eq!(told(&manager).await, "READY=1");
+    node.terminate().await;
+    assert_eq!(told(&manager).await, "STOPPING=1");
+
+    let ended = node.ended().await;
+    assert_eq!(ended.code, Some(0), "{ended:#?}");
+    assert!(ended.stderr.contains("is ready: grpc at"), "{}", ended.stderr);
+}
+
+async fn told(manager: &UnixDatagram) -> String {
+    let mut message = [0; 256];
+    let heard = timeout(PATIENCE, manager.recv(&mut message)).await.expect("it is told in time");
+    String::from_utf8_lossy(&message[..heard.expect("it is bound")]).trim().to_owned()
 }
 
 #[tokio::test(flavor = "multi_thread")]

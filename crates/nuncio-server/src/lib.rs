@@ -24,6 +24,7 @@ mod mnts;
 mod node_service;
 mod node_tests;
 mod peers;
+mod service_manager;
 mod settings_service;
 mod store;
 mod trust;

@@ -14,6 +14,7 @@ use crate::config::args::ServeArgs;
 use crate::config::{Config, ProcessEnvironment, Role};
 use crate::log_levels::LogControl;
 use crate::node::{Listeners, Node, StartError};
+use crate::service_manager::{tell_ready, tell_stopping};
 use crate::telemetry::{Telemetry, TelemetryError};
 
 /// The exit code of a process that was interrupted (128 + SIGINT).
@@ -82,6 +83,8 @@ async fn run_node(
             info!("the page behind approval links is served at {portal}");
         }
     }
+    // Calls wait at the ports since these were bound.
+    tell_ready();
     Ok(node.run(shutdown).await?)
 }
 
@@ -97,6 +100,7 @@ fn shutdown_on_signal() -> io::Result<CancellationToken> {
         };
         asks().await;
         info!("asked to stop: finishing what is under way");
+        tell_stopping();
         asked.cancel();
         asks().await;
         warn!("asked again: stopping at once; what was under way is found at the next start");
