@@ -13,12 +13,14 @@ use nuncio_tests::caller::{Caller, PATIENCE, reason};
 use nuncio_tests::http;
 use nuncio_tests::mails::raw;
 use nuncio_tests::node::{NodeOptions, TestNode};
-use nuncio_tests::postgres::kill_connections;
+use nuncio_tests::postgres::{execute, kill_connections};
 use nuncio_tests::private_postgres::PrivatePostgres;
+use nuncio_tests::process::ServeProcess;
 use nuncio_tests::report::say;
 use nuncio_tests::settings::settings_for;
+use tempfile::TempDir;
 use tokio::task::JoinSet;
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout};
 use tonic::Code;
 
 use crate::truth::Truth;
@@ -35,6 +37,9 @@ const AWAY_FOR: Duration = Duration::from_secs(2);
 const LEASE_S: u16 = 5;
 /// How long the provider takes for a mail, in milliseconds: some are always under way.
 const MAIL_MS: u64 = 20;
+/// How long a node may finish that is to stop, in seconds; its parts and its store then have ten more, and a busy machine some.
+const DRAIN_S: &str = "1";
+const STOPS: Duration = Duration::from_secs(20);
 /// How long all jobs may take to end when all is well again.
 const ENDS: Duration = Duration::from_mins(2);
 
@@ -145,4 +150,25 @@ async fn a_database_that_crashes_under_load_costs_no_job_and_the_node_finds_it_a
     ));
     assert!(0 < unanswered, "the load did not meet the crashes");
     node.stop().await;
+}
+
+/// As when its only synchronous standby is gone.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_ends_in_time_whose_database_answers_no_commit_any_more() {
+    let database = PrivatePostgres::start().await;
+    let folder = TempDir::new().expect("a temporary folder can be made");
+    let (url, drain) = (database.url(), "--delivery-drain-timeout-s");
+    let node = ServeProcess::start(folder.path(), &["--store-url", &url, drain, DRAIN_S]).await;
+    execute(&url, "ALTER SYSTEM SET synchronous_standby_names = 'nobody'").await;
+    execute(&url, "SELECT pg_reload_conf()").await;
+    let mut number = 0;
+    while timeout(WELL_FOR, node.try_submit(request(number))).await.is_ok() {
+        number += 1;
+    }
+
+    let begun = Instant::now();
+    let ended = node.stop().await;
+
+    assert!(begun.elapsed() < STOPS, "{:?}: {}", begun.elapsed(), ended.stderr);
+    assert!(ended.stderr.contains("does not answer its last writes"), "{}", ended.stderr);
 }

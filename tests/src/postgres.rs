@@ -22,6 +22,11 @@ pub async fn kill_connections(url: &str) {
     assert!(0 < killed, "there are connections");
 }
 
+/// Does something to the whole server.
+pub async fn execute(url: &str, sql: &'static str) {
+    sqlx::query(sql).execute(&mut connect(url).await).await.expect("it may do so");
+}
+
 async fn connect(url: &str) -> PgConnection {
     PgConnection::connect(url).await.unwrap_or_else(|error| panic!("no PostgreSQL: {error}"))
 }

@@ -38,9 +38,10 @@ use nuncio_templates::api::TemplateApi;
 use nuncio_templates::share::TemplateShare;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tonic::service::RoutesBuilder;
-use tracing::info;
+use tracing::{info, warn};
 
 mod adapters;
 mod keys;
@@ -61,6 +62,8 @@ use crate::store::{OpenStoreError, Store};
 
 /// What the node gives its parts beyond what they take themselves, so that they can name who is late.
 const GRACE: Duration = Duration::from_secs(5);
+/// How long the store may take for its last writes after that: a database may never answer them.
+const STORE_GRACE: Duration = Duration::from_secs(5);
 
 /// A node that is ready to run.
 pub struct Node {
@@ -331,7 +334,9 @@ impl Node {
         drop(working);
         tasks.spawn("http", |stop| self.http.draining_on(stop).run(http, drained));
         let end = tasks.join(self.drain_timeout + GRACE).await;
-        self.store.close().await;
+        if timeout(STORE_GRACE, self.store.close()).await.is_err() {
+            warn!("the job store does not answer its last writes; it may have them or not");
+        }
         info!("node has stopped");
         end
     }
