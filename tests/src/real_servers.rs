@@ -4,9 +4,11 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::Value;
+use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::{Instant, sleep};
 
 use crate::environment;
@@ -17,10 +19,17 @@ const VARIABLE: &str = "NUNCIO_TEST_SERVERS";
 /// Between two looks into a mailbox.
 const PAUSE: Duration = Duration::from_millis(20);
 
+/// How many tests may use the mail servers at the same time. Where more log in at once on two processors, Dovecot 2.3 refuses a
+/// good token now and then, for a reason that it does not tell.
+const TURNS_MAX: usize = 2;
+static TURNS: Semaphore = Semaphore::const_new(TURNS_MAX);
+
 /// What is known of the running servers. What the keys mean is said in `crates/xtask/src/servers/settings.rs`.
 #[derive(Clone, Debug)]
 pub struct RealServers {
     settings: BTreeMap<String, String>,
+    /// Whoever comes next waits for it.
+    _turn: Option<Arc<SemaphorePermit<'static>>>,
 }
 
 /// Whose mailboxes are looked into.
@@ -40,7 +49,14 @@ impl RealServers {
         let lines = fs::read_to_string(&file)
             .unwrap_or_else(|error| panic!("cannot read `{file}`: {error}"));
         let settings = lines.lines().filter_map(|line| line.split_once('='));
-        Self { settings: settings.map(|(key, value)| (key.to_owned(), value.to_owned())).collect() }
+        let settings = settings.map(|(key, value)| (key.to_owned(), value.to_owned())).collect();
+        Self { settings, _turn: None }
+    }
+
+    /// The same for a test that uses the mail servers: it waits for its turn, which ends with this value and its clones.
+    pub async fn in_turn() -> Self {
+        let turn = TURNS.acquire().await.expect("nobody closes it");
+        Self { _turn: Some(Arc::new(turn)), ..Self::from_env() }
     }
 
     /// The value of a key such as `MAILBOX`.

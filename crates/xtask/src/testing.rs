@@ -3,10 +3,11 @@
 mod watched;
 
 use std::process::Command;
+use std::thread::available_parallelism;
 use std::time::Duration;
 
 use crate::command::{command, run as run_command};
-use crate::environment::root;
+use crate::environment::{is_set, root};
 use crate::failure::Result;
 use crate::install::{install_build_tools, install_system};
 use crate::servers::Servers;
@@ -14,6 +15,12 @@ use crate::{cluster, output};
 
 /// Names the file from which the tests learn where the real servers are.
 pub(crate) const SERVERS_VARIABLE: &str = "NUNCIO_TEST_SERVERS";
+
+/// Says how many tests of a binary run at once.
+const THREADS_VARIABLE: &str = "RUST_TEST_THREADS";
+
+/// How many tests of a binary run at once at least: most of them wait most of the time.
+const THREADS_MIN: usize = 4;
 
 /// How long all tests together may run: several times what they take on two cores, and less than CI waits.
 const TESTS_MAX: Duration = Duration::from_mins(40);
@@ -37,10 +44,19 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
     output::step("build the tests", || run_command(cargo_test(build_args(args)).arg("--no-run")))?;
     let servers = output::step("start the real servers", Servers::start)?;
     let tested = output::step("run the tests", || {
-        watched::run(cargo_test(args).env(SERVERS_VARIABLE, servers.env_file()), TESTS_MAX)
+        let mut test = cargo_test(args);
+        test.env(SERVERS_VARIABLE, servers.env_file());
+        if !is_set(THREADS_VARIABLE) {
+            test.env(THREADS_VARIABLE, threads().to_string());
+        }
+        watched::run(&mut test, TESTS_MAX)
     });
     let stopped = output::step("stop the real servers", || servers.stop());
     tested.and(stopped)
+}
+
+fn threads() -> usize {
+    available_parallelism().map_or(THREADS_MIN, |processors| processors.get().max(THREADS_MIN))
 }
 
 /// Those before `--`; what follows is for the tests themselves.

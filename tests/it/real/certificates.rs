@@ -33,7 +33,7 @@ const SELF_SIGNED: Bad = Bad {
 };
 
 async fn check_smtp(port: &'static str, bad: &Bad) {
-    let servers = RealServers::from_env();
+    let servers = RealServers::in_turn().await;
     let node = TestNode::start().await;
     let way = Way { port, encryption: SmtpEncryption::Starttls };
 
@@ -48,7 +48,7 @@ async fn check_smtp(port: &'static str, bad: &Bad) {
 }
 
 async fn check_oauth(port: &'static str, bad: &Bad) {
-    let servers = RealServers::from_env();
+    let servers = RealServers::in_turn().await;
     let node = TestNode::start().await;
     let oauth = v1::OauthAuthentication {
         token_endpoint: format!("https://{}:{}/token", servers.host(), servers.port(port)),
@@ -107,7 +107,7 @@ async fn a_self_signed_oauth_server_is_told_as_such() {
 
 #[tokio::test]
 async fn without_the_private_authority_both_servers_are_told_with_the_missing_issuer() {
-    let servers = RealServers::from_env();
+    let servers = RealServers::in_turn().await;
     let node = TestNode::start().await;
     let settings = v1::SmtpSettings { ca_certificates_pem: String::new(), ..good(&servers) };
 
@@ -130,7 +130,7 @@ async fn without_the_private_authority_both_servers_are_told_with_the_missing_is
 
 #[tokio::test]
 async fn a_self_signed_server_is_trusted_once_its_certificate_is_given() {
-    let servers = RealServers::from_env();
+    let servers = RealServers::in_turn().await;
     let node = TestNode::start().await;
     let way = Way { port: "SMTP_SELF_SIGNED_PORT", encryption: SmtpEncryption::Starttls };
     let mut settings = settings(&servers, way, client(&servers, "svc-post"));

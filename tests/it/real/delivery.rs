@@ -77,7 +77,7 @@ fn lines(text: &str) -> String {
 
 #[tokio::test]
 async fn everything_that_the_caller_gave_arrives_unharmed() {
-    let servers = RealServers::from_env();
+    let servers = RealServers::in_turn().await;
     let node = TestNode::start().await;
     node.save_tested(good(&servers)).await;
     let (to, also, cc, hidden) =
@@ -144,7 +144,7 @@ fn check_hidden(mails: &[Vec<u8>], hidden: &str) {
 
 #[tokio::test]
 async fn a_mail_for_hidden_recipients_only_names_none_of_them() {
-    let servers = RealServers::from_env();
+    let servers = RealServers::in_turn().await;
     let node = TestNode::start().await;
     node.save_tested(good(&servers)).await;
     let (one, two) = (fresh("hidden-one"), fresh("hidden-two"));
@@ -165,7 +165,7 @@ async fn a_mail_for_hidden_recipients_only_names_none_of_them() {
 /// Such a server offers no 8BITMIME, so that the content must be ASCII on the wire.
 #[tokio::test]
 async fn a_server_without_extensions_gets_the_same_content() {
-    let servers = RealServers::from_env();
+    let servers = RealServers::in_turn().await;
     let node = TestNode::start().await;
     let bare = v1::SmtpSettings { port: servers.port("SMTP_BARE_PORT").into(), ..good(&servers) };
     node.save_tested(bare).await;
@@ -191,7 +191,7 @@ async fn a_server_without_extensions_gets_the_same_content() {
 
 #[tokio::test]
 async fn guest_credentials_arrive_with_every_variable() {
-    let servers = RealServers::from_env();
+    let servers = RealServers::in_turn().await;
     let node = TestNode::start().await;
     node.save_tested(good(&servers)).await;
     let recipient = fresh("guest");
@@ -212,7 +212,7 @@ async fn guest_credentials_arrive_with_every_variable() {
 
 #[tokio::test]
 async fn mail_in_the_name_of_a_shared_mailbox_is_taken() {
-    let servers = RealServers::from_env();
+    let servers = RealServers::in_turn().await;
     let node = TestNode::start().await;
     node.save_tested(good(&servers)).await;
     let recipient = fresh("shared");
@@ -229,7 +229,7 @@ async fn mail_in_the_name_of_a_shared_mailbox_is_taken() {
 /// The largest mail that nuncio takes is within what the server takes.
 #[tokio::test]
 async fn a_mail_as_large_as_the_api_takes_arrives() {
-    let servers = RealServers::from_env();
+    let servers = RealServers::in_turn().await;
     let node = TestNode::start().await;
     node.save_tested(good(&servers)).await;
     let recipient = fresh("large");

@@ -18,7 +18,7 @@ fn dialect(servers: &RealServers, id: &str) -> v1::SmtpSettings {
 }
 
 async fn check_mail_arrives(id: &str) {
-    let servers = RealServers::from_env();
+    let servers = RealServers::in_turn().await;
     let node = TestNode::start().await;
     let recipient = fresh(&format!("dialect-{id}"));
     let report = node.test(dialect(&servers, id)).await;
@@ -60,7 +60,7 @@ async fn mail_arrives_with_a_token_that_only_the_oauth_server_can_read() {
 
 #[tokio::test]
 async fn a_refused_token_is_told_with_this_provider_s_own_reason() {
-    let servers = RealServers::from_env();
+    let servers = RealServers::in_turn().await;
     let node = TestNode::start().await;
     for id in ["svc-nomail", "svc-otheruser"] {
         let report = node.test(dialect(&servers, id)).await;
@@ -74,7 +74,7 @@ async fn a_refused_token_is_told_with_this_provider_s_own_reason() {
 
 #[tokio::test]
 async fn replies_without_enhanced_codes_are_understood_for_each_recipient() {
-    let servers = RealServers::from_env();
+    let servers = RealServers::in_turn().await;
     let node = TestNode::start().await;
     node.save_tested(dialect(&servers, "svc-post")).await;
     let taken = fresh("dialect-taken");
@@ -103,7 +103,7 @@ async fn replies_without_enhanced_codes_are_understood_for_each_recipient() {
 
 #[tokio::test]
 async fn refused_tokens_hold_the_mail_until_new_settings_release_it() {
-    let servers = RealServers::from_env();
+    let servers = RealServers::in_turn().await;
     let node = TestNode::start().await;
     let url = servers.faulty_token_url(&format!("useless-2-dialect{}", std::process::id()));
     let useless = with_oauth(dialect(&servers, "svc-post"), |oauth| oauth.token_endpoint = url);

@@ -31,7 +31,7 @@ async fn check(servers: &RealServers, settings: v1::SmtpSettings, stages: &str, 
 }
 
 async fn check_oauth(way: Way, choose: fn(&RealServers) -> v1::OauthAuthentication, name: &str) {
-    let servers = RealServers::from_env();
+    let servers = RealServers::in_turn().await;
     let settings = settings(&servers, way, Some(Authentication::Oauth(choose(&servers))));
     check(&servers, settings, "+ + + + + + +", name).await;
 }
@@ -82,7 +82,7 @@ async fn mail_arrives_at_a_server_that_offers_nothing_but_tls_and_login() {
 
 #[tokio::test]
 async fn mail_arrives_with_a_password_over_starttls() {
-    let servers = RealServers::from_env();
+    let servers = RealServers::in_turn().await;
     let way = Way { port: "SMTP_PLAIN_PORT", encryption: SmtpEncryption::Starttls };
     let settings = settings(&servers, way, Some(Authentication::Password(password(&servers))));
     check(&servers, settings, "+ + + - + + +", "password").await;
@@ -90,21 +90,21 @@ async fn mail_arrives_with_a_password_over_starttls() {
 
 #[tokio::test]
 async fn mail_arrives_at_a_relay_without_login_over_starttls() {
-    let servers = RealServers::from_env();
+    let servers = RealServers::in_turn().await;
     let way = Way { port: "SMTP_RELAY_PORT", encryption: SmtpEncryption::Starttls };
     check(&servers, settings(&servers, way, None), "+ + + - + - +", "relay").await;
 }
 
 #[tokio::test]
 async fn mail_arrives_at_a_relay_without_login_and_without_encryption() {
-    let servers = RealServers::from_env();
+    let servers = RealServers::in_turn().await;
     let way = Way { port: "SMTP_CLEAR_PORT", encryption: SmtpEncryption::None };
     check(&servers, settings(&servers, way, None), "+ + - - + - +", "clear").await;
 }
 
 #[tokio::test]
 async fn a_passed_test_tells_what_it_saw_at_each_stage() {
-    let servers = RealServers::from_env();
+    let servers = RealServers::in_turn().await;
     let node = TestNode::start().await;
 
     let report = node.test(good(&servers)).await;
@@ -130,7 +130,7 @@ async fn a_passed_test_tells_what_it_saw_at_each_stage() {
 
 #[tokio::test]
 async fn saved_settings_show_everything_but_the_secret() {
-    let servers = RealServers::from_env();
+    let servers = RealServers::in_turn().await;
     let node = TestNode::start().await;
 
     let saved = node.save_tested(good(&servers)).await;
@@ -144,7 +144,7 @@ async fn saved_settings_show_everything_but_the_secret() {
 
 #[tokio::test]
 async fn a_secret_that_is_left_out_is_the_saved_one() {
-    let servers = RealServers::from_env();
+    let servers = RealServers::in_turn().await;
     let node = TestNode::start().await;
     let saved = node.save_tested(good(&servers)).await;
 
@@ -158,7 +158,7 @@ async fn a_secret_that_is_left_out_is_the_saved_one() {
 
 #[tokio::test]
 async fn settings_that_differ_from_the_tested_ones_are_not_saved() {
-    let servers = RealServers::from_env();
+    let servers = RealServers::in_turn().await;
     let node = TestNode::start().await;
     assert!(node.test(good(&servers)).await.passed);
 

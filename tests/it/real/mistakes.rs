@@ -15,7 +15,7 @@ async fn check(
     cause: &[&str],
     remedy: &[&str],
 ) {
-    let servers = RealServers::from_env();
+    let servers = RealServers::in_turn().await;
     let node = TestNode::start().await;
 
     let report = node.test(settings(&servers)).await;
@@ -185,7 +185,7 @@ async fn starttls_at_a_port_for_tls_ends_with_the_time_out_and_names_the_server(
 
 #[tokio::test]
 async fn two_mistakes_are_told_at_once() {
-    let servers = RealServers::from_env();
+    let servers = RealServers::in_turn().await;
     let node = TestNode::start().await;
     let way = way("SMTP_WRONG_NAME_PORT", SmtpEncryption::Starttls);
     let settings = settings(&servers, way, client(&servers, "svc-post"));

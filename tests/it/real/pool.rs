@@ -26,7 +26,7 @@ fn logins(report: &v1::SmtpTestReport) -> Vec<(&str, &str)> {
 
 #[tokio::test]
 async fn every_mailbox_is_proved_to_log_in_as_itself() {
-    let servers = RealServers::from_env();
+    let servers = RealServers::in_turn().await;
     let (first, second) = (servers.get("MAILBOX"), servers.get("SECOND_MAILBOX"));
     for way in [STARTTLS, NODE] {
         let node = TestNode::start().await;
@@ -46,7 +46,7 @@ async fn every_mailbox_is_proved_to_log_in_as_itself() {
 
 #[tokio::test]
 async fn a_mailbox_that_the_token_is_not_for_is_named() {
-    let servers = RealServers::from_env();
+    let servers = RealServers::in_turn().await;
     let stranger = "stranger@example.test";
     for way in [STARTTLS, NODE] {
         let node = TestNode::start().await;
@@ -65,7 +65,7 @@ async fn a_mailbox_that_the_token_is_not_for_is_named() {
 
 #[tokio::test]
 async fn a_mailbox_that_may_not_send_as_the_first_is_named() {
-    let servers = RealServers::from_env();
+    let servers = RealServers::in_turn().await;
     let node = TestNode::start().await;
     // The token is for both, but the second alone may write as the second.
     let settings = v1::SmtpSettings {

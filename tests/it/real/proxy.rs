@@ -72,7 +72,7 @@ fn through(proxy: v1::Proxy, settings: v1::SmtpSettings) -> v1::SmtpSettings {
 
 #[tokio::test]
 async fn mails_and_tokens_go_through_both_kinds_of_proxy() {
-    let servers = RealServers::from_env();
+    let servers = RealServers::in_turn().await;
     let token_port = servers.port("OAUTH_PORT");
     let smtp_port = servers.port("SMTP_STARTTLS_PORT");
     for kind in BOTH {
@@ -105,7 +105,7 @@ async fn mails_and_tokens_go_through_both_kinds_of_proxy() {
 
 #[tokio::test]
 async fn the_password_of_a_proxy_is_kept_for_this_proxy_only() {
-    let servers = RealServers::from_env();
+    let servers = RealServers::in_turn().await;
     let node = TestNode::start().await;
     let settings = through(proxy(&servers, Kind::Http), good(&servers));
     let saved = node.save_tested(settings).await;
@@ -121,7 +121,7 @@ async fn the_password_of_a_proxy_is_kept_for_this_proxy_only() {
 
 #[tokio::test]
 async fn servers_past_the_proxy_are_reached_directly() {
-    let servers = RealServers::from_env();
+    let servers = RealServers::in_turn().await;
     let node = TestNode::start().await;
     let nowhere = v1::Proxy {
         url: format!("http://localhost:{DEAD_PORT}"),
@@ -143,7 +143,7 @@ async fn check(
     cause: &[&str],
     remedy: &[&str],
 ) {
-    let servers = RealServers::from_env();
+    let servers = RealServers::in_turn().await;
     let node = TestNode::start().await;
     let (mut settings, mut proxy) = (good(&servers), proxy(&servers, kind));
     change(&mut settings, &mut proxy);
@@ -184,7 +184,7 @@ async fn missing_and_wrong_credentials_of_a_proxy_are_told_apart() {
 
 #[tokio::test]
 async fn a_port_that_a_proxy_does_not_allow_is_told() {
-    let plain = i32::from(RealServers::from_env().port("SMTP_PLAIN_PORT"));
+    let plain = i32::from(RealServers::in_turn().await.port("SMTP_PLAIN_PORT"));
     check(
         Kind::Http,
         |settings, _proxy| settings.port = plain,
@@ -228,7 +228,7 @@ async fn a_proxy_that_is_not_there_is_told_from_a_name_that_nobody_knows() {
 
 #[tokio::test]
 async fn a_proxy_of_the_other_kind_is_told() {
-    let servers = RealServers::from_env();
+    let servers = RealServers::in_turn().await;
     let (http, socks) = (Kind::Http.port(&servers), Kind::Socks5.port(&servers));
     check(
         Kind::Socks5,
@@ -255,7 +255,7 @@ async fn a_proxy_of_the_other_kind_is_told() {
 /// A proxy sees ciphertext only: the certificate is the server's, checked by the server's name.
 #[tokio::test]
 async fn the_certificate_of_the_server_is_checked_through_the_proxy() {
-    let servers = RealServers::from_env();
+    let servers = RealServers::in_turn().await;
     for kind in BOTH {
         let node = TestNode::start().await;
         let wrong_name = v1::SmtpSettings {
@@ -310,7 +310,7 @@ impl Middle {
 
 #[tokio::test]
 async fn a_proxy_that_goes_away_holds_mails_and_costs_no_attempt() {
-    let servers = RealServers::from_env();
+    let servers = RealServers::in_turn().await;
     for kind in BOTH {
         let node = TestNode::start().await;
         let recipient = fresh(&format!("proxy-away-{}", kind.scheme()));

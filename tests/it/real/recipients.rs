@@ -42,7 +42,7 @@ fn attempt_count(job: &v1::MailJob, count: i32) -> bool {
 
 #[tokio::test]
 async fn each_recipient_has_a_result_and_only_the_deferred_ones_are_tried_again() {
-    let servers = RealServers::from_env();
+    let servers = RealServers::in_turn().await;
     let node = start(&servers).await;
     let (taken, hidden) = (fresh("taken"), fresh("taken-hidden"));
     // The class with the shortest wait before another attempt.
@@ -89,7 +89,7 @@ async fn each_recipient_has_a_result_and_only_the_deferred_ones_are_tried_again(
 
 #[tokio::test]
 async fn a_mail_that_is_refused_for_all_has_failed_with_the_reply() {
-    let servers = RealServers::from_env();
+    let servers = RealServers::in_turn().await;
     let node = start(&servers).await;
 
     let job = node.submit(mails::raw(MailClass::Bulk, "for nobody", &[NOBODY])).await;
@@ -105,7 +105,7 @@ async fn a_mail_that_is_refused_for_all_has_failed_with_the_reply() {
 
 #[tokio::test]
 async fn a_mail_with_some_refused_recipients_is_sent_and_says_so() {
-    let servers = RealServers::from_env();
+    let servers = RealServers::in_turn().await;
     let node = start(&servers).await;
     let taken = fresh("some");
 
@@ -121,7 +121,7 @@ async fn a_mail_with_some_refused_recipients_is_sent_and_says_so() {
 
 #[tokio::test]
 async fn a_deferred_mail_with_no_time_left_expires_at_once() {
-    let servers = RealServers::from_env();
+    let servers = RealServers::in_turn().await;
     let node = start(&servers).await;
     let ten_s = prost_types::Duration { seconds: 10, nanos: 0 };
     let request = v1::CreateMailJobRequest {
@@ -139,7 +139,7 @@ async fn a_deferred_mail_with_no_time_left_expires_at_once() {
 
 #[tokio::test]
 async fn a_mail_in_a_foreign_name_fails_alone() {
-    let servers = RealServers::from_env();
+    let servers = RealServers::in_turn().await;
     let node = start(&servers).await;
     let recipient = fresh("foreign");
     let request = mails::raw(MailClass::Bulk, "in a foreign name", &[&recipient]);
@@ -162,7 +162,7 @@ async fn a_mail_in_a_foreign_name_fails_alone() {
 /// The server answers 421 and closes, which is the way's fault as far as anybody can tell.
 #[tokio::test]
 async fn a_recipient_at_which_the_server_hangs_up_does_not_stop_the_mail_of_others() {
-    let servers = RealServers::from_env();
+    let servers = RealServers::in_turn().await;
     let node = start(&servers).await;
     let together = fresh("dropped-together");
     let request = mails::raw(MailClass::Bulk, "dropped", &[&together, DROP]);
@@ -192,7 +192,7 @@ async fn a_recipient_at_which_the_server_hangs_up_does_not_stop_the_mail_of_othe
 
 #[tokio::test]
 async fn a_mail_that_is_too_large_for_the_server_fails_before_it_is_sent() {
-    let servers = RealServers::from_env();
+    let servers = RealServers::in_turn().await;
     let node = start(&servers).await;
     let request = mails::raw(MailClass::Bulk, "too large", &[&fresh("too-large")]);
     // In base64 more than the server takes.

@@ -15,7 +15,7 @@ const MAILS: usize = 10;
 
 #[tokio::test]
 async fn a_client_secret_is_changed_without_a_mail_that_waits() {
-    let servers = RealServers::from_env();
+    let servers = RealServers::in_turn().await;
     let node = TestNode::start().await;
     let two = with_oauth(good(&servers), |client| {
         *client = oauth(&servers, "svc-rotated");

@@ -205,7 +205,7 @@ async fn page(http: &str, path: &str) -> String {
 }
 
 async fn check(log_format: &str) {
-    let servers = RealServers::from_env();
+    let servers = RealServers::in_turn().await;
     let folder = TempDir::with_prefix("nuncio-it-").unwrap();
     let log = ["--log-filter", "trace", "--log-format", log_format];
     let node = ServeProcess::start(folder.path(), &log).await;

@@ -18,7 +18,7 @@ async fn check(
     cause: &[&str],
     remedy: &[&str],
 ) {
-    let servers = RealServers::from_env();
+    let servers = RealServers::in_turn().await;
     let node = TestNode::start().await;
     let settings = with_oauth(good(&servers), |oauth| change(&servers, oauth));
 
@@ -124,7 +124,7 @@ async fn a_token_endpoint_that_breaks_the_connection_is_told() {
 
 #[tokio::test]
 async fn a_slow_token_endpoint_is_named_when_the_time_is_up() {
-    let servers = RealServers::from_env();
+    let servers = RealServers::in_turn().await;
     let node = TestNode::start().await;
     let slow = servers.faulty_token_url("delay-20000");
     let mut settings = with_oauth(good(&servers), |oauth| oauth.token_endpoint = slow);
@@ -143,7 +143,7 @@ async fn a_slow_token_endpoint_is_named_when_the_time_is_up() {
 
 #[tokio::test]
 async fn a_token_endpoint_that_only_takes_its_time_is_good_enough() {
-    let servers = RealServers::from_env();
+    let servers = RealServers::in_turn().await;
     let node = TestNode::start().await;
     let slow = servers.faulty_token_url("delay-1500");
 
@@ -155,7 +155,7 @@ async fn a_token_endpoint_that_only_takes_its_time_is_good_enough() {
 
 #[tokio::test]
 async fn an_outage_of_the_token_endpoint_holds_the_mail_and_costs_no_attempt() {
-    let servers = RealServers::from_env();
+    let servers = RealServers::in_turn().await;
     let node = TestNode::start().await;
     let recipient = fresh("token-outage");
     // The settings are tested where it works; then the saved ones meet two failures.
@@ -177,7 +177,7 @@ async fn an_outage_of_the_token_endpoint_holds_the_mail_and_costs_no_attempt() {
 
 #[tokio::test]
 async fn good_settings_stay_when_others_fail_their_test() {
-    let servers = RealServers::from_env();
+    let servers = RealServers::in_turn().await;
     let node = TestNode::start().await;
     let saved = node.save_tested(good(&servers)).await;
     let wrong = with_oauth(good(&servers), |oauth| oauth.client_secret = "wrong".to_owned());

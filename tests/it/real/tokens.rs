@@ -31,7 +31,7 @@ fn later(start: Timestamp, nanos: i64) -> Timestamp {
 /// Tokens live for two seconds here; the jobs are due one after the other over six.
 #[tokio::test]
 async fn tokens_that_end_again_and_again_cost_no_mail() {
-    let servers = RealServers::from_env();
+    let servers = RealServers::in_turn().await;
     let node = TestNode::start().await;
     node.save_tested(settings(&servers, STARTTLS, client(&servers, "svc-short"))).await;
     let recipient = fresh("short");
@@ -60,7 +60,7 @@ async fn tokens_that_end_again_and_again_cost_no_mail() {
 
 #[tokio::test]
 async fn a_refused_token_is_replaced_within_the_same_attempt() {
-    let servers = RealServers::from_env();
+    let servers = RealServers::in_turn().await;
     let node = TestNode::start().await;
     // The first token is the one of the test, the second one meets the mail.
     let (settings, counted) = faulty(&servers, "useless-2-2", "once");
@@ -80,7 +80,7 @@ async fn a_refused_token_is_replaced_within_the_same_attempt() {
 
 #[tokio::test]
 async fn tokens_that_stay_refused_hold_all_mail_until_new_settings_release_it() {
-    let servers = RealServers::from_env();
+    let servers = RealServers::in_turn().await;
     let node = TestNode::start().await;
     let (settings, counted) = faulty(&servers, "useless-2", "stays");
     node.save_tested(settings).await;
@@ -116,7 +116,7 @@ async fn tokens_that_stay_refused_hold_all_mail_until_new_settings_release_it() 
 
 #[tokio::test]
 async fn a_hundred_mails_need_one_token_and_few_connections() {
-    let servers = RealServers::from_env();
+    let servers = RealServers::in_turn().await;
     let node = TestNode::start().await;
     let (settings, counted) = faulty(&servers, "useless-1000", "many");
     node.save_tested(settings).await;
