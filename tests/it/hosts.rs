@@ -67,7 +67,7 @@ async fn leaders_stand_still(world: &mut World) {
     }
     world.heal().await;
     for host in paused {
-        assert!(world.cluster.log(&host).contains("this node leads no more"), "{host}");
+        world.wait_for_log(&host, "this node leads no more").await;
     }
 }
 

@@ -162,6 +162,15 @@ impl World {
         }
     }
 
+    /// Waits until a host has logged `part`.
+    pub(super) async fn wait_for_log(&self, host: &str, part: &str) {
+        let deadline = Instant::now() + PATIENCE;
+        while !self.cluster.log(host).contains(part) {
+            assert!(Instant::now() < deadline, "{host} has not logged `{part}`");
+            sleep(PAUSE).await;
+        }
+    }
+
     /// Who leads, by what is led: PAN, MnT and the mailbox, all three of them.
     pub(super) async fn leaders(&self) -> Leaders {
         self.found("all is led", PATIENCE, leaders).await
