@@ -77,10 +77,7 @@ fn account(port: &str) -> Account<'_> {
 impl Drop for Postgres {
     fn drop(&mut self) {
         self.process.signal(Signal::Terminate);
-        let watch = Stopwatch::start();
-        while matches!(self.process.ended(), Ok(None)) && watch.elapsed() < STOP_DEADLINE {
-            std::thread::park_timeout(LOOK);
-        }
+        self.process.ends_within(STOP_DEADLINE).ok();
         self.process.signal(Signal::Kill);
     }
 }

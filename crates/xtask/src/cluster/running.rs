@@ -246,7 +246,7 @@ impl Running {
         Ok(command)
     }
 
-    fn process(&mut self, host: &Host) -> Result<&Process> {
+    fn process(&mut self, host: &Host) -> Result<&mut Process> {
         let down = || Failure::new(format!("{} does not run", host.name));
         let process = self.processes.get_mut(host.name).ok_or_else(down)?;
         if process.ended()?.is_some() { Err(down()) } else { Ok(process) }
@@ -254,13 +254,10 @@ impl Running {
 
     /// Sends a signal that ends the process, and waits for its end.
     fn end(&mut self, host: &Host, signal: Signal) -> Result<()> {
-        self.process(host)?.signal(signal);
-        let watch = Stopwatch::start();
-        while self.process(host).is_ok() {
-            if STOP_DEADLINE < watch.elapsed() {
-                return Err(Failure::new(format!("{} does not end", host.name)));
-            }
-            std::thread::park_timeout(PAUSE);
+        let process = self.process(host)?;
+        process.signal(signal);
+        if !process.ends_within(STOP_DEADLINE)? {
+            return Err(Failure::new(format!("{} does not end", host.name)));
         }
         self.processes.remove(host.name);
         self.paused.retain(|name| *name != host.name);
@@ -362,13 +359,9 @@ impl Running {
         let watch = Stopwatch::start();
         let mut forced = Vec::new();
         for (name, mut process) in stopping {
-            while process.ended()?.is_none() {
-                if STOP_DEADLINE < watch.elapsed() {
-                    process.signal(Signal::Kill);
-                    forced.push(name);
-                    break;
-                }
-                std::thread::park_timeout(PAUSE);
+            if !process.ends_within(STOP_DEADLINE.saturating_sub(watch.elapsed()))? {
+                process.signal(Signal::Kill);
+                forced.push(name);
             }
         }
         Ok(forced)

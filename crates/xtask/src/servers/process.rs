@@ -4,9 +4,14 @@ use std::fs::OpenOptions;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::Duration;
 
 use crate::command::works;
 use crate::failure::{Context, Result};
+use crate::output::Stopwatch;
+
+/// Between two looks whether a process has ended.
+const LOOK: Duration = Duration::from_millis(50);
 
 /// A running server. Its process leads a group of its own.
 pub(crate) struct Process {
@@ -51,6 +56,18 @@ impl Process {
     /// How the process ended, if it did.
     pub(crate) fn ended(&mut self) -> Result<Option<ExitStatus>> {
         self.child.try_wait().context(format_args!("cannot look after {}", self.name))
+    }
+
+    /// Waits until it has ended, for so long at most, and tells whether it has.
+    pub(crate) fn ends_within(&mut self, limit: Duration) -> Result<bool> {
+        let watch = Stopwatch::start();
+        while self.ended()?.is_none() {
+            if limit < watch.elapsed() {
+                return Ok(false);
+            }
+            std::thread::park_timeout(LOOK);
+        }
+        Ok(true)
     }
 
     pub(crate) fn signal(&self, signal: Signal) {
